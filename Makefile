@@ -1,0 +1,245 @@
+# adtool: `make help` lists the targets.
+#
+# CONFIG picks a build: release (default), asan, ubsan, tsan. Everything goes to build/, or build/CONFIG.
+
+.DEFAULT_GOAL := all
+.SUFFIXES:
+.DELETE_ON_ERROR:
+
+CONFIG ?= release
+ifeq ($(CONFIG),release)
+B := build
+else
+B := build/$(CONFIG)
+endif
+
+CC ?= gcc
+AR ?= ar
+PROVE ?= prove
+PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+MANDIR ?= $(PREFIX)/share/man
+LIBEXECDIR ?= $(PREFIX)/libexec/adtool
+DATADIR ?= $(PREFIX)/share/adtool
+
+version_part = $(shell sed -n 's/^\#define ADTOOL_VERSION_$(1) //p' include/adtool/version.h)
+SOVERSION := $(call version_part,MAJOR)
+VERSION := $(SOVERSION).$(call version_part,MINOR).$(call version_part,PATCH)
+
+ARCH := $(shell $(CC) -dumpmachine | cut -d- -f1)
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wconversion
+ifdef WERROR
+WARN += -Werror
+endif
+CFLAGS ?= -O2 -g
+HARDEN := -fstack-protector-strong -D_FORTIFY_SOURCE=2
+LDFLAGS += -Wl,-z,relro,-z,now -Wl,--as-needed
+SAN_asan := -fsanitize=address -fno-omit-frame-pointer
+SAN_ubsan := -fsanitize=undefined -fno-sanitize-recover=all
+SAN_tsan := -fsanitize=thread
+ifneq ($(CONFIG),release)
+HARDEN :=
+SAN := $(SAN_$(CONFIG))
+ifeq ($(SAN),)
+$(error unknown CONFIG '$(CONFIG)': release, asan, ubsan or tsan)
+endif
+endif
+
+# The name under which a library is opened at run time (see lib/base/lazy.h).
+soname = $(or $(shell f=$$($(CC) -print-file-name=lib$(1).so); test -e "$$f" && \
+	objdump -p "$$(readlink -f "$$f")" 2>/dev/null | sed -n 's/^ *SONAME *//p'),$(2))
+SONAMES := -DAD_SONAME_ZIP='"$(call soname,zip,libzip.so.4)"' \
+	-DAD_SONAME_ARCHIVE='"$(call soname,archive,libarchive.so.13)"' \
+	-DAD_SONAME_LAPACKE='"$(call soname,lapacke,liblapacke.so.3)"'
+
+# Lists that depend on directories and on generated files.
+ISA_ROOMS_x86_64 := avx2 avx512
+ISA_ROOMS_aarch64 := neon
+ISA_ROOMS := scalar $(ISA_ROOMS_$(ARCH))
+ISA_FLAGS_scalar := -ffp-contract=off
+ISA_FLAGS_avx2 := -mavx2 -mfma
+ISA_FLAGS_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma
+ISA_FLAGS_neon :=
+
+CPPFLAGS += -Iinclude -I$(B)/gen -D_GNU_SOURCE -include lib/base/banned.h $(HARDEN) \
+	$(foreach r,$(ISA_ROOMS),-DAD_ROOM_$(r)=1)
+ALL_CFLAGS = -std=c11 $(WARN) $(CFLAGS) $(SAN) -pthread -MMD -MP
+LDLIBS := -ljpeg -lpng -lprotobuf-c -ljansson -lxxhash -lmd -lm
+
+LIB_SRC := $(wildcard lib/*.c lib/*/*.c) $(foreach r,$(ISA_ROOMS),$(wildcard lib/kernel/$(r)/*.c))
+LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o) $(B)/gen/onnx.pb-c.o
+CLI_PROGRAMS := $(patsubst cli/%.c,%,$(wildcard cli/adtool.c cli/adtool-*.c))
+CLI_COMMON_OBJ := $(patsubst %.c,$(B)/%.o,$(filter-out cli/adtool.c cli/adtool-%.c,$(wildcard cli/*.c)))
+EXAMPLES := $(patsubst examples/%.c,%,$(wildcard examples/*.c))
+UNIT_TESTS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
+UNIT_COMMON_OBJ := $(patsubst %.c,$(B)/%.o,$(filter-out tests/unit/test_%.c,$(wildcard tests/unit/*.c)))
+TEST_TOOLS := $(patsubst tests/tools/%.c,%,$(wildcard tests/tools/*.c))
+MAN_PAGES := $(wildcard man/*.[1-9])
+
+BIN := $(CLI_PROGRAMS:%=$(B)/bin/%)
+EXAMPLE_BIN := $(EXAMPLES:%=$(B)/examples/%)
+UNIT_BIN := $(UNIT_TESTS:%=$(B)/tests/%)
+TOOL_BIN := $(TEST_TOOLS:%=$(B)/tests/tools/%)
+
+##@ Building
+
+.PHONY: all
+all: lib $(BIN) ## build the library and the commands
+
+.PHONY: lib
+lib: $(B)/lib/libadtool.a $(B)/lib/libadtool.so $(B)/lib/adtool.pc ## build libadtool.a, libadtool.so and adtool.pc
+
+.PHONY: examples
+examples: $(EXAMPLE_BIN) ## build the programs of examples/
+
+.PHONY: deps
+deps: ## install the missing Debian packages that building and testing need
+	@sh .ci/packages install
+
+$(B)/gen/onnx.pb-c.c: lib/net/onnx.proto
+	@mkdir -p $(@D)
+	protoc-c --proto_path=lib/net --c_out=$(B)/gen onnx.proto
+$(B)/gen/onnx.pb-c.h: $(B)/gen/onnx.pb-c.c ;
+
+$(B)/gen/%.o: $(B)/gen/%.c
+	$(CC) $(CPPFLAGS) $(filter-out -Wconversion -Wshadow,$(ALL_CFLAGS)) -fPIC -fvisibility=hidden -c -o $@ $<
+
+define isa_room_rule
+$$(B)/lib/kernel/$(1)/%.o: lib/kernel/$(1)/%.c | $$(B)/gen/onnx.pb-c.h
+	@mkdir -p $$(@D)
+	$$(CC) $$(CPPFLAGS) $$(ALL_CFLAGS) $$(ISA_FLAGS_$(1)) -fPIC -fvisibility=hidden -c -o $$@ $$<
+endef
+$(foreach r,$(ISA_ROOMS),$(eval $(call isa_room_rule,$(r))))
+
+$(B)/lib/%.o: lib/%.c | $(B)/gen/onnx.pb-c.h
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(SONAMES) -DADTOOL_DATADIR='"$(DATADIR)"' $(ALL_CFLAGS) -fPIC -fvisibility=hidden -c -o $@ $<
+
+# .incbin is not seen by -MMD.
+$(B)/lib/net/embedded.o: lib/net/adnet.onnx
+
+$(B)/lib/libadtool.a: $(LIB_OBJ)
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(B)/lib/libadtool.so.$(VERSION): $(LIB_OBJ)
+	@mkdir -p $(@D)
+	$(CC) -shared -Wl,-soname,libadtool.so.$(SOVERSION) $(ALL_CFLAGS) $(LDFLAGS) -Wl,-z,defs -o $@ $^ $(LDLIBS)
+
+$(B)/lib/libadtool.so: $(B)/lib/libadtool.so.$(VERSION)
+	ln -sf $(<F) $(B)/lib/libadtool.so.$(SOVERSION)
+	ln -sf $(<F) $@
+
+$(B)/lib/adtool.pc: lib/adtool.pc.in include/adtool/version.h Makefile
+	@mkdir -p $(@D)
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
+		-e 's|@VERSION@|$(VERSION)|' -e 's|@LIBS@|$(LDLIBS)|' $< >$@
+
+$(B)/cli/%.o: cli/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -DADTOOL_MANDIR='"$(MANDIR)"' $(ALL_CFLAGS) -fPIE -c -o $@ $<
+
+$(B)/bin/%: $(B)/cli/%.o $(CLI_COMMON_OBJ) $(B)/lib/libadtool.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -pie $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(B)/examples/%: examples/%.c $(B)/lib/libadtool.a
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(B)/lib/libadtool.a $(LDLIBS)
+
+$(B)/tests/unit/%.o: tests/unit/%.c | $(B)/gen/onnx.pb-c.h
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(SONAMES) $(filter-out -Wconversion,$(ALL_CFLAGS)) -c -o $@ $<
+
+$(B)/tests/test_%: $(B)/tests/unit/test_%.o $(UNIT_COMMON_OBJ) $(B)/lib/libadtool.a
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
+
+$(B)/tests/tools/%: tests/tools/%.c $(B)/lib/libadtool.a
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(filter-out -Wconversion,$(ALL_CFLAGS)) $(LDFLAGS) -o $@ $< $(B)/lib/libadtool.a $(LDLIBS)
+
+-include $(LIB_OBJ:.o=.d) $(wildcard $(B)/cli/*.d $(B)/tests/*/*.d $(B)/examples/*.d)
+.SECONDARY:
+
+##@ Using
+
+.PHONY: demo
+demo: ## everything at once: packages, build, sample pictures, train, score, evaluate
+	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory -j2 all examples
+	@sh examples/demo.sh $(B)
+
+.PHONY: install
+install: all ## install to $(DESTDIR)$(PREFIX)
+	install -d $(addprefix $(DESTDIR),$(BINDIR) $(LIBDIR)/pkgconfig $(INCLUDEDIR)/adtool $(LIBEXECDIR) $(DATADIR)/backbones)
+	install -m 755 $(B)/bin/adtool $(DESTDIR)$(BINDIR)/
+	install -m 755 $(filter-out %/adtool,$(BIN)) $(DESTDIR)$(LIBEXECDIR)/
+	install -m 644 $(B)/lib/libadtool.a $(DESTDIR)$(LIBDIR)/
+	install -m 755 $(B)/lib/libadtool.so.$(VERSION) $(DESTDIR)$(LIBDIR)/
+	ln -sf libadtool.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libadtool.so.$(SOVERSION)
+	ln -sf libadtool.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libadtool.so
+	install -m 644 $(B)/lib/adtool.pc $(DESTDIR)$(LIBDIR)/pkgconfig/
+	install -m 644 include/adtool/*.h $(DESTDIR)$(INCLUDEDIR)/adtool/
+	for page in $(MAN_PAGES); do \
+		section=$(DESTDIR)$(MANDIR)/man$${page##*.}; \
+		install -d $$section && install -m 644 $$page $$section/ || exit 1; done
+
+.PHONY: uninstall
+uninstall: ## remove what install put there
+	rm -f $(DESTDIR)$(BINDIR)/adtool $(addprefix $(DESTDIR)$(LIBEXECDIR)/,$(filter-out adtool,$(CLI_PROGRAMS)))
+	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,libadtool.a libadtool.so libadtool.so.$(SOVERSION) libadtool.so.$(VERSION) pkgconfig/adtool.pc)
+	rm -rf $(DESTDIR)$(INCLUDEDIR)/adtool
+	for page in $(MAN_PAGES); do rm -f $(DESTDIR)$(MANDIR)/man$${page##*.}/$$(basename $$page); done
+	-rmdir $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(DATADIR)/backbones $(DESTDIR)$(DATADIR) 2>/dev/null
+
+.PHONY: clean
+clean: ## remove build/
+	rm -rf build
+
+##@ Checking
+
+TESTS ?= $(UNIT_BIN) tests/cli
+export ADTOOL_BUILD := $(abspath $(B))
+
+.PHONY: check
+check: ## install what is missing, build, run every test
+	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory -j2 test-programs
+	@$(MAKE) --no-print-directory test check-deps check-headers
+
+.PHONY: test-programs
+test-programs: all examples $(UNIT_BIN) $(TOOL_BIN)
+
+.PHONY: test
+test: test-programs ## run the tests that are built; TESTS= picks some
+	@CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) -Itests/lib --formatter Adtool::Formatter -r $(TESTS)
+
+.PHONY: check-asan check-ubsan check-tsan
+check-asan check-ubsan check-tsan: check-%: ## every test under a sanitizer
+	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory -j2 CONFIG=$* test-programs
+	@$(MAKE) --no-print-directory CONFIG=$* test
+
+.PHONY: check-deps
+check-deps: ## includes point down only (DESIGN: the rooms)
+	@sh tests/check-deps.sh
+
+.PHONY: check-headers
+check-headers: ## each public header compiles alone, as C and as C++
+	@for h in include/adtool/*.h; do \
+		$(CC) -std=c11 -Wall -Wextra -Werror -Iinclude -fsyntax-only -x c $$h || exit 1; \
+		! command -v g++ >/dev/null || g++ -Wall -Wextra -Werror -Iinclude -fsyntax-only -x c++ $$h || exit 1; \
+	done; echo "check-headers: every public header compiles alone"
+
+.PHONY: format
+format: ## format the sources with clang-format
+	clang-format -i $(wildcard include/adtool/*.h lib/*.[ch] lib/*/*.[ch] lib/kernel/*/*.[ch] cli/*.[ch] examples/*.c tests/*/*.[ch])
+
+.PHONY: help
+help: ## this list
+	@awk 'BEGIN { FS = ":.*## " } /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-zA-Z_ -]+:.*## / { printf "  %-40s %s\n", $$1, $$2 }' Makefile

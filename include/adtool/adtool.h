@@ -1,0 +1,15 @@
+/* Everything: #include <adtool/adtool.h>, link with -ladtool (pkg-config adtool). */
+#ifndef ADTOOL_H
+#define ADTOOL_H
+
+#include <adtool/backbone.h>
+#include <adtool/dataset.h>
+#include <adtool/error.h>
+#include <adtool/image.h>
+#include <adtool/metrics.h>
+#include <adtool/model.h>
+#include <adtool/pipeline.h>
+#include <adtool/report.h>
+#include <adtool/version.h>
+
+#endif

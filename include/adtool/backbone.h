@@ -1,0 +1,98 @@
+/*
+ * Backbones: ONNX files of ordinary convolution nets, whose metadata say how to feed them
+ * (adtool-backbone(5)). A handle is immutable after opening and may be shared between threads.
+ */
+#ifndef ADTOOL_BACKBONE_H
+#define ADTOOL_BACKBONE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <adtool/error.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct adtool_backbone adtool_backbone;
+
+/*
+ * Opens by path (anything with a '/' or ending in ".onnx" that exists) or by name; a name is looked for as
+ * NAME.onnx in $ADTOOL_BACKBONES (colon-separated), the user's data folder ($XDG_DATA_HOME/adtool/backbones,
+ * else ~/.local/share/adtool/backbones), the installed one, and last among those embedded in the library.
+ * NULL means the default, "adnet".
+ */
+ADTOOL_API int adtool_backbone_open(const char *name_or_path, adtool_backbone **out, adtool_error *err);
+
+/* The same from a whole ONNX file in memory. The bytes are copied. */
+ADTOOL_API int adtool_backbone_open_memory(const void *onnx, size_t size, adtool_backbone **out,
+                                           adtool_error *err);
+
+ADTOOL_API void adtool_backbone_free(adtool_backbone *backbone); /* harmless on NULL */
+
+/* Calls fn(name, where, context) for each backbone that _open would find by name; "where" is a folder or "(embedded)". */
+ADTOOL_API int adtool_backbone_list(int (*fn)(const char *name, const char *where, void *context), void *context,
+                                    adtool_error *err);
+
+/* Preprocessing: value = (sample * (range / 255) - mean[c]) / std[c], channels in the order of color. */
+typedef struct adtool_preprocessing {
+	int bgr;         /* 0: RGB, 1: BGR */
+	float range;     /* 255 or 1 */
+	float mean[3];   /* in the order of the channels */
+	float std[3];
+} adtool_preprocessing;
+
+typedef struct adtool_backbone_info {
+	const char *name, *licence, *source, *sha256; /* owned by the backbone; "" when unknown */
+	adtool_preprocessing preprocessing;
+	const char *default_layer;
+	size_t layers;           /* how many layers adtool_backbone_layer knows */
+	size_t nodes;            /* of the ONNX graph */
+	int64_t parameters;      /* elements of all initialisers used */
+	int opset;
+} adtool_backbone_info;
+
+ADTOOL_API int adtool_backbone_get_info(const adtool_backbone *backbone, adtool_backbone_info *info,
+                                        adtool_error *err);
+
+typedef struct adtool_layer_info {
+	const char *name; /* owned by the backbone */
+	int stride;       /* of the input per cell; 0 when the metadata do not say */
+	int channels;     /* 0 when the metadata do not say */
+} adtool_layer_info;
+
+ADTOOL_API int adtool_backbone_layer(const adtool_backbone *backbone, size_t index, adtool_layer_info *info,
+                                     adtool_error *err);
+
+/* Shape C x H x W of a layer (NULL: the default one) for an input of width x height, and what it costs. */
+typedef struct adtool_layer_cost {
+	size_t channels, height, width;
+	int64_t multiply_adds;
+	int64_t parameters;
+	size_t nodes;            /* that run for this layer */
+	size_t arena_bytes;      /* activations of one picture */
+} adtool_layer_cost;
+
+ADTOOL_API int adtool_backbone_cost(const adtool_backbone *backbone, const char *layer, unsigned width,
+                                    unsigned height, adtool_layer_cost *cost, adtool_error *err);
+
+/*
+ * Sends one raw tensor (1 x C x H x W floats, already normalised) through to `layer` (NULL: the default) and
+ * gives the layer's whole output: *out (released with adtool_free) of shape[0..ndim-1], ndim at most 4.
+ * threads: 0 for one per CPU.
+ */
+ADTOOL_API int adtool_backbone_run(const adtool_backbone *backbone, const char *layer, const float *input,
+                                   const size_t input_shape[4], unsigned threads, float **out,
+                                   size_t shape[4], int *ndim, adtool_error *err);
+
+/* Writes an ONNX file with only what `layer` needs (same metadata, layers cut to this one). Atomic. */
+ADTOOL_API int adtool_backbone_cut(const adtool_backbone *backbone, const char *layer, const char *path,
+                                   adtool_error *err);
+
+/* Releases what the library allocated for the caller. Harmless on NULL. */
+ADTOOL_API void adtool_free(void *block);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

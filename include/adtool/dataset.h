@@ -1,0 +1,70 @@
+/*
+ * Where pictures come from: files, directories (recursive, in byte order), lists of paths on a
+ * descriptor, and zip or tar archives. A dataset is a stream: one item after another, nothing unpacked to disk.
+ */
+#ifndef ADTOOL_DATASET_H
+#define ADTOOL_DATASET_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <adtool/error.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct adtool_dataset adtool_dataset;
+
+typedef struct adtool_dataset_options {
+	int list_fd;              /* where the input "-" reads paths from; default 0 (standard input) */
+	int null_separated;       /* paths on list_fd end in NUL instead of newline */
+	uint64_t max_file_bytes;  /* a larger file or member is an error item; default 1 GiB */
+	uint64_t max_members;     /* per archive; default 1,000,000 */
+	uint64_t max_total_bytes; /* unpacked, per archive; default 1 TiB */
+	unsigned max_ratio;       /* unpacked to packed bytes of an archive, once past 64 MiB; default 1000 */
+	unsigned max_depth;       /* directories below an input; default 64 */
+} adtool_dataset_options;
+
+/* Fills in the defaults. */
+ADTOOL_API void adtool_dataset_options_init(adtool_dataset_options *options);
+
+/* One picture-to-be. The strings belong to the dataset and live until the next call of _next. */
+typedef struct adtool_item {
+	const char *name;  /* as printed: the path, or "archive.zip:member.jpg" */
+	const char *label; /* its folder below the input ("" when directly in it): defect type */
+	int code;          /* 0, or why this item cannot be read (permission, not a file, ...) */
+	const char *why;   /* the message of code; NULL when code is 0 */
+} adtool_item;
+
+/*
+ * Copies the inputs; opens nothing yet, so a missing input shows as an item with an error.
+ * options may be NULL. The caller frees *out.
+ */
+ADTOOL_API int adtool_dataset_open(const char *const *inputs, size_t count, const adtool_dataset_options *options,
+                                   adtool_dataset **out, adtool_error *err);
+
+/*
+ * Moves to the next item. 1: *item is filled; 0: no more; negative: the stream itself failed.
+ * A file named as an input or on a list is always an item. In directories and archives only pictures
+ * are: files whose name has a picture's suffix or whose first bytes are those of a known picture format;
+ * hidden files and folders are passed over.
+ */
+ADTOOL_API int adtool_dataset_next(adtool_dataset *dataset, adtool_item *item, adtool_error *err);
+
+/*
+ * The current item's bytes, owned by the dataset until the next call of _next. May be called at most
+ * once per item; not calling it skips the item cheaply.
+ */
+ADTOOL_API int adtool_dataset_read(adtool_dataset *dataset, const void **data, size_t *size, adtool_error *err);
+
+/* How many files in directories and archives were passed over because they are no pictures. */
+ADTOOL_API uint64_t adtool_dataset_passed_over(const adtool_dataset *dataset);
+
+/* Harmless on NULL. */
+ADTOOL_API void adtool_dataset_free(adtool_dataset *dataset);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,108 @@
+/*
+ * Models: what `train` learned, one zip file (adtool-bundle(5)). A handle is immutable and may be shared
+ * between threads.
+ */
+#ifndef ADTOOL_MODEL_H
+#define ADTOOL_MODEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <adtool/backbone.h>
+#include <adtool/error.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum adtool_method { ADTOOL_FRE = 0, ADTOOL_PPCA = 1 };
+enum adtool_aggregate { ADTOOL_TOP = 0, ADTOOL_MAX = 1, ADTOOL_SUM = 2 };
+enum adtool_calibration { ADTOOL_CV_FOLDS = 0, ADTOOL_CV_LEAVE_ONE_OUT = 1, ADTOOL_CV_HELD_OUT = 2 };
+/* How the threshold came about. */
+enum adtool_rule {
+	ADTOOL_RULE_CONFORMAL = 0,    /* an order statistic of the calibration scores, at alpha */
+	ADTOOL_RULE_EXTRAPOLATED = 1, /* Box's scaled chi-square, too few normals for alpha */
+	ADTOOL_RULE_VALUE = 2         /* given by hand */
+};
+
+/* Everything of the manifest. Strings are "" when unknown. */
+typedef struct adtool_model_info {
+	int format_version;
+	char adtool_version[32];
+
+	char backbone_name[128];
+	char backbone_sha256[65];    /* of the whole ONNX file it was cut from */
+	char backbone_licence[128];
+	char backbone_source[256];
+	adtool_preprocessing preprocessing;
+	unsigned width, height;      /* of the input, pixels */
+	char layer[128];
+	size_t layer_channels, layer_height, layer_width;
+
+	enum adtool_method method;
+	unsigned grid;               /* g; 1 for ppca */
+	size_t channels;             /* c kept by the channel PCA; equal to layer_channels when all are */
+	size_t dimensions;           /* D */
+	size_t components;           /* k */
+	double energy;               /* asked for; 0 when components were given */
+	double energy_kept;
+	double noise_variance;       /* ppca: sigma^2; 0 for fre */
+	enum adtool_aggregate aggregate;
+	double top;                  /* fraction of the cells, for ADTOOL_TOP */
+	uint64_t seed;
+
+	enum adtool_calibration calibration;
+	unsigned folds;
+	size_t calibration_count;    /* n */
+	enum adtool_rule rule;
+	double alpha;                /* of the threshold in force; 0 for ADTOOL_RULE_VALUE */
+	double threshold;            /* anomalous when score > threshold */
+	size_t normals_needed;       /* calibration pictures that would support alpha without extrapolation */
+	double box_g, box_h;         /* Box's scale and degrees of freedom, of q; 0 when not extrapolated */
+	double box_shift;            /* score = q * box_scale + box_shift (ppca); fre: q = score, so 0 and 1 */
+	double box_scale;
+	double heat_level;           /* residual at which heat maps turn hot; 0 for ppca */
+
+	size_t pictures_used, pictures_refused;
+	char pictures_digest[65];    /* SHA-256 over the digests of the pictures, in order of their names */
+	char created[32];            /* ISO 8601, only when SOURCE_DATE_EPOCH was set */
+} adtool_model_info;
+
+typedef struct adtool_model adtool_model;
+
+/*
+ * Opens a model and checks it (version, sizes, finiteness, digests; the selftest once per model and CPU,
+ * remembered in $XDG_CACHE_HOME/adtool, else ~/.cache/adtool).
+ */
+ADTOOL_API int adtool_model_open(const char *path, adtool_model **out, adtool_error *err);
+
+/* As adtool_model_open, with every check run now: SHA-256 of the members and the selftest. */
+ADTOOL_API int adtool_model_check(const char *path, adtool_error *err);
+
+ADTOOL_API const adtool_model_info *adtool_model_get_info(const adtool_model *model);
+
+/* The manifest as it stands in the file: JSON text, owned by the model. */
+ADTOOL_API const char *adtool_model_manifest(const adtool_model *model);
+
+/* The n calibration scores, ascending; owned by the model. */
+ADTOOL_API const double *adtool_model_calibration(const adtool_model *model, size_t *count);
+
+/* The p-value of a score: (1 + #{calibration >= score}) / (n + 1), or P(g chi2_h >= q) when extrapolated. */
+ADTOOL_API double adtool_model_p_value(const adtool_model *model, double score);
+
+/*
+ * The threshold that `alpha` asks for on this model's calibration scores, and by which rule.
+ * ADTOOL_ENUMERIC when the scores do not allow one (all the same).
+ */
+ADTOOL_API int adtool_model_threshold_at(const adtool_model *model, double alpha, double *threshold,
+                                         enum adtool_rule *rule, adtool_error *err);
+
+/* Writes the model (atomically). An existing file that is no adtool model is refused unless force. */
+ADTOOL_API int adtool_model_save(const adtool_model *model, const char *path, int force, adtool_error *err);
+
+ADTOOL_API void adtool_model_free(adtool_model *model); /* harmless on NULL */
+
+#ifdef __cplusplus
+}
+#endif
+#endif

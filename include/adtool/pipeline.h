@@ -1,0 +1,141 @@
+/*
+ * Whole jobs: train, score, features. Callbacks are called on the caller's thread, one at a time.
+ */
+#ifndef ADTOOL_PIPELINE_H
+#define ADTOOL_PIPELINE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <adtool/backbone.h>
+#include <adtool/dataset.h>
+#include <adtool/error.h>
+#include <adtool/model.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What a callback is told while a job runs. total is 0 while unknown. Returning non-zero stops the job. */
+typedef int adtool_progress_fn(void *context, const char *stage, uint64_t done, uint64_t total);
+
+/* A picture that could not be used: its name and why. */
+typedef void adtool_refused_fn(void *context, const char *name, const adtool_error *why);
+
+/* -- train ------------------------------------------------------------------------------------------- */
+
+typedef struct adtool_train_options {
+	const char *layer;        /* NULL: the backbone's default */
+	unsigned width, height;   /* of the input; default 224 x 224 */
+	unsigned grid;            /* g; default 7 */
+	enum adtool_method method;
+	size_t channels;          /* c; default 128; 0 keeps all */
+	double energy;            /* default 0.97 */
+	size_t components;        /* SIZE_MAX (default): by energy, or the method's own rule */
+	enum adtool_aggregate aggregate;
+	double top;               /* default 0.1 */
+	double alpha;             /* default 0.01 */
+	uint64_t seed;            /* default 0 */
+	unsigned threads;         /* 0: one per CPU */
+	uint64_t memory;          /* bytes the job may take; 0 (default): three quarters of the machine's */
+	uint64_t max_pixels;      /* 0: ADTOOL_MAX_PIXELS_DEFAULT */
+	adtool_progress_fn *progress; /* may be NULL */
+	adtool_refused_fn *refused;   /* may be NULL */
+	void *context;            /* of both */
+} adtool_train_options;
+
+ADTOOL_API void adtool_train_options_init(adtool_train_options *options);
+
+typedef struct adtool_train_report {
+	size_t pictures_used, pictures_refused;
+	uint64_t passed_over;     /* files that are no pictures */
+	double seconds_list, seconds_features, seconds_fit, seconds_selftest;
+	uint64_t memory_estimate; /* bytes, by the formula of adtool-train(1) */
+	size_t arena_bytes;
+	unsigned threads;
+} adtool_train_report;
+
+/*
+ * Learns from the pictures of `inputs` (as adtool_dataset_open takes them). Names are read first, then each picture once.
+ * At least 3 usable pictures are needed. report may be NULL. The caller frees *out.
+ */
+ADTOOL_API int adtool_train(const adtool_backbone *backbone, const char *const *inputs, size_t count,
+                            const adtool_dataset_options *dataset_options, const adtool_train_options *options,
+                            adtool_model **out, adtool_train_report *report, adtool_error *err);
+
+/* -- score ------------------------------------------------------------------------------------------- */
+
+enum adtool_verdict { ADTOOL_NORMAL = 0, ADTOOL_ANOMALOUS = 1, ADTOOL_ERROR = 2 };
+
+/* One picture's result. Pointers live until the callback returns. */
+typedef struct adtool_row {
+	const char *name, *label;
+	enum adtool_verdict verdict;
+	double score, p, threshold;      /* NaN when verdict is ADTOOL_ERROR */
+	int code;                        /* when verdict is ADTOOL_ERROR */
+	const char *why;                 /* its message, else NULL */
+	unsigned width, height;          /* of the upright picture; 0 for an error */
+	const float *map;                /* rows x cols residuals, row-major; NULL for ppca and errors */
+	unsigned map_rows, map_cols;
+	const char *heatmap, *overlay;   /* files written, or NULL */
+} adtool_row;
+
+/* Rows come in input order. Returning non-zero stops the job with ADTOOL_ECANCELLED. */
+typedef int adtool_row_fn(void *context, const adtool_row *row);
+
+typedef struct adtool_score_options {
+	unsigned threads;         /* 0: one per CPU */
+	int has_threshold;        /* use `threshold` instead of the model's */
+	double threshold;
+	double alpha;             /* > 0: the threshold of this alpha instead of the model's */
+	uint64_t max_pixels;
+	const char *heatmap_dir, *overlay_dir; /* NULL: none; made when missing */
+	adtool_row_fn *row;       /* may be NULL */
+	void *context;
+} adtool_score_options;
+
+ADTOOL_API void adtool_score_options_init(adtool_score_options *options);
+
+typedef struct adtool_score_report {
+	uint64_t normal, anomalous, errors, passed_over;
+	size_t arena_bytes;
+	double seconds;
+	unsigned threads;
+} adtool_score_report;
+
+/* Scores every item. report may be NULL. A bad picture is a row with ADTOOL_ERROR, not a failure. */
+ADTOOL_API int adtool_score(const adtool_model *model, adtool_dataset *dataset, const adtool_score_options *options,
+                            adtool_score_report *report, adtool_error *err);
+
+/* Scores one picture in memory: the simplest use. p and map (grid x grid floats) may be NULL. */
+ADTOOL_API int adtool_score_image(const adtool_model *model, const void *data, size_t size, double *score, double *p,
+                                  float *map, adtool_error *err);
+
+/* Upsamples a row's map to width x height as the heat maps are drawn; out: width * height floats. */
+ADTOOL_API int adtool_map_upsample(const float *map, unsigned rows, unsigned cols, unsigned width, unsigned height,
+                                   float *out, adtool_error *err);
+
+/* -- features ---------------------------------------------------------------------------------------- */
+
+typedef struct adtool_features_options {
+	const char *layer;
+	unsigned width, height;   /* default 224 x 224 */
+	unsigned grid;            /* 0: the whole map; 1: global average; g: g x g; default 1 */
+	unsigned threads;
+	uint64_t max_pixels;
+	adtool_refused_fn *refused;
+	adtool_progress_fn *progress;
+	/* One picture's features, in input order: channels x rows x cols floats. Non-zero stops. */
+	int (*features)(void *context, const char *name, const float *values, size_t channels, size_t rows, size_t cols);
+	void *context;
+} adtool_features_options;
+
+ADTOOL_API void adtool_features_options_init(adtool_features_options *options);
+
+ADTOOL_API int adtool_features(const adtool_backbone *backbone, adtool_dataset *dataset,
+                               const adtool_features_options *options, adtool_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

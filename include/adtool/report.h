@@ -1,0 +1,46 @@
+/*
+ * Rows of results as text: TSV, JSON Lines, CSV; and .npy files, so that other programs can go on from there.
+ */
+#ifndef ADTOOL_REPORT_H
+#define ADTOOL_REPORT_H
+
+#include <stddef.h>
+
+#include <adtool/error.h>
+#include <adtool/pipeline.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum adtool_format { ADTOOL_TSV = 0, ADTOOL_JSONL = 1, ADTOOL_CSV = 2 };
+
+/*
+ * *text: the row, ending in a newline, NUL-terminated; release with adtool_free. *size excludes the NUL.
+ * TSV: path, score, p, verdict (and nothing else); in paths, backslash, tab, newline and carriage return are written
+ * \\ \t \n \r, other bytes as they are. CSV (RFC 4180): the same columns after a header line
+ * (row == NULL gives the header; empty for the other formats). JSONL: an object with at least path, score, p, threshold, verdict;
+ * a path that is not UTF-8 has the replacement character in "path" and its bytes in base64 as "path_bytes".
+ */
+ADTOOL_API int adtool_row_format(const adtool_row *row, enum adtool_format format, const adtool_model_info *model,
+                                 char **text, size_t *size, adtool_error *err);
+
+/* Appends a JSON string (with quotes, escaped; invalid UTF-8 replaced) for callers who build JSON: release with adtool_free. */
+ADTOOL_API int adtool_json_string(const char *bytes, char **text, adtool_error *err);
+
+/* A float32 .npy file of up to 4 dimensions, written row by row, whole or not at all. */
+typedef struct adtool_npy_writer adtool_npy_writer;
+ADTOOL_API int adtool_npy_create(const char *path, adtool_npy_writer **out, adtool_error *err);
+ADTOOL_API int adtool_npy_add(adtool_npy_writer *writer, const float *values, size_t count, adtool_error *err);
+/* The shape's product must be the number of values added. Frees the writer in any case. */
+ADTOOL_API int adtool_npy_finish(adtool_npy_writer *writer, const size_t *shape, int ndim, adtool_error *err);
+ADTOOL_API void adtool_npy_abort(adtool_npy_writer *writer); /* harmless on NULL */
+
+/* Reads a float32 .npy file (at most limit bytes, 0: 4 GiB); *values released with adtool_free. Unused shape entries are 1. */
+ADTOOL_API int adtool_npy_load(const char *path, size_t limit, float **values, size_t shape[4], int *ndim,
+                               adtool_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

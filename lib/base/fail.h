@@ -1,0 +1,22 @@
+/* Filling a caller's adtool_error. All functions accept err == NULL. */
+#ifndef AD_FAIL_H
+#define AD_FAIL_H
+
+#include <adtool/error.h>
+
+/* Sets code and message; returns code, so that `return ad_fail(...)` reads well. */
+int ad_fail(adtool_error *err, int code, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* ADTOOL_EIO (or ADTOOL_ENOMEM for ENOMEM): the message, then ": " and strerror(errno_value). */
+int ad_fail_errno(adtool_error *err, int errno_value, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* ADTOOL_ENOMEM, "out of memory". */
+int ad_fail_nomem(adtool_error *err);
+
+/* Puts "<text>: " before a message already set; returns err's code (or `code` if err is NULL). */
+int ad_fail_within(adtool_error *err, int code, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+#endif

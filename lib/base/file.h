@@ -1,0 +1,50 @@
+/* Files: whole reads with a limit, read-only maps, and writes that appear whole or not at all. */
+#ifndef AD_FILE_H
+#define AD_FILE_H
+
+#include <adtool/error.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "buf.h"
+
+/*
+ * Appends the whole regular file to *out. Refuses what is not a regular file (ADTOOL_EIO)
+ * and more than `limit` bytes (ADTOOL_ELIMIT). Opens with O_NONBLOCK, so a FIFO cannot hang.
+ * Messages do not repeat the path; callers add it with ad_fail_within.
+ */
+int ad_file_read(const char *path, uint64_t limit, ad_buf *out, adtool_error *err);
+
+typedef struct ad_map {
+	const uint8_t *data; /* NULL when size is 0 */
+	size_t size;
+} ad_map;
+
+/* Maps a regular file read-only. Release with ad_map_release (harmless on a zeroed one). */
+int ad_map_open(ad_map *map, const char *path, uint64_t limit, adtool_error *err);
+void ad_map_release(ad_map *map);
+
+/*
+ * Atomic replacement: a temporary file in the target's folder, fsync, rename, fsync of the folder.
+ * A reader sees the old file or the new one, never a part. ad_atomic_abort after commit is harmless.
+ */
+typedef struct ad_atomic {
+	int fd;            /* the temporary file, open read-write; -1 when none */
+	char *path, *temporary;
+} ad_atomic;
+
+int ad_atomic_open(ad_atomic *a, const char *path, adtool_error *err);
+int ad_atomic_write(ad_atomic *a, const void *data, size_t size, adtool_error *err);
+int ad_atomic_commit(ad_atomic *a, adtool_error *err);
+void ad_atomic_abort(ad_atomic *a);
+
+/* ad_atomic_open + write + commit. */
+int ad_file_write(const char *path, const void *data, size_t size, adtool_error *err);
+
+/* write(2) until all is written; EINTR is retried. 0 or ADTOOL_EIO with errno kept. */
+int ad_write_all(int fd, const void *data, size_t size);
+
+/* mkdir -p. */
+int ad_mkdirs(const char *path, adtool_error *err);
+
+#endif

@@ -1,0 +1,25 @@
+/*
+ * Libraries that only some jobs need (OpenBLAS and LAPACKE for fitting, libarchive for archives,
+ * libzip for writing bundles) are opened when they are first needed, so that `score` starts fast.
+ * Usage:
+ *   #define ZIP_SYMBOLS(X) X(zip_open) X(zip_close)
+ *   typedef struct { void *handle; ZIP_SYMBOLS(AD_LAZY_MEMBER) } zip_api;
+ *   static const char *const names[] = { ZIP_SYMBOLS(AD_LAZY_NAME) };
+ *   ad_lazy_open(AD_SONAME_ZIP, names, n, &api.handle, (void **)&api.zip_open, err)
+ * AD_SONAME_<X> come from the Makefile.
+ */
+#ifndef AD_LAZY_H
+#define AD_LAZY_H
+
+#include <adtool/error.h>
+#include <stddef.h>
+
+#define AD_LAZY_MEMBER(name) __typeof__(&name) name;
+#define AD_LAZY_NAME(name) #name,
+
+/* Opens `soname` and stores the n symbols into slots[0..n-1]. ADTOOL_EUNSUPPORTED names what is missing. */
+int ad_lazy_open(const char *soname, const char *const *names, size_t n, void **handle, void **slots,
+                 adtool_error *err);
+void ad_lazy_close(void *handle);
+
+#endif

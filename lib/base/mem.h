@@ -1,0 +1,21 @@
+/* Memory: all of lib/ allocates here, so that one place can count, limit and fail. */
+#ifndef AD_MEM_H
+#define AD_MEM_H
+
+#include <stddef.h>
+
+/* NULL on failure or when count * size overflows. A size of 0 gives a valid pointer. */
+void *ad_malloc(size_t size);
+void *ad_calloc(size_t count, size_t size);
+void *ad_malloc_array(size_t count, size_t size);
+/* On failure the old block stays valid. */
+void *ad_realloc_array(void *block, size_t count, size_t size);
+char *ad_strdup(const char *text);
+char *ad_strndup(const char *text, size_t n);
+void ad_free(void *block);
+
+/* 64-byte aligned; released by ad_free_aligned only. Contents undefined. */
+void *ad_malloc_aligned(size_t count, size_t size);
+void ad_free_aligned(void *block);
+
+#endif

@@ -1,0 +1,27 @@
+/*
+ * Threads. A pool of n - 1 workers plus the caller. Work is cut by the caller into tasks whose
+ * number and contents never depend on the pool's size, so results do not either.
+ */
+#ifndef AD_POOL_H
+#define AD_POOL_H
+
+#include <adtool/error.h>
+#include <stddef.h>
+
+typedef struct ad_pool ad_pool;
+
+/* threads >= 1; 0 means the number of CPUs this process may use. */
+int ad_pool_create(unsigned threads, ad_pool **out, adtool_error *err);
+void ad_pool_free(ad_pool *pool);
+unsigned ad_pool_size(const ad_pool *pool); /* 1 for NULL */
+unsigned ad_cpu_count(void);
+
+/*
+ * Calls fn(context, task, worker) for task = 0 .. tasks-1, worker in 0 .. size-1 (the caller is 0),
+ * and returns when all are done. pool may be NULL: then all run in order on the caller. Not reentrant:
+ * one run at a time per pool; fn must not run the same pool.
+ */
+typedef void ad_task_fn(void *context, size_t task, unsigned worker);
+void ad_pool_run(ad_pool *pool, ad_task_fn *fn, void *context, size_t tasks);
+
+#endif

@@ -1,0 +1,131 @@
+/*
+ * The detection room: pooling, channel PCA, feature reconstruction error (fre), probabilistic PCA
+ * (ppca), calibration, thresholds, metrics. Shapes: a map is C x H x W or C x cells, floats, channel-major.
+ */
+#ifndef AD_DETECT_H
+#define AD_DETECT_H
+
+#include <adtool/error.h>
+#include <adtool/model.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../base/pool.h"
+
+/* Adaptive average pooling to g x g: cell i covers rows floor(iH/g) .. ceil((i+1)H/g)-1. Needs g <= H and g <= W. */
+void ad_pool_grid(const float *map, size_t channels, size_t height, size_t width, size_t g, float *out);
+
+/* -- channel PCA ------------------------------------------------------------------------------------- */
+
+/* Keeps c of C channels: projected[j] = sum_i basis[j * C + i] * (x[i] - mean[i]). */
+typedef struct ad_channels {
+	size_t from, to; /* C, c */
+	float *mean;     /* C */
+	float *basis;    /* c x C, orthonormal rows, signs fixed */
+} ad_channels;
+
+/* maps: n pooled maps of C x cells floats; every cell of every map is one sample. keep <= C. */
+int ad_channels_fit(const float *const *maps, size_t n, size_t channels, size_t cells, size_t keep, ad_pool *pool,
+                    ad_channels *out, adtool_error *err);
+void ad_channels_release(ad_channels *c);
+/* map: C x cells -> out: c x cells. */
+void ad_channels_apply(const ad_channels *c, const float *map, size_t cells, float *out);
+
+/* -- the detector ------------------------------------------------------------------------------------ */
+
+/* What scoring needs. fre holds float32 exactly as the bundle does; ppca float64. */
+typedef struct ad_detector {
+	enum adtool_method method;
+	size_t dimensions;       /* D = channels * cells */
+	size_t cells;            /* g^2; 1 for ppca */
+	size_t components;       /* k; may be 0 */
+	enum adtool_aggregate aggregate;
+	double top;
+	double *mean;            /* D */
+	double *rows;            /* ppca: k x D right singular vectors; NULL for fre */
+	float *rows32;           /* fre: k x D; NULL for ppca */
+	float *mean32;           /* fre: D */
+	double *variances;       /* k: lambda_i = S_i^2 / (N - 1) */
+	double noise_variance;   /* ppca: sigma^2 */
+} ad_detector;
+
+void ad_detector_release(ad_detector *d);
+
+/*
+ * Scores n rows (each D floats, in the channel-major order of the map). scores: n; maps: n x cells residuals (fre), may
+ * be NULL. scratch: ad_detector_scratch bytes. The result for a row does not depend on n or its neighbours.
+ */
+size_t ad_detector_scratch(const ad_detector *d, size_t n);
+void ad_detector_score(const ad_detector *d, size_t n, const float *rows, double *scores, float *maps, void *scratch);
+
+/* Image score of a map of `cells` residuals. */
+double ad_aggregate(const float *map, size_t cells, enum adtool_aggregate how, double top);
+
+/* -- fitting ----------------------------------------------------------------------------------------- */
+
+typedef struct ad_fit_options {
+	enum adtool_method method;
+	size_t pictures;         /* N, known beforehand */
+	size_t dimensions, cells;
+	double energy;           /* fre: share of the energy to keep, used when components == SIZE_MAX */
+	size_t components;       /* SIZE_MAX: by energy (fre) or max(0, min(N, D) - 10) (ppca) */
+	enum adtool_aggregate aggregate;
+	double top;
+	double alpha;
+	uint64_t seed;
+} ad_fit_options;
+
+/* Bytes a fit of these options needs at its peak. */
+uint64_t ad_fit_memory(const ad_fit_options *options, unsigned threads);
+
+typedef struct ad_fitter ad_fitter;
+
+int ad_fitter_create(const ad_fit_options *options, ad_fitter **out, adtool_error *err);
+/* Rows come in index order 0 .. N-1, the order of the names. row: D floats, copied. */
+int ad_fitter_add(ad_fitter *f, const float *row, adtool_error *err);
+
+typedef struct ad_calibration {
+	enum adtool_calibration kind;
+	unsigned folds;
+	size_t n;
+	double *scores;          /* n, in the order of `index` */
+	size_t *index;           /* n: which picture each score is of */
+	double *peaks;           /* fre: n, the largest cell of each held-out picture; NULL for ppca */
+	double *q;               /* ppca: n, sum z^2/lambda + |r|^2/sigma^2; NULL for fre */
+} ad_calibration;
+
+/* Fits on all that was added, and calibrates by refits. progress may be NULL; it is called from the caller's thread. */
+int ad_fitter_finish(ad_fitter *f, ad_pool *pool, void (*progress)(void *context, size_t done, size_t total),
+                     void *context, ad_detector *detector, double *energy_kept, ad_calibration *calibration,
+                     adtool_error *err);
+void ad_fitter_free(ad_fitter *f);
+void ad_calibration_release(ad_calibration *c);
+
+/* -- decision ---------------------------------------------------------------------------------------- */
+
+typedef struct ad_limit {
+	enum adtool_rule rule;
+	double alpha;
+	double threshold;        /* on the score; anomalous when score > threshold */
+	size_t needed;           /* calibration pictures with which alpha needs no extrapolation */
+	double box_g, box_h;     /* of q; 0 when conformal */
+	double box_scale, box_shift; /* score = q * box_scale + box_shift */
+} ad_limit;
+
+/*
+ * scores: n calibration scores in any order; q: the same pictures' q (NULL: q = score).
+ * score = q * scale + shift (1 and 0 when q is NULL).
+ */
+int ad_limit_at(const double *scores, const double *q, double scale, double shift, size_t n, double alpha,
+                ad_limit *out, adtool_error *err);
+/* sorted: n ascending. When limit->rule is extrapolated: P(g chi2_h >= q). */
+double ad_p_value(const double *sorted, size_t n, const ad_limit *limit, double score);
+
+/* The q-quantile of n values (the smallest value with at least q n values at or below it). Sorts a copy. */
+int ad_quantile(const double *values, size_t n, double q, double *out, adtool_error *err);
+
+/* P(chi2_h > x), and the x that gives it. h > 0 need not be whole. */
+double ad_chi2_sf(double x, double h);
+double ad_chi2_isf(double p, double h);
+
+#endif

@@ -1,0 +1,49 @@
+/* The net room, as lib/pipeline.c uses it: ONNX file -> graph -> plan -> run. */
+#ifndef AD_NET_H
+#define AD_NET_H
+
+#include <adtool/backbone.h>
+
+#include "../base/buf.h"
+#include "../base/pool.h"
+
+/* ONNX bytes of the graph cut at `layer` (NULL: default), metadata kept, "layers" cut to this one. */
+int ad_backbone_cut(const adtool_backbone *backbone, const char *layer, ad_buf *out, adtool_error *err);
+
+/* The layer a NULL or empty name means; NULL when the backbone has none. */
+const char *ad_backbone_default_layer(const adtool_backbone *backbone);
+
+/*
+ * A plan: everything decided for one (graph, layer, input size): folded, fused, placed, weights packed.
+ * Immutable, shared by all threads. It keeps no reference to the backbone. The algorithm depends on
+ * shapes and ISA only.
+ */
+typedef struct ad_plan ad_plan;
+
+int ad_plan_create(const adtool_backbone *backbone, const char *layer, unsigned width, unsigned height,
+                   ad_pool *pool, ad_plan **out, adtool_error *err);
+void ad_plan_free(ad_plan *plan);
+
+/* Output of one picture: C, H, W (H = W = 1 for a vector). */
+void ad_plan_output_shape(const ad_plan *plan, size_t shape[3]);
+size_t ad_plan_arena_bytes(const ad_plan *plan);
+
+/*
+ * Runs one picture. input: 3 x H x W floats; output: C x H x W floats. arena: ad_plan_arena_bytes bytes, 64-byte
+ * aligned, one per concurrent run. pool: splits the picture over threads (NULL: the caller alone);
+ * the bits of the result do not depend on it. Allocates nothing and cannot fail.
+ */
+void ad_plan_run(const ad_plan *plan, void *arena, ad_pool *pool, const float *input, float *output);
+
+/* One row per node that runs, for `backbone show --plan`. */
+typedef struct ad_plan_node {
+	const char *name;       /* of the ONNX node that gave it its kind */
+	const char *kind;       /* "Conv", "MaxPool", ... */
+	const char *algorithm;  /* "im2col-gemm", ... */
+	size_t shape[3];        /* of the output */
+	double multiply_adds;
+} ad_plan_node;
+size_t ad_plan_nodes(const ad_plan *plan);
+void ad_plan_node_at(const ad_plan *plan, size_t index, ad_plan_node *out);
+
+#endif
