@@ -1,0 +1,38 @@
+#include "digest.h"
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <sha256.h>
+#include <xxhash.h>
+
+static void to_hex(const uint8_t *bytes, size_t n, char *out)
+{
+	static const char digits[] = "0123456789abcdef";
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		out[2 * i] = digits[bytes[i] >> 4];
+		out[2 * i + 1] = digits[bytes[i] & 15];
+	}
+	out[2 * n] = '\0';
+}
+
+void ad_xxh3_hex(const void *data, size_t size, char out[17])
+{
+	XXH64_canonical_t canonical;
+
+	XXH64_canonicalFromHash(&canonical, XXH3_64bits(data, size));
+	to_hex(canonical.digest, sizeof(canonical.digest), out);
+}
+
+void ad_sha256_hex(const void *data, size_t size, char out[65])
+{
+	uint8_t digest[SHA256_DIGEST_LENGTH];
+	SHA2_CTX context;
+
+	SHA256Init(&context);
+	SHA256Update(&context, data, size);
+	SHA256Final(digest, &context);
+	to_hex(digest, sizeof(digest), out);
+}

@@ -1,0 +1,284 @@
+#include "file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fail.h"
+#include "mem.h"
+
+/* Opens a regular file of at most `limit` bytes; the descriptor, or a negative code. */
+static int open_regular(const char *path, uint64_t limit, size_t *size, adtool_error *err)
+{
+	struct stat st;
+	int fd, code;
+
+	do
+		fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	while (fd < 0 && errno == EINTR);
+	if (fd < 0)
+		return ad_fail_errno(err, errno, "cannot open");
+	if (fstat(fd, &st))
+		code = ad_fail_errno(err, errno, "cannot stat");
+	else if (S_ISDIR(st.st_mode))
+		code = ad_fail(err, ADTOOL_EIO, "is a directory");
+	else if (!S_ISREG(st.st_mode))
+		code = ad_fail(err, ADTOOL_EIO, "not a regular file");
+	else if ((uint64_t)st.st_size > limit || (uint64_t)st.st_size > PTRDIFF_MAX)
+		code = ad_fail(err, ADTOOL_ELIMIT, "file of %lld bytes, more than the limit of %llu",
+		               (long long)st.st_size, (unsigned long long)limit);
+	else {
+		*size = (size_t)st.st_size;
+		return fd;
+	}
+	close(fd);
+	return code;
+}
+
+int ad_file_read(const char *path, uint64_t limit, ad_buf *out, adtool_error *err)
+{
+	size_t expected, start = out->size;
+	int fd = open_regular(path, limit, &expected, err), code = 0;
+
+	if (fd < 0)
+		return fd;
+	/* One byte more than expected, so that a file that grows meanwhile is seen to. */
+	for (;;) {
+		size_t room;
+		ssize_t got;
+
+		if (ad_buf_reserve(out, expected + 1)) {
+			code = ad_fail_nomem(err);
+			break;
+		}
+		room = out->capacity - out->size - 1;
+		got = read(fd, out->data + out->size, room);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0) {
+			code = ad_fail_errno(err, errno, "cannot read");
+			break;
+		}
+		if (got == 0)
+			break;
+		out->size += (size_t)got;
+		if (out->size - start > limit) {
+			code = ad_fail(err, ADTOOL_ELIMIT, "file of more than the limit of %llu bytes",
+			               (unsigned long long)limit);
+			break;
+		}
+		expected = expected > (size_t)got ? expected - (size_t)got : 0;
+	}
+	close(fd);
+	if (code)
+		out->size = start;
+	if (out->data)
+		out->data[out->size] = '\0';
+	return code;
+}
+
+int ad_map_open(ad_map *map, const char *path, uint64_t limit, adtool_error *err)
+{
+	size_t size;
+	void *data = NULL;
+	int fd = open_regular(path, limit, &size, err), code = 0;
+
+	if (fd < 0)
+		return fd;
+	if (size) {
+		data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+		if (data == MAP_FAILED)
+			code = ad_fail_errno(err, errno, "cannot map");
+	}
+	close(fd);
+	if (!code) {
+		map->data = data;
+		map->size = size;
+	}
+	return code;
+}
+
+void ad_map_release(ad_map *map)
+{
+	if (map->data)
+		munmap((void *)(uintptr_t)map->data, map->size);
+	map->data = NULL;
+	map->size = 0;
+}
+
+int ad_write_all(int fd, const void *data, size_t size)
+{
+	const uint8_t *at = data;
+
+	while (size) {
+		ssize_t put = write(fd, at, size);
+
+		if (put < 0) {
+			if (errno == EINTR)
+				continue;
+			return ADTOOL_EIO;
+		}
+		at += put;
+		size -= (size_t)put;
+	}
+	return 0;
+}
+
+/* The folder of path: "." or everything up to the last slash. */
+static char *folder_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	if (!slash)
+		return ad_strdup(".");
+	return slash == path ? ad_strdup("/") : ad_strndup(path, (size_t)(slash - path));
+}
+
+int ad_atomic_open(ad_atomic *a, const char *path, adtool_error *err)
+{
+	ad_buf name = {0};
+	struct stat st;
+	int code = 0;
+
+	memset(a, 0, sizeof(*a));
+	a->fd = -1;
+	/* A device or pipe (/dev/stdout) cannot be replaced, only a regular file or nothing can. */
+	if (!stat(path, &st) && !S_ISREG(st.st_mode))
+		return ad_fail(err, ADTOOL_EIO, S_ISDIR(st.st_mode) ? "is a directory" : "not a regular file");
+	/* Follow a symbolic link, so that the link stays and its target is replaced. */
+	a->path = realpath(path, NULL);
+	if (!a->path)
+		a->path = ad_strdup(path);
+	if (a->path)
+		ad_buf_printf(&name, "%s.tmp-XXXXXX", a->path);
+	if (!a->path || name.failed || !name.data) {
+		code = ad_fail_nomem(err);
+		goto out;
+	}
+	a->temporary = (char *)name.data;
+	name.data = NULL;
+	/* Not mkstemp, which makes it private: the umask decides, as for any new file. */
+	do {
+		uint64_t word;
+		int i;
+
+		if (getrandom(&word, sizeof(word), 0) != (ssize_t)sizeof(word))
+			word = (uint64_t)getpid();
+		for (i = 0; i < 6; i++, word >>= 5)
+			a->temporary[strlen(a->path) + 5 + (size_t)i] = "abcdefghijklmnopqrstuvwxyz234567"[word & 31];
+		a->fd = open(a->temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	} while (a->fd < 0 && (errno == EEXIST || errno == EINTR));
+	if (a->fd < 0) {
+		code = ad_fail_errno(err, errno, "cannot create a temporary file beside it");
+		ad_free(a->temporary);
+		a->temporary = NULL;
+		goto out;
+	}
+	if (!stat(a->path, &st) && fchmod(a->fd, st.st_mode & 07777))
+		code = ad_fail_errno(err, errno, "cannot keep its mode");
+out:
+	ad_buf_release(&name);
+	if (code)
+		ad_atomic_abort(a);
+	return code;
+}
+
+int ad_atomic_write(ad_atomic *a, const void *data, size_t size, adtool_error *err)
+{
+	if (ad_write_all(a->fd, data, size))
+		return ad_fail_errno(err, errno, "cannot write");
+	return 0;
+}
+
+int ad_atomic_commit(ad_atomic *a, adtool_error *err)
+{
+	char *folder = NULL;
+	int code = 0, fd;
+
+	if (fsync(a->fd)) {
+		code = ad_fail_errno(err, errno, "cannot write");
+		goto out;
+	}
+	fd = a->fd;
+	a->fd = -1;
+	if (close(fd)) {
+		code = ad_fail_errno(err, errno, "cannot write");
+		goto out;
+	}
+	folder = folder_of(a->path);
+	if (!folder) {
+		code = ad_fail_nomem(err);
+		goto out;
+	}
+	if (rename(a->temporary, a->path)) {
+		code = ad_fail_errno(err, errno, "cannot rename the temporary file");
+		goto out;
+	}
+	ad_free(a->temporary);
+	a->temporary = NULL;
+	/* The new name is in place; a folder that cannot be synced (some network shares) does not undo it. */
+	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0) {
+		fsync(fd);
+		close(fd);
+	}
+out:
+	ad_free(folder);
+	ad_atomic_abort(a);
+	return code;
+}
+
+void ad_atomic_abort(ad_atomic *a)
+{
+	if (a->fd >= 0)
+		close(a->fd);
+	if (a->temporary)
+		unlink(a->temporary);
+	ad_free(a->temporary);
+	ad_free(a->path);
+	memset(a, 0, sizeof(*a));
+	a->fd = -1;
+}
+
+int ad_file_write(const char *path, const void *data, size_t size, adtool_error *err)
+{
+	ad_atomic a;
+	int code = ad_atomic_open(&a, path, err);
+
+	if (code)
+		return code;
+	code = ad_atomic_write(&a, data, size, err);
+	if (code)
+		ad_atomic_abort(&a);
+	else
+		code = ad_atomic_commit(&a, err);
+	return code;
+}
+
+int ad_mkdirs(const char *path, adtool_error *err)
+{
+	struct stat st;
+	char *copy = ad_strdup(path), *at;
+	int code = 0;
+
+	if (!copy)
+		return ad_fail_nomem(err);
+	for (at = copy + 1; *copy && !code; at++) {
+		char c = *at;
+
+		if (c != '/' && c != '\0')
+			continue;
+		*at = '\0';
+		if (mkdir(copy, 0777) && (errno != EEXIST || stat(copy, &st) || !S_ISDIR(st.st_mode)))
+			code = ad_fail_errno(err, errno == EEXIST ? ENOTDIR : errno, "cannot create folder '%s'", copy);
+		*at = c;
+		if (!c)
+			break;
+	}
+	ad_free(copy);
+	return code;
+}
