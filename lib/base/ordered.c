@@ -1,0 +1,170 @@
+#include "ordered.h"
+
+#include <pthread.h>
+#include <stdint.h>
+
+#include "fail.h"
+#include "mem.h"
+
+/* Items are numbered as they are produced; item i lives in slot i % slots. consumed <= taken <= produced. */
+struct state {
+	const ad_ordered_job *job;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	uint64_t produced, taken, consumed;
+	unsigned working;
+	unsigned char *done; /* per slot */
+	int ended, stop;
+	int produce_code;
+	adtool_error produce_error;
+};
+
+struct thread {
+	struct state *state;
+	pthread_t id;
+	unsigned number;
+};
+
+static void *produce_all(void *arg)
+{
+	struct state *s = arg;
+	const ad_ordered_job *job = s->job;
+
+	pthread_mutex_lock(&s->lock);
+	while (!s->stop) {
+		size_t slot = (size_t)(s->produced % job->slots);
+		adtool_error error = {0};
+		int got;
+
+		if (s->produced - s->consumed == job->slots) {
+			pthread_cond_wait(&s->changed, &s->lock);
+			continue;
+		}
+		pthread_mutex_unlock(&s->lock);
+		got = job->produce(job->context, slot, &error);
+		pthread_mutex_lock(&s->lock);
+		if (got <= 0) {
+			s->produce_code = got;
+			s->produce_error = error;
+			break;
+		}
+		s->done[slot] = 0;
+		s->produced++;
+		pthread_cond_broadcast(&s->changed);
+	}
+	s->ended = 1;
+	pthread_cond_broadcast(&s->changed);
+	pthread_mutex_unlock(&s->lock);
+	return NULL;
+}
+
+static void *process_all(void *arg)
+{
+	struct thread *me = arg;
+	struct state *s = me->state;
+	const ad_ordered_job *job = s->job;
+
+	pthread_mutex_lock(&s->lock);
+	for (;;) {
+		size_t slot;
+		int alone;
+
+		if (s->stop || (s->taken == s->produced && s->ended))
+			break;
+		if (s->taken == s->produced) {
+			pthread_cond_wait(&s->changed, &s->lock);
+			continue;
+		}
+		slot = (size_t)(s->taken++ % job->slots);
+		alone = s->working == 0 && s->taken == s->produced;
+		s->working++;
+		pthread_mutex_unlock(&s->lock);
+		job->process(job->context, slot, me->number, alone);
+		pthread_mutex_lock(&s->lock);
+		s->working--;
+		s->done[slot] = 1;
+		pthread_cond_broadcast(&s->changed);
+	}
+	pthread_mutex_unlock(&s->lock);
+	return NULL;
+}
+
+static int consume_all(struct state *s, adtool_error *err)
+{
+	const ad_ordered_job *job = s->job;
+	int code = 0;
+
+	pthread_mutex_lock(&s->lock);
+	for (;;) {
+		size_t slot = (size_t)(s->consumed % job->slots);
+
+		if (s->consumed == s->produced && s->ended)
+			break;
+		if (s->consumed == s->produced || !s->done[slot]) {
+			pthread_cond_wait(&s->changed, &s->lock);
+			continue;
+		}
+		pthread_mutex_unlock(&s->lock);
+		code = job->consume(job->context, slot, err);
+		pthread_mutex_lock(&s->lock);
+		if (code)
+			break;
+		s->done[slot] = 0;
+		s->consumed++;
+		pthread_cond_broadcast(&s->changed);
+	}
+	s->stop = 1;
+	pthread_cond_broadcast(&s->changed);
+	pthread_mutex_unlock(&s->lock);
+	return code;
+}
+
+int ad_ordered_run(const ad_ordered_job *job, adtool_error *err)
+{
+	struct state s = {.job = job};
+	struct thread *threads = ad_calloc(job->workers, sizeof(*threads));
+	pthread_t producer;
+	unsigned started = 0;
+	int code = 0, failed, have_producer = 0;
+
+	s.done = ad_calloc(job->slots, 1);
+	if (!threads || !s.done) {
+		ad_free(threads);
+		ad_free(s.done);
+		return ad_fail_nomem(err);
+	}
+	pthread_mutex_init(&s.lock, NULL);
+	pthread_cond_init(&s.changed, NULL);
+	failed = pthread_create(&producer, NULL, produce_all, &s);
+	have_producer = !failed;
+	for (; !failed && started < job->workers; started++) {
+		threads[started].state = &s;
+		threads[started].number = started;
+		failed = pthread_create(&threads[started].id, NULL, process_all, &threads[started]);
+		if (failed)
+			break;
+	}
+	/* Fewer workers than asked for will do. */
+	if (started)
+		code = consume_all(&s, err);
+	else
+		code = ad_fail_errno(err, failed, "cannot start a thread");
+	pthread_mutex_lock(&s.lock);
+	s.stop = 1;
+	pthread_cond_broadcast(&s.changed);
+	pthread_mutex_unlock(&s.lock);
+	if (have_producer)
+		pthread_join(producer, NULL);
+	while (started)
+		pthread_join(threads[--started].id, NULL);
+	if (!code && s.produce_code) {
+		code = s.produce_code;
+		if (err)
+			*err = s.produce_error;
+	}
+	pthread_cond_destroy(&s.changed);
+	pthread_mutex_destroy(&s.lock);
+	ad_free(threads);
+	ad_free(s.done);
+	return code;
+}
