@@ -81,8 +81,13 @@ uint64_t ad_fit_memory(const ad_fit_options *options, unsigned threads);
 typedef struct ad_fitter ad_fitter;
 
 int ad_fitter_create(const ad_fit_options *options, ad_fitter **out, adtool_error *err);
-/* Rows come in index order 0 .. N-1, the order of the names. row: D floats, copied. */
-int ad_fitter_add(ad_fitter *f, const float *row, adtool_error *err);
+/*
+ * index: 0 .. N-1, the picture's place in the order of names; each at most once. Refused pictures leave their index out:
+ * the fit is of those that came (which of them are held out or share a fold follows from the order of those that
+ * came while rows are kept, from the index where they are not). While rows are kept (N < D) the order of the calls does not
+ * matter. row: D floats, copied.
+ */
+int ad_fitter_add(ad_fitter *f, size_t index, const float *row, adtool_error *err);
 
 typedef struct ad_calibration {
 	enum adtool_calibration kind;
