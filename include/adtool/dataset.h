@@ -33,6 +33,7 @@ ADTOOL_API void adtool_dataset_options_init(adtool_dataset_options *options);
 typedef struct adtool_item {
 	const char *name;  /* as printed: the path, or "archive.zip:member.jpg" */
 	const char *label; /* its folder below the input ("" when directly in it): defect type */
+	const char *archive; /* the archive it is a member of, NULL for a file of its own */
 	int code;          /* 0, or why this item cannot be read (permission, not a file, ...) */
 	const char *why;   /* the message of code; NULL when code is 0 */
 } adtool_item;

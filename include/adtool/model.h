@@ -58,9 +58,8 @@ typedef struct adtool_model_info {
 	double alpha;                /* of the threshold in force; 0 for ADTOOL_RULE_VALUE */
 	double threshold;            /* anomalous when score > threshold */
 	size_t normals_needed;       /* calibration pictures that would support alpha without extrapolation */
-	double box_g, box_h;         /* Box's scale and degrees of freedom, of q; 0 when not extrapolated */
-	double box_shift;            /* score = q * box_scale + box_shift (ppca); fre: q = score, so 0 and 1 */
-	double box_scale;
+	double box_g, box_h;         /* Box's rule, for extrapolation: q is about g chi2_h */
+	double box_scale, box_shift; /* score = q * scale + shift; fre: q = score, so 1 and 0 */
 	double heat_level;           /* residual at which heat maps turn hot; 0 for ppca */
 
 	size_t pictures_used, pictures_refused;

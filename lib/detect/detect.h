@@ -49,6 +49,9 @@ typedef struct ad_detector {
 	double noise_variance;   /* ppca: sigma^2 */
 } ad_detector;
 
+/* ppca: score = q / 2 + this, q = sum z_i^2 / lambda_i + |r|^2 / sigma^2; 0 for fre. */
+double ad_detector_shift(const ad_detector *d);
+
 void ad_detector_release(ad_detector *d);
 
 /*
@@ -108,22 +111,28 @@ void ad_calibration_release(ad_calibration *c);
 
 /* -- decision ---------------------------------------------------------------------------------------- */
 
+/*
+ * Box's rule for sums of squared residuals: q is about g chi2_h with g = var/(2 mean), h = 2 mean^2/var (Box 1954).
+ * The score is q * scale + shift: fre 1 and 0; ppca 1/2 and what is constant in -ll.
+ */
+typedef struct ad_box {
+	double g, h, scale, shift;
+} ad_box;
+
+/* q: n values. Zero variance or mean is refused (ADTOOL_ENUMERIC): all pictures give the same score. */
+int ad_box_fit(const double *q, size_t n, double scale, double shift, ad_box *out, adtool_error *err);
+
 typedef struct ad_limit {
 	enum adtool_rule rule;
 	double alpha;
 	double threshold;        /* on the score; anomalous when score > threshold */
 	size_t needed;           /* calibration pictures with which alpha needs no extrapolation */
-	double box_g, box_h;     /* of q; 0 when conformal */
-	double box_scale, box_shift; /* score = q * box_scale + box_shift */
+	ad_box box;
 } ad_limit;
 
-/*
- * scores: n calibration scores in any order; q: the same pictures' q (NULL: q = score).
- * score = q * scale + shift (1 and 0 when q is NULL).
- */
-int ad_limit_at(const double *scores, const double *q, double scale, double shift, size_t n, double alpha,
-                ad_limit *out, adtool_error *err);
-/* sorted: n ascending. When limit->rule is extrapolated: P(g chi2_h >= q). */
+/* sorted: the n calibration scores, ascending. 0 < alpha < 1. */
+int ad_limit_at(const double *sorted, size_t n, const ad_box *box, double alpha, ad_limit *out, adtool_error *err);
+/* The p-value of a score under this limit; when limit->rule is extrapolated: P(g chi2_h >= q). */
 double ad_p_value(const double *sorted, size_t n, const ad_limit *limit, double score);
 
 /* The q-quantile of n values (the smallest value with at least q n values at or below it). Sorts a copy. */
