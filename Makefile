@@ -208,15 +208,17 @@ export ADTOOL_BUILD := $(abspath $(B))
 .PHONY: check
 check: ## install what is missing, build, run every test
 	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory check-deps check-headers
 	@$(MAKE) --no-print-directory -j2 test-programs
-	@$(MAKE) --no-print-directory test check-deps check-headers
+	@$(MAKE) --no-print-directory test
 
 .PHONY: test-programs
 test-programs: all examples $(UNIT_BIN) $(TOOL_BIN)
 
 .PHONY: test
 test: test-programs ## run the tests that are built; TESTS= picks some
-	@CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) -Itests/lib --formatter Adtool::Formatter -r $(TESTS)
+	@CMOCKA_MESSAGE_OUTPUT=TAP PERL5LIB=$(CURDIR)/tests/lib $(PROVE) --source Adtool::Unit \
+		--formatter Adtool::Formatter $(PROVEFLAGS) -r $(TESTS)
 
 .PHONY: check-asan check-ubsan check-tsan
 check-asan check-ubsan check-tsan: check-%: ## every test under a sanitizer
