@@ -27,6 +27,7 @@ void ad_plan_free(ad_plan *plan);
 /* Output of one picture: C, H, W (H = W = 1 for a vector). */
 void ad_plan_output_shape(const ad_plan *plan, size_t shape[3]);
 size_t ad_plan_arena_bytes(const ad_plan *plan);
+size_t ad_plan_weight_bytes(const ad_plan *plan); /* packed weights, shared by all threads */
 
 /*
  * Runs one picture. input: 3 x H x W floats; output: C x H x W floats. arena: ad_plan_arena_bytes bytes, 64-byte
