@@ -1,0 +1,490 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../../lib/base/buf.h"
+#include "../../lib/base/digest.h"
+#include "../../lib/base/fail.h"
+#include "../../lib/base/file.h"
+#include "../../lib/base/lazy.h"
+#include "../../lib/base/mem.h"
+#include "../../lib/base/npy.h"
+#include "../../lib/base/ordered.h"
+#include "../../lib/base/pool.h"
+#include "../../lib/base/rng.h"
+
+static char folder[64];
+
+static int make_folder(void **state)
+{
+	(void)state;
+	snprintf(folder, sizeof(folder), "/tmp/adtool-base-XXXXXX");
+	return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state)
+{
+	char command[128];
+
+	(void)state;
+	snprintf(command, sizeof(command), "rm -rf '%s'", folder);
+	return system(command);
+}
+
+static const char *in_folder(const char *name)
+{
+	static char path[2][256];
+	static int turn;
+
+	turn = !turn;
+	snprintf(path[turn], sizeof(path[turn]), "%s/%s", folder, name);
+	return path[turn];
+}
+
+/* -- errors, memory, buffers -------------------------------------------------------------------------- */
+
+static void test_fail(void **state)
+{
+	adtool_error err;
+	char longer[3000];
+
+	(void)state;
+	assert_int_equal(ad_fail(&err, ADTOOL_EFORMAT, "%d bytes", 7), ADTOOL_EFORMAT);
+	assert_string_equal(err.message, "7 bytes");
+	assert_int_equal(ad_fail_within(&err, ADTOOL_EFORMAT, "a.png"), ADTOOL_EFORMAT);
+	assert_string_equal(err.message, "a.png: 7 bytes");
+	assert_int_equal(ad_fail_errno(&err, ENOENT, "cannot open"), ADTOOL_EIO);
+	assert_string_equal(err.message, "cannot open: No such file or directory");
+	assert_int_equal(ad_fail_errno(&err, ENOMEM, "x"), ADTOOL_ENOMEM);
+	assert_int_equal(ad_fail(NULL, ADTOOL_EIO, "x"), ADTOOL_EIO);
+	memset(longer, 'x', sizeof(longer));
+	longer[sizeof(longer) - 1] = '\0';
+	ad_fail(&err, ADTOOL_EIO, "%s", longer);
+	assert_int_equal(strlen(err.message), sizeof(err.message) - 1);
+	ad_fail_within(&err, ADTOOL_EIO, "%s", longer);
+	assert_int_equal(strlen(err.message), sizeof(err.message) - 1);
+}
+
+static void test_mem(void **state)
+{
+	void *p;
+
+	(void)state;
+	assert_null(ad_malloc_array(SIZE_MAX / 2, 4));
+	assert_null(ad_calloc(SIZE_MAX, SIZE_MAX));
+	assert_null(ad_malloc_aligned(SIZE_MAX / 8, 9));
+	p = ad_malloc(0);
+	assert_non_null(p);
+	assert_null(ad_realloc_array(p, SIZE_MAX / 2, 3));
+	ad_free(p);
+	p = ad_malloc_aligned(1, 1);
+	assert_int_equal((uintptr_t)p % 64, 0);
+	ad_free_aligned(p);
+}
+
+static void test_numbers(void **state)
+{
+	ad_rng rng;
+	ad_buf b = {0};
+	int i;
+
+	(void)state;
+	ad_rng_seed(&rng, 1);
+	for (i = 0; i < 20000; i++) {
+		union { uint64_t u; double d; } v = {.u = ad_rng_next(&rng)};
+		union { uint32_t u; float f; } w = {.u = (uint32_t)ad_rng_next(&rng)};
+
+		if (isfinite(v.d)) {
+			ad_buf_clear(&b);
+			ad_buf_double(&b, v.d);
+			assert_true(strtod((char *)b.data, NULL) == v.d);
+		}
+		if (isfinite(w.f)) {
+			ad_buf_clear(&b);
+			ad_buf_float(&b, w.f);
+			assert_true(strtof((char *)b.data, NULL) == w.f);
+		}
+	}
+	ad_buf_clear(&b);
+	ad_buf_double(&b, 0.1);
+	ad_buf_putc(&b, ' ');
+	ad_buf_float(&b, 0.1f);
+	ad_buf_putc(&b, ' ');
+	ad_buf_double(&b, -INFINITY);
+	ad_buf_putc(&b, ' ');
+	ad_buf_double(&b, NAN);
+	assert_string_equal((char *)b.data, "0.1 0.1 -inf nan");
+	assert_int_equal(ad_buf_reserve(&b, SIZE_MAX - 3), ADTOOL_ENOMEM);
+	assert_int_equal(ad_buf_puts(&b, "x"), ADTOOL_ENOMEM);
+	ad_buf_release(&b);
+}
+
+static void test_digests(void **state)
+{
+	char sha[65], xxh[17];
+
+	(void)state;
+	ad_sha256_hex("abc", 3, sha); /* FIPS 180-2, appendix B.1 */
+	assert_string_equal(sha, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+	ad_xxh3_hex("", 0, xxh); /* the value of the XXH3 specification for no input, seed 0 */
+	assert_string_equal(xxh, "2d06800538d394c2");
+}
+
+static void test_lazy(void **state)
+{
+	static const char *const good[] = {"cos"}, *const bad[] = {"cos", "no_such_function"};
+	void *handle = NULL, *slots[2];
+	adtool_error err;
+	double (*cosine)(double);
+
+	(void)state;
+	assert_int_equal(ad_lazy_open("libm.so.6", good, 1, &handle, slots, &err), 0);
+	memcpy(&cosine, &slots[0], sizeof(cosine));
+	assert_true(fabs(cosine(0) - 1) < 1e-15);
+	ad_lazy_close(handle);
+	assert_int_equal(ad_lazy_open("libm.so.6", bad, 2, &handle, slots, &err), ADTOOL_EUNSUPPORTED);
+	assert_non_null(strstr(err.message, "no_such_function"));
+	assert_int_equal(ad_lazy_open("libnothing.so.9", good, 1, &handle, slots, &err), ADTOOL_EUNSUPPORTED);
+	assert_non_null(strstr(err.message, "libnothing.so.9"));
+	ad_lazy_close(NULL);
+}
+
+/* -- files --------------------------------------------------------------------------------------------- */
+
+static void test_read(void **state)
+{
+	const char *path = in_folder("data");
+	ad_buf b = {0};
+	ad_map map = {0};
+	adtool_error err;
+
+	(void)state;
+	assert_int_equal(ad_file_write(path, "hello", 5, &err), 0);
+	ad_buf_puts(&b, "> ");
+	assert_int_equal(ad_file_read(path, 5, &b, &err), 0);
+	assert_string_equal((char *)b.data, "> hello");
+	assert_int_equal(ad_file_read(path, 4, &b, &err), ADTOOL_ELIMIT);
+	assert_string_equal((char *)b.data, "> hello");
+	assert_int_equal(ad_file_read(folder, 100, &b, &err), ADTOOL_EIO);
+	assert_string_equal(err.message, "is a directory");
+	assert_int_equal(ad_file_read("/dev/null", 100, &b, &err), ADTOOL_EIO);
+	assert_string_equal(err.message, "not a regular file");
+	path = in_folder("fifo");
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(ad_file_read(path, 100, &b, &err), ADTOOL_EIO);
+	assert_int_equal(ad_file_read(in_folder("none"), 100, &b, &err), ADTOOL_EIO);
+	assert_non_null(strstr(err.message, "No such file"));
+	assert_int_equal(ad_map_open(&map, in_folder("data"), 100, &err), 0);
+	assert_int_equal(map.size, 5);
+	assert_memory_equal(map.data, "hello", 5);
+	ad_map_release(&map);
+	ad_map_release(&map);
+	ad_buf_release(&b);
+}
+
+static int files_in_folder(void)
+{
+	char command[128];
+	FILE *f;
+	int n = -1;
+
+	snprintf(command, sizeof(command), "ls -A '%s' | wc -l", folder);
+	f = popen(command, "r");
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%d", &n), 1);
+	pclose(f);
+	return n;
+}
+
+static void test_atomic(void **state)
+{
+	const char *path = in_folder("target");
+	ad_atomic a;
+	ad_buf b = {0};
+	struct stat st;
+	adtool_error err;
+	mode_t mask = umask(027);
+	int before, status;
+	pid_t child;
+
+	(void)state;
+	assert_int_equal(ad_file_write(path, "old", 3, &err), 0);
+	umask(mask);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0640);
+	before = files_in_folder();
+
+	assert_int_equal(ad_atomic_open(&a, path, &err), 0);
+	assert_int_equal(ad_atomic_write(&a, "newer", 5, &err), 0);
+	assert_int_equal(ad_file_read(path, 100, &b, &err), 0);
+	assert_string_equal((char *)b.data, "old");
+	ad_atomic_abort(&a);
+	ad_atomic_abort(&a);
+	assert_int_equal(files_in_folder(), before);
+
+	/* A link stays a link, the mode of what it points to is kept. */
+	assert_int_equal(chmod(path, 0604), 0);
+	assert_int_equal(symlink("target", in_folder("link")), 0);
+	assert_int_equal(ad_file_write(in_folder("link"), "newer", 5, &err), 0);
+	assert_int_equal(lstat(in_folder("link"), &st), 0);
+	assert_true(S_ISLNK(st.st_mode));
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0604);
+	assert_int_equal(st.st_size, 5);
+
+	/* A full disk: the old file stays, nothing is left behind. */
+	before = files_in_folder();
+	child = fork();
+	if (!child) {
+		struct rlimit limit = {8192, 8192};
+		char *big = calloc(1, 100000);
+		int code;
+
+		signal(SIGXFSZ, SIG_IGN);
+		setrlimit(RLIMIT_FSIZE, &limit);
+		code = ad_file_write(path, big, 100000, &err);
+		_exit(code == ADTOOL_EIO && strstr(err.message, "File too large") ? 0 : 1);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	assert_int_equal(files_in_folder(), before);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_size, 5);
+	assert_int_equal(ad_file_write(folder, "x", 1, &err), ADTOOL_EIO);
+	assert_int_equal(ad_file_write(in_folder("none/x"), "x", 1, &err), ADTOOL_EIO);
+	ad_buf_release(&b);
+}
+
+static void test_mkdirs(void **state)
+{
+	adtool_error err;
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(ad_mkdirs(in_folder("a/b//c/"), &err), 0);
+	assert_int_equal(ad_mkdirs(in_folder("a/b/c"), &err), 0);
+	assert_int_equal(stat(in_folder("a/b/c"), &st), 0);
+	assert_int_equal(ad_file_write(in_folder("a/file"), "", 0, &err), 0);
+	assert_int_equal(ad_mkdirs(in_folder("a/file/d"), &err), ADTOOL_EIO);
+	assert_non_null(strstr(err.message, "Not a directory"));
+}
+
+static void test_npy(void **state)
+{
+	static const float values[6] = {1, 2, 3, 4, 5, 6};
+	static const char *const bad[] = {
+		"{'descr': '<i4', 'fortran_order': False, 'shape': (6,), }",
+		"{'descr': '<f4', 'fortran_order': True, 'shape': (6,), }",
+		"{'descr': '<f4', 'fortran_order': False, 'shape': (7,), }",
+		"{'descr': '<f4', 'fortran_order': False, 'shape': (1,1,1,1,6), }",
+		"{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999,99999999999,), }",
+		"{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999999,), }",
+		"{'descr': '<f4', 'fortran_order': False, 'shape': (-6,), }",
+		"{'descr': '<f4', 'shape': (6,), }",
+		"{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (6,), }",
+		"{'descr': '<f4' 'fortran_order': False, 'shape': (6,), }",
+		"",
+	};
+	size_t shape[3] = {1, 2, 3}, i;
+	ad_buf b = {0};
+	ad_npy npy;
+	adtool_error err;
+
+	(void)state;
+	assert_int_equal(ad_npy_append(&b, 4, 3, shape, values), 0);
+	assert_int_equal((b.size - sizeof(values)) % 64, 0);
+	assert_int_equal(ad_npy_parse(b.data, b.size, &npy, &err), 0);
+	assert_int_equal(npy.ndim, 3);
+	assert_int_equal(npy.count, 6);
+	assert_int_equal(npy.shape[2], 3);
+	assert_memory_equal(npy.data, values, sizeof(values));
+	for (i = 0; i < b.size; i++)
+		assert_int_not_equal(ad_npy_parse(b.data, i, &npy, &err), 0);
+	ad_buf_clear(&b);
+	assert_int_equal(ad_npy_append(&b, 8, 0, shape, (double[]){2.5}), 0);
+	assert_int_equal(ad_npy_parse(b.data, b.size, &npy, &err), 0);
+	assert_int_equal(npy.ndim, 0);
+	assert_int_equal(npy.count, 1);
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		ad_buf_clear(&b);
+		ad_buf_add(&b, "\x93NUMPY\x01\x00", 8);
+		ad_buf_putc(&b, (char)strlen(bad[i]));
+		ad_buf_putc(&b, 0);
+		ad_buf_puts(&b, bad[i]);
+		ad_buf_add(&b, values, sizeof(values));
+		assert_int_not_equal(ad_npy_parse(b.data, b.size, &npy, &err), 0);
+	}
+	ad_buf_release(&b);
+}
+
+/* -- random numbers and threads ------------------------------------------------------------------------ */
+
+static void test_rng(void **state)
+{
+	ad_rng r;
+	size_t index[100], i;
+	double sum = 0, squares = 0;
+	int seen[100] = {0};
+
+	(void)state;
+	ad_rng_seed(&r, 1234567); /* the published sequence of SplitMix64 for this seed */
+	assert_true(ad_rng_next(&r) == 6457827717110365317u);
+	assert_true(ad_rng_next(&r) == 3203168211198807973u);
+	for (i = 0; i < 100; i++)
+		index[i] = i;
+	ad_rng_shuffle(&r, index, 100);
+	for (i = 0; i < 100; i++)
+		seen[index[i]]++;
+	for (i = 0; i < 100; i++)
+		assert_int_equal(seen[i], 1);
+	for (i = 0; i < 100000; i++) {
+		double v = ad_rng_normal(&r);
+
+		assert_true(ad_rng_below(&r, 7) < 7);
+		sum += v;
+		squares += v * v;
+	}
+	assert_true(fabs(sum / 100000) < 0.02);
+	assert_true(fabs(squares / 100000 - 1) < 0.03);
+}
+
+struct counts {
+	atomic_int per_task[1000];
+	unsigned size;
+	atomic_int bad_worker;
+};
+
+static void count_task(void *context, size_t task, unsigned worker)
+{
+	struct counts *c = context;
+
+	atomic_fetch_add(&c->per_task[task], 1);
+	if (worker >= c->size)
+		atomic_store(&c->bad_worker, 1);
+}
+
+static void test_pool(void **state)
+{
+	unsigned size;
+
+	(void)state;
+	for (size = 1; size <= 5; size++) {
+		static struct counts c;
+		ad_pool *pool;
+		int round, i;
+
+		assert_int_equal(ad_pool_create(size, &pool, NULL), 0);
+		assert_int_equal(ad_pool_size(pool), size);
+		memset(&c, 0, sizeof(c));
+		c.size = size;
+		for (round = 0; round < 200; round++)
+			ad_pool_run(pool, count_task, &c, 1000);
+		ad_pool_run(pool, count_task, &c, 0);
+		for (i = 0; i < 1000; i++)
+			assert_int_equal(c.per_task[i], 200);
+		assert_int_equal(c.bad_worker, 0);
+		ad_pool_free(pool);
+	}
+	ad_pool_free(NULL);
+	assert_int_equal(ad_pool_size(NULL), 1);
+}
+
+struct line {
+	size_t slots;
+	int values[16], results[16];
+	int next, last, consumed;
+	int fail_produce_at, stop_at;
+};
+
+static int produce(void *context, size_t slot, adtool_error *err)
+{
+	struct line *l = context;
+
+	if (l->next == l->fail_produce_at)
+		return ad_fail(err, ADTOOL_EIO, "produced no more");
+	if (l->next == l->last)
+		return 0;
+	l->values[slot] = l->next++;
+	return 1;
+}
+
+static void process(void *context, size_t slot, unsigned worker, int alone)
+{
+	struct line *l = context;
+
+	(void)alone;
+	if ((l->values[slot] + (int)worker) % 3 == 0)
+		usleep(200);
+	l->results[slot] = l->values[slot] * 2;
+}
+
+static int consume(void *context, size_t slot, adtool_error *err)
+{
+	struct line *l = context;
+
+	assert_int_equal(l->results[slot], l->consumed * 2);
+	if (l->consumed == l->stop_at)
+		return ad_fail(err, ADTOOL_ECANCELLED, "stopped");
+	l->consumed++;
+	return 0;
+}
+
+static void test_ordered(void **state)
+{
+	unsigned workers;
+
+	(void)state;
+	for (workers = 1; workers <= 6; workers++) {
+		struct line l = {.slots = workers + 3, .last = 300, .fail_produce_at = -1, .stop_at = -1};
+		ad_ordered_job job = {workers, workers + 3, produce, process, consume, &l};
+		adtool_error err;
+
+		assert_int_equal(ad_ordered_run(&job, &err), 0);
+		assert_int_equal(l.consumed, 300);
+		l.next = l.consumed = 0;
+		l.stop_at = 50;
+		assert_int_equal(ad_ordered_run(&job, &err), ADTOOL_ECANCELLED);
+		assert_int_equal(l.consumed, 50);
+		l.next = l.consumed = 0;
+		l.stop_at = -1;
+		l.fail_produce_at = 70;
+		assert_int_equal(ad_ordered_run(&job, &err), ADTOOL_EIO);
+		assert_string_equal(err.message, "produced no more");
+		assert_int_equal(l.consumed, 70);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_fail),
+		cmocka_unit_test(test_mem),
+		cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_digests),
+		cmocka_unit_test(test_lazy),
+		cmocka_unit_test_setup_teardown(test_read, make_folder, remove_folder),
+		cmocka_unit_test_setup_teardown(test_atomic, make_folder, remove_folder),
+		cmocka_unit_test_setup_teardown(test_mkdirs, make_folder, remove_folder),
+		cmocka_unit_test(test_npy),
+		cmocka_unit_test(test_rng),
+		cmocka_unit_test(test_pool),
+		cmocka_unit_test(test_ordered),
+	};
+
+	return cmocka_run_group_tests_name("base", tests, NULL, NULL);
+}

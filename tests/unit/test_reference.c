@@ -1,0 +1,326 @@
+/*
+ * The method on real pictures: image AUROC of every configuration in ../shared/REFERENCE.md, held
+ * against that table within 0.005. Features are extracted once per backbone, layer, side and data set.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <adtool/adtool.h>
+#include <dirent.h>
+#include <math.h>
+#include <unistd.h>
+
+#include "../../lib/base/mem.h"
+#include "../../lib/base/pool.h"
+#include "../../lib/detect/detect.h"
+
+enum { GRID = 7, CELLS = GRID * GRID, COLUMNS = 7, MAX_ROWS = 64, KEEP = 128 };
+
+struct row {
+	char data[32], backbone[64], layer[32];
+	unsigned side;
+	double wanted[COLUMNS]; /* NaN for "-" */
+};
+
+static struct row table[MAX_ROWS];
+static char test_names[MAX_ROWS][192];
+static char shared[1024];
+
+static void in_shared(char *out, size_t size, const char *tail)
+{
+	snprintf(out, size, "%s/%s", shared, tail);
+}
+
+static size_t read_table(void)
+{
+	char path[1400], line[512];
+	size_t n = 0;
+	FILE *f;
+
+	in_shared(path, sizeof(path), "REFERENCE.md");
+	f = fopen(path, "r");
+	if (!f)
+		return 0;
+	while (n < MAX_ROWS && fgets(line, sizeof(line), f)) {
+		struct row *r = &table[n];
+		char cell[COLUMNS][32];
+		int i;
+
+		if (sscanf(line, "| %31s | %u | %63s | %31s | %31s | %31s | %31s | %31s | %31s | %31s | %31s |", r->data,
+		           &r->side, r->backbone, r->layer, cell[0], cell[1], cell[2], cell[3], cell[4], cell[5],
+		           cell[6]) != 11)
+			continue;
+		for (i = 0; i < COLUMNS; i++)
+			r->wanted[i] = *cell[i] == '-' ? NAN : strtod(cell[i], NULL);
+		n++;
+	}
+	fclose(f);
+	return n;
+}
+
+/* -- one data set's features -------------------------------------------------------------------------- */
+
+struct features {
+	size_t n, capacity, channels;
+	float *grid; /* n x C x 49 */
+	float *mean; /* n x C */
+};
+
+static int keep(void *context, const char *name, const float *values, size_t channels, size_t rows, size_t cols)
+{
+	struct features *f = context;
+
+	(void)name;
+	assert_true(f->n < f->capacity);
+	f->channels = channels;
+	if (!f->grid) {
+		f->grid = ad_malloc_array(f->capacity * channels * CELLS, sizeof(float));
+		f->mean = ad_malloc_array(f->capacity * channels, sizeof(float));
+		assert_non_null(f->grid);
+		assert_non_null(f->mean);
+	}
+	ad_pool_grid(values, channels, rows, cols, GRID, f->grid + f->n * channels * CELLS);
+	ad_pool_grid(values, channels, rows, cols, 1, f->mean + f->n * channels);
+	f->n++;
+	return 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static size_t list_folder(const char *folder, char **paths, size_t capacity)
+{
+	DIR *d = opendir(folder);
+	struct dirent *e;
+	size_t n = 0;
+
+	assert_non_null(d);
+	while ((e = readdir(d))) {
+		size_t size = strlen(folder) + strlen(e->d_name) + 2;
+
+		if (e->d_name[0] == '.')
+			continue;
+		assert_true(n < capacity);
+		paths[n] = ad_malloc(size);
+		assert_non_null(paths[n]);
+		snprintf(paths[n++], size, "%s/%s", folder, e->d_name);
+	}
+	closedir(d);
+	qsort(paths, n, sizeof(*paths), by_name);
+	return n;
+}
+
+static void extract(const adtool_backbone *backbone, const struct row *r, char **paths, size_t n, struct features *out)
+{
+	adtool_features_options o;
+	adtool_dataset *dataset;
+	adtool_error err = {0};
+
+	memset(out, 0, sizeof(*out));
+	out->capacity = n;
+	adtool_features_options_init(&o);
+	o.layer = r->layer;
+	o.width = o.height = r->side;
+	o.grid = 0;
+	o.features = keep;
+	o.context = out;
+	if (adtool_dataset_open((const char *const *)paths, n, NULL, &dataset, &err) ||
+	    adtool_features(backbone, dataset, &o, &err))
+		fail_msg("%s", err.message);
+	adtool_dataset_free(dataset);
+	assert_int_equal(out->n, n);
+}
+
+/* -- one column ---------------------------------------------------------------------------------------- */
+
+struct split {
+	size_t train, normal, anomalous; /* in this order in the features */
+};
+
+static double auroc_of(const ad_detector *d, const float *rows, const struct split *split)
+{
+	size_t n = split->normal + split->anomalous, i;
+	double *scores = ad_malloc_array(n, sizeof(*scores));
+	uint8_t *anomalous = ad_calloc(n, 1);
+	void *scratch = ad_malloc_aligned(ad_detector_scratch(d, 1), 1);
+	adtool_metrics metrics;
+	adtool_error err = {0};
+
+	assert_true(scores && anomalous && scratch);
+	for (i = 0; i < n; i++) {
+		ad_detector_score(d, 1, rows + (split->train + i) * d->dimensions, &scores[i], NULL, scratch);
+		anomalous[i] = i >= split->normal;
+	}
+	if (adtool_metrics_compute(scores, anomalous, n, &metrics, &err))
+		fail_msg("%s", err.message);
+	ad_free(scores);
+	ad_free(anomalous);
+	ad_free_aligned(scratch);
+	return metrics.auroc;
+}
+
+static void fit(enum adtool_method method, const float *rows, size_t dimensions, size_t cells, size_t components,
+                const struct split *split, ad_pool *pool, ad_detector *d)
+{
+	ad_fit_options o = {
+		.method = method, .pictures = split->train, .dimensions = dimensions, .cells = cells, .energy = 0.97,
+		.components = components, .aggregate = ADTOOL_TOP, .top = 0.1, .alpha = 0.01,
+	};
+	ad_calibration calibration = {0};
+	ad_fitter *fitter = NULL;
+	adtool_error err = {0};
+	double energy;
+	size_t i;
+	int code = ad_fitter_create(&o, &fitter, &err);
+
+	for (i = 0; !code && i < split->train; i++)
+		code = ad_fitter_add(fitter, i, rows + i * dimensions, &err);
+	if (!code)
+		code = ad_fitter_finish(fitter, pool, NULL, NULL, d, &energy, &calibration, &err);
+	if (code)
+		fail_msg("%s", err.message);
+	ad_calibration_release(&calibration);
+	ad_fitter_free(fitter);
+}
+
+static void three_aggregates(const float *rows, size_t channels, const struct split *split, ad_pool *pool,
+                             double got[3])
+{
+	static const enum adtool_aggregate order[] = {ADTOOL_MAX, ADTOOL_SUM, ADTOOL_TOP};
+	ad_detector d = {0};
+	int i;
+
+	fit(ADTOOL_FRE, rows, channels * CELLS, CELLS, SIZE_MAX, split, pool, &d);
+	for (i = 0; i < 3; i++) {
+		d.aggregate = order[i];
+		got[i] = auroc_of(&d, rows, split);
+	}
+	ad_detector_release(&d);
+}
+
+static float *project(const struct features *f, size_t train, ad_pool *pool)
+{
+	const float **maps = ad_malloc_array(train, sizeof(*maps));
+	float *rows = ad_malloc_array(f->n * KEEP * CELLS, sizeof(float));
+	ad_channels basis = {0};
+	adtool_error err = {0};
+	size_t i;
+
+	assert_true(maps && rows);
+	for (i = 0; i < train; i++)
+		maps[i] = f->grid + i * f->channels * CELLS;
+	if (ad_channels_fit(maps, train, f->channels, CELLS, KEEP, pool, &basis, &err))
+		fail_msg("%s", err.message);
+	for (i = 0; i < f->n; i++)
+		ad_channels_apply(&basis, f->grid + i * f->channels * CELLS, CELLS, rows + i * KEEP * CELLS);
+	ad_channels_release(&basis);
+	ad_free(maps);
+	return rows;
+}
+
+static void test_row(void **state)
+{
+	static const char *const columns[] = {"max",       "sum",       "top",        "max, 128",
+	                                      "sum, 128", "top, 128", "ppca, k=N-10"};
+	const struct row *r = *state;
+	int tiles = !strcmp(r->data, "magnetic-tile"), i, bad = 0;
+	double got[COLUMNS];
+	char path[1400], tail[256], *paths[1024];
+	adtool_backbone *backbone = NULL;
+	adtool_error err = {0};
+	struct features f;
+	struct split split;
+	ad_pool *pool = NULL;
+	size_t n, k;
+
+	snprintf(tail, sizeof(tail), "data/%s/normal", r->data);
+	in_shared(path, sizeof(path), tail);
+	n = list_folder(path, paths, 1024);
+	split.train = tiles ? 240 : 35;
+	split.normal = n - split.train;
+	if (tiles) {
+		in_shared(path, sizeof(path), "data/magnetic-tile/anomalous/blowhole");
+		n += list_folder(path, paths + n, 1024 - n);
+		in_shared(path, sizeof(path), "data/magnetic-tile/anomalous/crack");
+		n += list_folder(path, paths + n, 1024 - n);
+	} else {
+		in_shared(path, sizeof(path), "data/aliens/anomaly");
+		n += list_folder(path, paths + n, 1024 - n);
+	}
+	split.anomalous = n - split.train - split.normal;
+
+	snprintf(tail, sizeof(tail), !strcmp(r->backbone, "adnet") ? "adnet/adnet.onnx" : "backbones/%s.onnx",
+	         r->backbone);
+	in_shared(path, sizeof(path), tail);
+	if (adtool_backbone_open(path, &backbone, &err) || ad_pool_create(0, &pool, &err))
+		fail_msg("%s", err.message);
+	extract(backbone, r, paths, n, &f);
+
+	for (i = 0; i < COLUMNS; i++)
+		got[i] = NAN;
+	three_aggregates(f.grid, f.channels, &split, pool, got);
+	if (f.channels > KEEP) {
+		float *rows = project(&f, split.train, pool);
+
+		three_aggregates(rows, KEEP, &split, pool, got + 3);
+		ad_free(rows);
+	}
+	if (f.channels >= split.train) {
+		ad_detector d = {0};
+
+		fit(ADTOOL_PPCA, f.mean, f.channels, 1, split.train - 10, &split, pool, &d);
+		got[6] = auroc_of(&d, f.mean, &split);
+		ad_detector_release(&d);
+	}
+	for (i = 0; i < COLUMNS; i++) {
+		if (isnan(r->wanted[i]))
+			continue;
+		if (!(fabs(got[i] - r->wanted[i]) <= 0.005)) {
+			print_message("# %s %u %s %s, %s: AUROC %.4f, reference %.4f\n", r->data, r->side, r->backbone,
+			              r->layer, columns[i], got[i], r->wanted[i]);
+			bad++;
+		}
+	}
+	if (getenv("ADTOOL_TABLE"))
+		print_message("# | %s | %u | %s | %s | %.4f | %.4f | %.4f | %.4f | %.4f | %.4f | %.4f |\n", r->data, r->side,
+		              r->backbone, r->layer, got[0], got[1], got[2], got[3], got[4], got[5], got[6]);
+	for (k = 0; k < n; k++)
+		ad_free(paths[k]);
+	ad_free(f.grid);
+	ad_free(f.mean);
+	ad_pool_free(pool);
+	adtool_backbone_free(backbone);
+	assert_int_equal(bad, 0);
+}
+
+static void test_absent(void **state)
+{
+	(void)state;
+	skip();
+}
+
+int main(void)
+{
+	const char *only = getenv("ADTOOL_REFERENCE_ONLY"), *where = getenv("ADTOOL_SHARED");
+	struct CMUnitTest tests[MAX_ROWS];
+	size_t n, i, count = 0;
+
+	snprintf(shared, sizeof(shared), "%s", where ? where : "../shared");
+	n = read_table();
+	for (i = 0; i < n; i++) {
+		snprintf(test_names[i], sizeof(test_names[i]), "%s %u %s %s", table[i].data, table[i].side,
+		         table[i].backbone, table[i].layer);
+		if (only && !strstr(test_names[i], only))
+			continue;
+		tests[count++] = (struct CMUnitTest){test_names[i], test_row, NULL, NULL, &table[i]};
+	}
+	if (!n)
+		tests[count++] = (struct CMUnitTest){"../shared is absent: reference table", test_absent, NULL, NULL, NULL};
+	return _cmocka_run_group_tests("reference", tests, count, NULL, NULL);
+}
