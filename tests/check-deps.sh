@@ -27,7 +27,7 @@ BEGIN {
 	allowed["cli"] = allowed["examples"] = allowed["public"] = ""
 
 	# third-party header -> the rooms it may be seen in
-	third["jpeglib.h"] = third["jerror.h"] = third["png.h"] = "image"
+	third["jpeglib.h"] = third["jerror.h"] = third["png.h"] = third["zlib.h"] = "image"
 	third["archive.h"] = third["archive_entry.h"] = "dataset"
 	third["onnx.pb-c.h"] = third["protobuf-c/protobuf-c.h"] = "net"
 	third["cblas.h"] = "detect kernel"
@@ -35,10 +35,12 @@ BEGIN {
 	third["zip.h"] = "bundle"
 	third["jansson.h"] = "bundle report"
 	third["xxhash.h"] = third["sha2.h"] = third["sha256.h"] = "base"
-	third["dlfcn.h"] = third["pthread.h"] = "base"
+	third["dlfcn.h"] = "base"
+	third["pthread.h"] = "base pipeline"
 
-	# the compiler: intrinsics belong to the arithmetic
-	third["immintrin.h"] = third["cpuid.h"] = third["arm_neon.h"] = third["sys/auxv.h"] = "kernel"
+	# the machine: intrinsics belong to the arithmetic; base says what the CPU is
+	third["immintrin.h"] = third["arm_neon.h"] = "kernel"
+	third["cpuid.h"] = third["sys/auxv.h"] = "base kernel"
 
 	n = split("assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign " \
 		"stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string strings threads time " \

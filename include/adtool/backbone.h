@@ -89,9 +89,6 @@ ADTOOL_API int adtool_backbone_run(const adtool_backbone *backbone, const char *
 ADTOOL_API int adtool_backbone_cut(const adtool_backbone *backbone, const char *layer, const char *path,
                                    adtool_error *err);
 
-/* Releases what the library allocated for the caller. Harmless on NULL. */
-ADTOOL_API void adtool_free(void *block);
-
 #ifdef __cplusplus
 }
 #endif

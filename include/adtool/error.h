@@ -41,6 +41,9 @@ ADTOOL_API const char *adtool_code_string(int code);
 /* "0.1.0"; the version the library was built as. */
 ADTOOL_API const char *adtool_version(void);
 
+/* Releases what the library allocated for the caller. Harmless on NULL. */
+ADTOOL_API void adtool_free(void *block);
+
 #ifdef __cplusplus
 }
 #endif

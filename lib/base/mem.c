@@ -2,7 +2,7 @@
 
 #include <stdint.h>
 
-#include <adtool/backbone.h>
+#include <adtool/error.h>
 
 enum { ALIGNMENT = 64 };
 
