@@ -1,0 +1,389 @@
+#include "bundle.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "../base/buf.h"
+#include "../base/digest.h"
+#include "../base/fail.h"
+#include "../base/file.h"
+#include "../base/mem.h"
+#include "container.h"
+#include "manifest.h"
+#include "members.h"
+#include "zipdir.h"
+
+struct ad_bundle {
+	ad_map file;
+	ad_zip_member packed[AD_MEMBERS];
+	const void *bytes[AD_MEMBERS]; /* unpacked: in the file, or owned[m] */
+	void *owned[AD_MEMBERS];
+	void *aligned[AD_MEMBERS];     /* copies of values that do not lie aligned in bytes[m] */
+	char *manifest;
+	char digest[17];
+	char unknown[80];
+	ad_container *container;       /* only while opening a file with deflated members */
+	adtool_model_info info;
+	ad_listed listed[AD_MEMBERS];
+	ad_bundle_parts parts;
+};
+
+/* -- reading ----------------------------------------------------------------------------------------- */
+
+/* More than this deflate cannot shrink (RFC 1951: at best 258 bytes for two bits). */
+#define MAX_RATIO 1032u
+
+static int unpack(ad_bundle *b, enum ad_member m, adtool_error *err)
+{
+	const ad_zip_member *z = &b->packed[m];
+	int code;
+
+	if (z->method == AD_ZIP_STORED) {
+		b->bytes[m] = z->data;
+		return 0;
+	}
+	if (z->size / MAX_RATIO > z->packed)
+		return ad_fail(err, ADTOOL_EFORMAT, "%s: claims %zu bytes packed into %zu, which deflate cannot do",
+		               ad_member_names[m], z->size, z->packed);
+	if (!b->container) {
+		code = ad_container_open(b->file.data, b->file.size, &b->container, err);
+		if (code)
+			return ad_fail_within(err, code, "%s", ad_member_names[m]);
+	}
+	b->owned[m] = ad_malloc_aligned(z->size + 1, 1);
+	if (!b->owned[m])
+		return ad_fail_nomem(err);
+	code = ad_container_read(b->container, ad_member_names[m], b->owned[m], z->size, err);
+	if (!code)
+		b->bytes[m] = b->owned[m];
+	return code;
+}
+
+/* Finds the members and unpacks the manifest, which nothing but its CRC-32 vouches for. */
+static int open_manifest(const char *path, ad_bundle *b, adtool_error *err)
+{
+	const ad_zip_member *z = &b->packed[AD_MEMBER_MANIFEST];
+	int code = ad_map_open(&b->file, path, AD_BUNDLE_MAX_BYTES, err);
+
+	if (!code)
+		code = ad_zip_index(b->file.data, b->file.size, ad_member_names, AD_MEMBERS, b->packed, b->unknown, err);
+	if (code)
+		return code;
+	if (!z->data)
+		return ad_fail(err, ADTOOL_EFORMAT, "not an adtool model: the zip file has no manifest.json");
+	if (z->size > AD_BUNDLE_MAX_MANIFEST)
+		return ad_fail(err, ADTOOL_ELIMIT, "manifest.json: claims %zu bytes; at most %u are read", z->size,
+		               AD_BUNDLE_MAX_MANIFEST);
+	code = unpack(b, AD_MEMBER_MANIFEST, err);
+	if (code)
+		return code;
+	if (ad_crc32(b->bytes[AD_MEMBER_MANIFEST], z->size) != z->crc)
+		return ad_fail(err, ADTOOL_EFORMAT, "manifest.json: damaged: its CRC-32 is not the one in the zip file");
+	return 0;
+}
+
+/* Which members are there, and how large: all before anything of their size is allocated. */
+static int check_sizes(const ad_bundle *b, adtool_error *err)
+{
+	int m;
+
+	if (b->unknown[0])
+		return ad_fail(err, ADTOOL_EFORMAT, "holds '%s', which is no member of a model", b->unknown);
+	for (m = AD_MEMBER_ONNX; m < AD_MEMBERS; m++) {
+		const char *name = ad_member_names[m];
+		const ad_zip_member *z = &b->packed[m];
+		int needed = ad_member_needed(&b->info, m), listed = b->listed[m].present;
+		uint64_t size = b->listed[m].size, least = 1, most = AD_BUNDLE_MAX_ONNX;
+
+		if (needed > 0 && (!listed || !z->data))
+			return ad_fail(err, ADTOOL_EFORMAT, "%s: is missing%s", name,
+			               z->data ? " in the manifest" : "");
+		if (needed == 0 && (listed || z->data))
+			return ad_fail(err, ADTOOL_EFORMAT, "%s: a ppca model has no such member", name);
+		if (listed != (z->data != NULL))
+			return ad_fail(err, ADTOOL_EFORMAT, "%s: is %s the manifest and %s the zip file", name,
+			               listed ? "in" : "not in", listed ? "not in" : "in");
+		if (!listed)
+			continue;
+		if (z->size != size)
+			return ad_fail(err, ADTOOL_EFORMAT, "%s: has %zu bytes where the manifest says %llu", name, z->size,
+			               (unsigned long long)size);
+		if (m >= AD_MEMBER_FIRST_NPY) {
+			ad_npy want = ad_member_expected(&b->info, m);
+
+			/* A .npy header of version 1 has 10 to 10 + 65535 bytes. */
+			least = (uint64_t)want.count * (uint64_t)want.item_size + 10;
+			most = least + 65535;
+		}
+		if (size < least || size > most)
+			return ad_fail(err, m == AD_MEMBER_ONNX && size ? ADTOOL_ELIMIT : ADTOOL_EFORMAT,
+			               "%s: has %llu bytes where %llu to %llu are possible", name,
+			               (unsigned long long)size, (unsigned long long)least, (unsigned long long)most);
+	}
+	if (b->listed[AD_MEMBER_CHANNELS].present != b->listed[AD_MEMBER_CHANNELS_MEAN].present)
+		return ad_fail(err, ADTOOL_EFORMAT, "channels.npy and channels_mean.npy: one is there without the other");
+	return 0;
+}
+
+static int load_npy(ad_bundle *b, enum ad_member m, adtool_error *err)
+{
+	ad_npy npy;
+	size_t bytes;
+	int code = ad_npy_parse(b->bytes[m], b->packed[m].size, &npy, err);
+
+	if (code)
+		return ad_fail_within(err, code, "%s", ad_member_names[m]);
+	code = ad_member_check(&b->info, m, &npy, ADTOOL_EFORMAT, err);
+	if (code)
+		return code;
+	bytes = npy.count * (size_t)npy.item_size;
+	if ((uintptr_t)npy.data % AD_CONTAINER_ALIGN && bytes) {
+		b->aligned[m] = ad_malloc_aligned(npy.count, (size_t)npy.item_size);
+		if (!b->aligned[m])
+			return ad_fail_nomem(err);
+		memcpy(b->aligned[m], npy.data, bytes);
+		npy.data = b->aligned[m];
+	}
+	*ad_member_npy(&b->parts, m) = npy;
+	return 0;
+}
+
+static int load_members(ad_bundle *b, adtool_error *err)
+{
+	char digest[17];
+	int code, m;
+
+	for (m = AD_MEMBER_ONNX; m < AD_MEMBERS; m++) {
+		if (!b->listed[m].present)
+			continue;
+		code = unpack(b, m, err);
+		if (code)
+			return code;
+		ad_xxh3_hex(b->bytes[m], b->packed[m].size, digest);
+		if (strcmp(digest, b->listed[m].xxh3))
+			return ad_fail(err, ADTOOL_EFORMAT, "%s: damaged: its XXH3 is %s where the manifest says %s",
+			               ad_member_names[m], digest, b->listed[m].xxh3);
+		if (m >= AD_MEMBER_FIRST_NPY)
+			code = load_npy(b, m, err);
+		if (code)
+			return code;
+	}
+	b->parts.onnx = b->bytes[AD_MEMBER_ONNX];
+	b->parts.onnx_size = b->packed[AD_MEMBER_ONNX].size;
+	return 0;
+}
+
+int ad_bundle_open(const char *path, ad_bundle **out, adtool_error *err)
+{
+	ad_bundle *b = ad_calloc(1, sizeof(*b));
+	const char *text;
+	size_t size;
+	int code;
+
+	if (!b)
+		return ad_fail_nomem(err);
+	code = open_manifest(path, b, err);
+	if (code)
+		goto fail;
+	text = b->bytes[AD_MEMBER_MANIFEST];
+	size = b->packed[AD_MEMBER_MANIFEST].size;
+	code = ad_manifest_read(text, size, &b->info, b->listed, err);
+	if (!code)
+		code = ad_info_check(&b->info, ADTOOL_EFORMAT, err);
+	if (!code)
+		code = check_sizes(b, err);
+	if (!code)
+		code = load_members(b, err);
+	if (code)
+		goto fail;
+	ad_xxh3_hex(text, size, b->digest);
+	b->manifest = ad_strndup(text, size);
+	if (!b->manifest) {
+		code = ad_fail_nomem(err);
+		goto fail;
+	}
+	ad_container_free(b->container);
+	b->container = NULL;
+	*out = b;
+	return 0;
+fail:
+	ad_bundle_free(b);
+	return code;
+}
+
+const adtool_model_info *ad_bundle_info(const ad_bundle *b)
+{
+	return &b->info;
+}
+
+const ad_bundle_parts *ad_bundle_parts_of(const ad_bundle *b)
+{
+	return &b->parts;
+}
+
+const char *ad_bundle_manifest(const ad_bundle *b)
+{
+	return b->manifest;
+}
+
+const char *ad_bundle_digest(const ad_bundle *b)
+{
+	return b->digest;
+}
+
+int ad_bundle_check_sha256(const ad_bundle *b, adtool_error *err)
+{
+	char digest[65];
+	int m;
+
+	for (m = AD_MEMBER_ONNX; m < AD_MEMBERS; m++) {
+		if (!b->listed[m].present)
+			continue;
+		ad_sha256_hex(b->bytes[m], b->packed[m].size, digest);
+		if (strcmp(digest, b->listed[m].sha256))
+			return ad_fail(err, ADTOOL_EFORMAT, "%s: its SHA-256 is %s where the manifest says %s",
+			               ad_member_names[m], digest, b->listed[m].sha256);
+	}
+	return 0;
+}
+
+void ad_bundle_free(ad_bundle *b)
+{
+	int m;
+
+	if (!b)
+		return;
+	ad_container_free(b->container);
+	for (m = 0; m < AD_MEMBERS; m++) {
+		ad_free_aligned(b->owned[m]);
+		ad_free_aligned(b->aligned[m]);
+	}
+	ad_free(b->manifest);
+	ad_map_release(&b->file);
+	ad_free(b);
+}
+
+int ad_bundle_is_one(const char *path)
+{
+	ad_bundle *b = ad_calloc(1, sizeof(*b));
+	int is;
+
+	if (!b)
+		return 0;
+	is = !open_manifest(path, b, NULL) &&
+	     ad_manifest_is_one(b->bytes[AD_MEMBER_MANIFEST], b->packed[AD_MEMBER_MANIFEST].size);
+	ad_bundle_free(b);
+	return is;
+}
+
+/* -- writing ----------------------------------------------------------------------------------------- */
+
+/* SOURCE_DATE_EPOCH (reproducible-builds.org), or 0, which the zip file clamps to 1980-01-01. */
+static int source_date(int64_t *out, adtool_error *err)
+{
+	const char *text = getenv("SOURCE_DATE_EPOCH");
+	char *end;
+	long long value;
+
+	*out = 0;
+	if (!text || !*text)
+		return 0;
+	errno = 0;
+	value = strtoll(text, &end, 10);
+	if (errno || *end || end == text)
+		return ad_fail(err, ADTOOL_EINVAL, "SOURCE_DATE_EPOCH is '%.40s', not a number of seconds", text);
+	*out = value;
+	return 0;
+}
+
+/* The bytes of member m, into buf unless they are the caller's; *packed stays without data when there is none. */
+static int make_member(const adtool_model_info *info, const ad_bundle_parts *parts, enum ad_member m, ad_buf *buf,
+                       ad_packed *packed, adtool_error *err)
+{
+	ad_bundle_parts copy = *parts;
+	ad_npy npy = *ad_member_npy(&copy, m), want = ad_member_expected(info, m);
+	int needed = ad_member_needed(info, m), code;
+
+	packed->name = ad_member_names[m];
+	if (m == AD_MEMBER_ONNX) {
+		packed->data = parts->onnx;
+		packed->size = parts->onnx_size;
+		if (!parts->onnx || !parts->onnx_size || parts->onnx_size > AD_BUNDLE_MAX_ONNX)
+			return ad_fail(err, ADTOOL_EINVAL, "%s: has %zu bytes where 1 to %u are possible", packed->name,
+			               parts->onnx_size, AD_BUNDLE_MAX_ONNX);
+		return 0;
+	}
+	if (needed > 0 && want.count == 0)
+		npy = want;
+	else if (needed > 0 && !npy.data)
+		return ad_fail(err, ADTOOL_EINVAL, "%s: is missing", packed->name);
+	else if (needed == 0 && npy.data)
+		return ad_fail(err, ADTOOL_EINVAL, "%s: a ppca model has no such member", packed->name);
+	else if (!npy.data)
+		return 0;
+	code = ad_member_check(info, m, &npy, ADTOOL_EINVAL, err);
+	if (code)
+		return code;
+	if (ad_npy_append(buf, npy.item_size, npy.ndim, npy.shape, npy.data))
+		return ad_fail_nomem(err);
+	packed->data = buf->data;
+	packed->size = buf->size;
+	return 0;
+}
+
+int ad_bundle_write(const char *path, const adtool_model_info *info, const ad_bundle_parts *parts, uint64_t *size,
+                    adtool_error *err)
+{
+	ad_buf bufs[AD_MEMBERS] = {0};
+	ad_packed made[AD_MEMBERS] = {0}, packed[AD_MEMBERS];
+	ad_listed listed[AD_MEMBERS] = {0};
+	ad_atomic file = {.fd = -1};
+	uint64_t total = 4096;
+	int64_t time, end;
+	size_t n = 0;
+	int code, m;
+
+	code = ad_info_check(info, ADTOOL_EINVAL, err);
+	if (!code)
+		code = source_date(&time, err);
+	for (m = AD_MEMBER_ONNX; m < AD_MEMBERS && !code; m++) {
+		code = make_member(info, parts, m, &bufs[m], &made[m], err);
+		if (code || !made[m].data)
+			continue;
+		listed[m].present = 1;
+		listed[m].size = made[m].size;
+		ad_xxh3_hex(made[m].data, made[m].size, listed[m].xxh3);
+		ad_sha256_hex(made[m].data, made[m].size, listed[m].sha256);
+		total += made[m].size;
+	}
+	if (!code && listed[AD_MEMBER_CHANNELS].present != listed[AD_MEMBER_CHANNELS_MEAN].present)
+		code = ad_fail(err, ADTOOL_EINVAL, "channels.npy and channels_mean.npy: one is there without the other");
+	if (!code && total > AD_BUNDLE_MAX_BYTES)
+		code = ad_fail(err, ADTOOL_ELIMIT, "the model would have %llu bytes; at most %u can be written",
+		               (unsigned long long)total, AD_BUNDLE_MAX_BYTES);
+	if (!code)
+		code = ad_manifest_write(info, listed, &bufs[AD_MEMBER_MANIFEST], err);
+	if (code)
+		goto out;
+	made[AD_MEMBER_MANIFEST].name = ad_member_names[AD_MEMBER_MANIFEST];
+	made[AD_MEMBER_MANIFEST].data = bufs[AD_MEMBER_MANIFEST].data;
+	made[AD_MEMBER_MANIFEST].size = bufs[AD_MEMBER_MANIFEST].size;
+	for (m = 0; m < AD_MEMBERS; m++) {
+		if (made[m].data)
+			packed[n++] = made[m];
+	}
+	code = ad_atomic_open(&file, path, err);
+	if (!code)
+		code = ad_container_write(file.fd, packed, n, time, err);
+	if (code)
+		goto out;
+	end = lseek(file.fd, 0, SEEK_END);
+	code = ad_atomic_commit(&file, err);
+	if (!code && size)
+		*size = (uint64_t)end;
+out:
+	ad_atomic_abort(&file);
+	for (m = 0; m < AD_MEMBERS; m++)
+		ad_buf_release(&bufs[m]);
+	return code;
+}

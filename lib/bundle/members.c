@@ -1,0 +1,214 @@
+#include "members.h"
+
+#include <math.h>
+
+#include "../base/fail.h"
+
+const char *const ad_member_names[AD_MEMBERS] = {
+	"manifest.json", "backbone.onnx",  "channels.npy",    "channels_mean.npy", "mean.npy",
+	"components.npy", "variances.npy", "calibration.npy", "selftest.npy",
+};
+
+ad_npy *ad_member_npy(ad_bundle_parts *parts, enum ad_member m)
+{
+	switch (m) {
+	case AD_MEMBER_CHANNELS:
+		return &parts->channels;
+	case AD_MEMBER_CHANNELS_MEAN:
+		return &parts->channels_mean;
+	case AD_MEMBER_MEAN:
+		return &parts->mean;
+	case AD_MEMBER_COMPONENTS:
+		return &parts->components;
+	case AD_MEMBER_VARIANCES:
+		return &parts->variances;
+	case AD_MEMBER_CALIBRATION:
+		return &parts->calibration;
+	default:
+		return &parts->selftest;
+	}
+}
+
+static ad_npy shaped(int item_size, int ndim, size_t rows, size_t columns)
+{
+	ad_npy npy = {.item_size = item_size, .ndim = ndim, .shape = {rows, columns, 1, 1}, .count = rows * columns};
+
+	return npy;
+}
+
+ad_npy ad_member_expected(const adtool_model_info *info, enum ad_member m)
+{
+	int item = info->method == ADTOOL_PPCA ? 8 : 4;
+
+	switch (m) {
+	case AD_MEMBER_CHANNELS:
+		return shaped(4, 2, info->channels, info->layer_channels);
+	case AD_MEMBER_CHANNELS_MEAN:
+		return shaped(4, 1, info->layer_channels, 1);
+	case AD_MEMBER_MEAN:
+		return shaped(item, 1, info->dimensions, 1);
+	case AD_MEMBER_COMPONENTS:
+		return shaped(item, 2, info->components, info->dimensions);
+	case AD_MEMBER_VARIANCES:
+		return shaped(item, 1, info->components, 1);
+	case AD_MEMBER_CALIBRATION:
+		return shaped(8, 1, info->calibration_count, 1);
+	default:
+		return shaped(8, 1, 1, 1);
+	}
+}
+
+int ad_member_needed(const adtool_model_info *info, enum ad_member m)
+{
+	if (m != AD_MEMBER_CHANNELS && m != AD_MEMBER_CHANNELS_MEAN)
+		return 1;
+	if (info->method == ADTOOL_PPCA)
+		return 0;
+	return info->channels < info->layer_channels ? 1 : -1;
+}
+
+/* Above this no size is believed, so that the bytes of a member always fit 64 bits. */
+#define MAX_SIZE ((size_t)1 << 28)
+
+int ad_info_check(const adtool_model_info *info, int code, adtool_error *err)
+{
+	const adtool_preprocessing *p = &info->preprocessing;
+	size_t cells, dimensions;
+	int ppca = info->method == ADTOOL_PPCA, i;
+
+#define REFUSE(...) return ad_fail(err, code, "manifest.json: " __VA_ARGS__)
+	if (info->method != ADTOOL_FRE && info->method != ADTOOL_PPCA)
+		REFUSE("method.name %d is not known", (int)info->method);
+	if (p->range != 1.0f && p->range != 255.0f)
+		REFUSE("preprocessing.range is neither 0..255 nor 0..1");
+	for (i = 0; i < 3; i++) {
+		if (!isfinite(p->mean[i]) || !isfinite(p->std[i]) || p->std[i] == 0.0f)
+			REFUSE("preprocessing.mean or .std of channel %d is not finite, or its std is 0", i);
+	}
+	if (info->width < 1 || info->height < 1 || info->width > 65535 || info->height > 65535)
+		REFUSE("input of %u x %u is not between 1 x 1 and 65535 x 65535", info->width, info->height);
+	if (info->layer_channels < 1 || info->layer_height < 1 || info->layer_width < 1 ||
+	    info->layer_channels > MAX_SIZE || info->layer_height > MAX_SIZE || info->layer_width > MAX_SIZE)
+		REFUSE("layer of %zu x %zu x %zu is empty or too large", info->layer_channels, info->layer_height,
+		       info->layer_width);
+	if (ppca ? info->grid != 1
+	         : info->grid < 1 || info->grid > info->layer_height || info->grid > info->layer_width)
+		REFUSE("method.grid %u does not fit a layer of %zu x %zu%s", info->grid, info->layer_height,
+		       info->layer_width, ppca ? " (ppca: 1)" : "");
+	if (ppca ? info->channels != info->layer_channels
+	         : info->channels < 1 || info->channels > info->layer_channels)
+		REFUSE("method.channels %zu does not fit a layer of %zu%s", info->channels, info->layer_channels,
+		       ppca ? " (ppca keeps all)" : "");
+	cells = (size_t)info->grid * info->grid;
+	if (__builtin_mul_overflow(cells, info->channels, &dimensions) || dimensions > MAX_SIZE ||
+	    dimensions != info->dimensions)
+		REFUSE("method.dimensions is %zu, where channels x grid^2 is %zu x %zu", info->dimensions,
+		       info->channels, cells);
+	if (info->components > info->dimensions)
+		REFUSE("method.components %zu is more than the %zu dimensions", info->components, info->dimensions);
+	if (!(info->energy >= 0 && info->energy <= 1) || !(info->energy_kept >= 0 && info->energy_kept < 1.001))
+		REFUSE("method.energy %g or energy_kept %g is not between 0 and 1", info->energy, info->energy_kept);
+	if (!isfinite(info->noise_variance) || info->noise_variance < 0 || (ppca && info->noise_variance == 0))
+		REFUSE("method.noise_variance %g is not %s", info->noise_variance, ppca ? "above 0" : "0 or above");
+	if (!(info->top >= 0 && info->top <= 1) || (info->aggregate == ADTOOL_TOP && info->top == 0))
+		REFUSE("method.top %g is not a fraction", info->top);
+	if (info->calibration_count < 1 || info->calibration_count > MAX_SIZE)
+		REFUSE("calibration.count %zu is not between 1 and %zu", info->calibration_count, MAX_SIZE);
+	if (!isfinite(info->threshold))
+		REFUSE("threshold.value is not finite");
+	if (info->rule == ADTOOL_RULE_VALUE ? info->alpha != 0 : !(info->alpha > 0 && info->alpha < 1))
+		REFUSE("threshold.alpha %g does not go with the rule", info->alpha);
+	if (!isfinite(info->box_g) || !isfinite(info->box_h) || !isfinite(info->box_shift) ||
+	    !isfinite(info->box_scale) ||
+	    (info->rule == ADTOOL_RULE_EXTRAPOLATED &&
+	     !(info->box_g > 0 && info->box_h > 0 && info->box_scale > 0)))
+		REFUSE("threshold.box_g %g, box_h %g, box_scale %g, box_shift %g give no extrapolation", info->box_g,
+		       info->box_h, info->box_scale, info->box_shift);
+	if (!isfinite(info->heat_level) || info->heat_level < 0)
+		REFUSE("threshold.heat_level %g is not 0 or above", info->heat_level);
+#undef REFUSE
+	return 0;
+}
+
+/* Whether a value of the 16 is infinite or NaN: all bits of its exponent are set. */
+static int any_wild32(const void *values)
+{
+	uint32_t v[16], wild = 0;
+	int i;
+
+	memcpy(v, values, sizeof(v));
+	for (i = 0; i < 16; i++)
+		wild |= (uint32_t)((v[i] & 0x7f800000u) == 0x7f800000u);
+	return wild != 0;
+}
+
+static int any_wild64(const void *values)
+{
+	uint64_t v[16], wild = 0;
+	int i;
+
+	memcpy(v, values, sizeof(v));
+	for (i = 0; i < 16; i++)
+		wild |= (uint64_t)((v[i] & 0x7ff0000000000000u) == 0x7ff0000000000000u);
+	return wild != 0;
+}
+
+static double value_at(const ad_npy *npy, size_t i)
+{
+	double wide;
+	float narrow;
+
+	if (npy->item_size == 8) {
+		memcpy(&wide, (const uint8_t *)npy->data + 8 * i, sizeof(wide));
+		return wide;
+	}
+	memcpy(&narrow, (const uint8_t *)npy->data + 4 * i, sizeof(narrow));
+	return (double)narrow;
+}
+
+/* The index of the first value that is not finite; count when all are. */
+static size_t first_wild(const ad_npy *npy)
+{
+	const uint8_t *data = npy->data;
+	size_t i = 0, item = (size_t)npy->item_size;
+
+	while (npy->count - i >= 16 && !(item == 4 ? any_wild32(data + i * item) : any_wild64(data + i * item)))
+		i += 16;
+	while (i < npy->count && isfinite(value_at(npy, i)))
+		i++;
+	return i;
+}
+
+int ad_member_check(const adtool_model_info *info, enum ad_member m, const ad_npy *npy, int code, adtool_error *err)
+{
+	const char *name = ad_member_names[m];
+	ad_npy want = ad_member_expected(info, m);
+	size_t i;
+
+	if (npy->item_size != want.item_size)
+		return ad_fail(err, code, "%s: holds float%d where a %s model has float%d", name, 8 * npy->item_size,
+		               info->method == ADTOOL_PPCA ? "ppca" : "fre", 8 * want.item_size);
+	if (npy->ndim != want.ndim || npy->shape[0] != want.shape[0] || (want.ndim == 2 && npy->shape[1] != want.shape[1]))
+		return ad_fail(err, code, "%s: its shape has %d dimensions, %zu x %zu..., where the manifest asks for %d, %zu x %zu",
+		               name, npy->ndim, npy->shape[0], npy->shape[1], want.ndim, want.shape[0], want.shape[1]);
+	i = first_wild(npy);
+	if (i < npy->count)
+		return ad_fail(err, code, "%s: value %zu of %zu is %s", name, i, npy->count,
+		               isnan(value_at(npy, i)) ? "not a number" : "infinite");
+	if (m == AD_MEMBER_VARIANCES) {
+		for (i = 0; i < npy->count; i++) {
+			double v = value_at(npy, i);
+
+			if (v < 0 || (info->method == ADTOOL_PPCA && v == 0))
+				return ad_fail(err, code, "%s: value %zu of %zu is %g", name, i, npy->count, v);
+		}
+	}
+	if (m == AD_MEMBER_CALIBRATION) {
+		for (i = 1; i < npy->count; i++) {
+			if (value_at(npy, i) < value_at(npy, i - 1))
+				return ad_fail(err, code, "%s: not in ascending order at %zu of %zu", name, i,
+				               npy->count);
+		}
+	}
+	return 0;
+}
