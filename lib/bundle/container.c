@@ -69,8 +69,10 @@ static zip_int64_t sink_command(void *state, void *data, zip_uint64_t size, zip_
 			return sink_fail(s, ZIP_ER_WRITE, errno);
 		return (zip_int64_t)size;
 	case ZIP_SOURCE_SEEK_WRITE:
-		seek = ZIP_SOURCE_GET_ARGS(zip_source_args_seek_t, data, size, &s->error);
-		if (!seek || lseek(s->fd, seek->offset, seek->whence) < 0)
+		if (size < sizeof(*seek))
+			return sink_fail(s, ZIP_ER_INVAL, 0);
+		seek = data;
+		if (lseek(s->fd, seek->offset, seek->whence) < 0)
 			return sink_fail(s, ZIP_ER_SEEK, errno);
 		return 0;
 	case ZIP_SOURCE_TELL_WRITE:
