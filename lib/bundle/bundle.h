@@ -12,8 +12,9 @@
 #define AD_BUNDLE_FORMAT 1
 
 /*
- * What a bundle holds beside the manifest. When reading, every pointer is into the bundle and lives as long as it.
- * When writing, the caller owns all. Absent members have data NULL.
+ * What a bundle holds beside the manifest. When reading, every pointer is into the bundle and lives as long as it;
+ * the values of each .npy are aligned to 64 bytes. When writing, the caller owns all. Absent members have data NULL
+ * (channels and channels_mean come together or not at all; with k = 0 components and variances may be absent too).
  */
 typedef struct ad_bundle_parts {
 	const void *onnx;        /* backbone.onnx, cut at the layer */
@@ -31,7 +32,11 @@ typedef struct ad_bundle ad_bundle;
 
 /*
  * Opens and checks everything: zip structure, no unknown / duplicate / missing member, format version, each member's
- * XXH3 digest from the manifest, shapes against the manifest, finiteness. Messages name the member.
+ * XXH3 digest from the manifest, shapes against the manifest, finiteness. Messages name the member and leave the path
+ * to the caller. The file stays mapped: it must not be cut short in place while the bundle is open (renaming another
+ * over it is safe). A member that another tool has deflated is unpacked into memory, never more than its shape asks for.
+ * ADTOOL_EUNSUPPORTED: made by a newer adtool, or packed in a way that is not read.
+ * A bundle is immutable and may be shared between threads.
  */
 int ad_bundle_open(const char *path, ad_bundle **out, adtool_error *err);
 const adtool_model_info *ad_bundle_info(const ad_bundle *b);
@@ -42,12 +47,17 @@ const char *ad_bundle_digest(const ad_bundle *b);   /* XXH3 hex of the manifest:
 int ad_bundle_check_sha256(const ad_bundle *b, adtool_error *err);
 void ad_bundle_free(ad_bundle *b);
 
-/* Whether path holds something ad_bundle_open would take for a bundle (a zip with an adtool manifest): 1, or 0. */
+/*
+ * Whether path holds an adtool model (a zip file with its manifest), of whatever version, members damaged or not: 1,
+ * or 0. Reads the manifest only.
+ */
 int ad_bundle_is_one(const char *path);
 
 /*
  * Writes atomically. The same info and parts give the same bytes. *size, if not NULL, receives the file's size.
- * Times are 1980-01-01 unless SOURCE_DATE_EPOCH is set.
+ * Times are 1980-01-01 unless SOURCE_DATE_EPOCH is set. What ad_bundle_open would refuse is not written (ADTOOL_EINVAL);
+ * info->format_version is not looked at. When writing fails, the file that was there stays as it was. Where a limit on
+ * file sizes is set (RLIMIT_FSIZE), the program must ignore SIGXFSZ to get an error instead of the signal.
  */
 int ad_bundle_write(const char *path, const adtool_model_info *info, const ad_bundle_parts *parts,
                     uint64_t *size, adtool_error *err);
