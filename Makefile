@@ -173,6 +173,12 @@ demo: ## everything at once: packages, build, sample pictures, train, score, eva
 	@$(MAKE) --no-print-directory -j2 all examples
 	@sh examples/demo.sh $(B)
 
+# A large dent: see README.md.
+HEATMAP := test/anomalous/dent/001.png
+.PHONY: heatmap
+heatmap: demo ## draw README's picture again
+	cp $(B)/demo/overlays/$(HEATMAP).png examples/heatmap.png
+
 .PHONY: install
 install: all ## install to $(DESTDIR)$(PREFIX)
 	install -d $(addprefix $(DESTDIR),$(BINDIR) $(LIBDIR)/pkgconfig $(INCLUDEDIR)/adtool $(LIBEXECDIR) $(DATADIR)/backbones)

@@ -24,6 +24,10 @@
 
 #include <adtool/adtool.h>
 
+#ifdef __clang__ /* gcc keeps products and sums apart in C11 mode */
+#pragma STDC FP_CONTRACT OFF
+#endif
+
 enum kind { SCRATCH, DENT, STAIN, CRACK, MISSING, CONTAMINATION, MISPRINT, KINDS, NONE = KINDS };
 static const char *const kind_names[KINDS] = {"scratch", "dent",          "stain",   "crack",
 					      "missing", "contamination", "misprint"};

@@ -3,16 +3,16 @@
 #	#!/bin/sh
 #	. "${0%/*}/lib.sh"
 #
-#	draw normal --normal 12                         # sample pictures in ./normal
-#	run adtool train normal -o m.zip
+#	draw set --train 12 --normal 4 --each 1         # sample pictures: set/train/normal, set/test/...
+#	run adtool train set/train/normal -o m.zip
 #	exits 'train succeeds' 0
 #	out_like 'it says how many pictures it used' '12 pictures'
-#	run_expect no-model 128 adtool score -m gone.zip normal
+#	run_expect no-model 128 adtool score -m gone.zip set/test
 #	done_testing
 #
 # The script runs in a folder of its own that is removed at the end (ADTOOL_KEEP=1 keeps it), with the programs of
-# this build first on PATH, no input, LC_ALL=C, an empty HOME, and none of adtool's variables set. The test's
-# name always comes first, so that a command can follow it.
+# this build and its examples first on PATH, no input, LC_ALL=C, an empty HOME, and none of adtool's variables
+# set. The test's name always comes first, so that a command can follow it.
 #
 # Variables for scripts:
 #	ROOT     the project's folder (absolute)
@@ -43,7 +43,7 @@ case $SHARED in
 /*) ;;
 *) SHARED=$ROOT/$SHARED ;;
 esac
-PATH=$BUILD/bin:$PATH
+PATH=$BUILD/bin:$BUILD/examples:$PATH
 export PATH
 
 # The user's own settings do not reach the tests.
@@ -210,7 +210,7 @@ unprivileged() {
 }
 
 # draw DIR ARGUMENT...: sample pictures (see examples/draw_samples.c).
-draw() { "$BUILD/examples/draw_samples" "$@" >"$_bin/draw" 2>&1 || { diag <"$_bin/draw"; exit 1; }; }
+draw() { draw_samples "$@" >"$_bin/draw" 2>&1 || { diag <"$_bin/draw"; exit 1; }; }
 
 # -- running -------------------------------------------------------------------------------------------
 
