@@ -1,0 +1,271 @@
+/*
+ * What every adtool program shares. A program is one adtool-NAME.c that defines `cli_program`; main()
+ * stands in main.c. Adding a command:
+ *   1. a row in commands.c (its one-line help; man/adtool-NAME.1 repeats it in .Nd);
+ *   2. adtool-NAME.c with an option table and `const cli_command cli_program`;
+ *   3. man/adtool-NAME.1 whose SYNOPSIS is what -h prints, and whose examples run (tests/cli);
+ *   4. a test tests/cli/NAME.t.
+ * One table of options feeds the parser, -h and the synopsis.
+ */
+#ifndef CLI_H
+#define CLI_H
+
+#include <adtool/adtool.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Exit statuses; the same for every command. */
+enum cli_status {
+	CLI_OK = 0,
+	CLI_ANOMALOUS = 1,  /* with --exit-code: something is anomalous */
+	CLI_UNREADABLE = 2, /* some inputs could not be read; goes before CLI_ANOMALOUS */
+	CLI_FAILURE = 128,
+	CLI_USAGE = 129
+};
+
+/* -- options (options.c) ----------------------------------------------------------------------------- */
+
+typedef struct cli_list {
+	const char **items; /* the strings are argv's */
+	size_t count;
+} cli_list;
+
+typedef struct cli_size {
+	unsigned width, height;
+} cli_size;
+
+/* What an option takes, and what `value` points to. */
+enum cli_type {
+	CLI_END = 0,  /* ends a table */
+	CLI_HEADING,  /* `help` is a line above the options that follow; with `argument`, the synopsis
+	               * says "[argument]" for all of them */
+	CLI_FLAG,     /* bool */
+	CLI_STRING,   /* const char * */
+	CLI_LIST,     /* cli_list: may be repeated, and takes all operands up to the next option */
+	CLI_UNSIGNED, /* unsigned, min .. max */
+	CLI_COUNT,    /* size_t, min .. max */
+	CLI_SEED,     /* uint64_t */
+	CLI_BYTES,    /* uint64_t; suffixes K, M, G, T: powers of 1024 */
+	CLI_DOUBLE,   /* double, min .. max */
+	CLI_WORD,     /* int: the index in `words` */
+	CLI_SIZE,     /* cli_size: WIDTHxHEIGHT, each min .. max */
+	CLI_TRIPLE    /* float[3]: a,b,c */
+};
+
+enum cli_option_flags {
+	CLI_REQUIRED = 1,
+	CLI_ABOVE_MIN = 2, /* CLI_DOUBLE: min itself is not allowed */
+	CLI_BELOW_MAX = 4  /* CLI_DOUBLE: max itself is not allowed */
+};
+
+typedef struct cli_option {
+	enum cli_type type;
+	char letter;              /* 0: none */
+	const char *name;         /* without "--" */
+	const char *argument;     /* as shown: "FILE"; NULL for flags */
+	const char *help;
+	void *value;
+	double min, max;          /* when max > min */
+	const char *const *words; /* CLI_WORD: ends with NULL */
+	unsigned flags;
+	unsigned group;           /* options of one group (not 0) exclude each other; they stand side by side */
+} cli_option;
+
+/* Rows that mean the same wherever they stand. */
+#define CLI_OPTION_JOBS                                                                                                \
+	{ CLI_UNSIGNED, 'j', "jobs", "N", "threads (default: one per CPU); never changes a result", &cli_jobs, 1, 1024, \
+	  NULL, 0, 0 }
+#define CLI_OPTION_NULL                                                                                                \
+	{ CLI_FLAG, '0', "null", NULL, "paths read from standard input end in NUL, not newline", &cli_null, 0, 0,       \
+	  NULL, 0, 0 }
+#define CLI_OPTION_END                                                                                                 \
+	{ CLI_END, 0, NULL, NULL, NULL, NULL, 0, 0, NULL, 0, 0 }
+
+/* What the shared options were set to. */
+extern unsigned cli_jobs;
+extern bool cli_null, cli_quiet, cli_verbose;
+
+typedef struct cli_command cli_command;
+struct cli_command {
+	const char *name;        /* "score", "backbone run"; "" for the front */
+	const char *page;        /* manual page: "adtool-score" */
+	const char *help;        /* one line; NULL: that of commands.c */
+	const char *operands;    /* as shown: "INPUT..."; NULL: none */
+	const cli_option *options;
+	int min_operands, max_operands; /* max: -1 for no limit */
+	bool stop_at_operand;    /* what follows the first operand is not ours to parse */
+	const cli_command *const *subcommands; /* ends with NULL; then `run` is not used */
+	void (*more_help)(void); /* printed at the end of -h; may be NULL */
+	int (*run)(size_t count, const char **operands);
+};
+
+/* Each program defines this. */
+extern const cli_command cli_program;
+
+/*
+ * Parses and runs a command. argv[0] is passed over. Returns the exit status. Operands and options may be
+ * mixed; "--" ends the options; "-" is an operand.
+ */
+int cli_run(const cli_command *command, int argc, char **argv);
+
+/* "adtool: <command>: <message>" and where to read on; returns CLI_USAGE. */
+int cli_usage_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* What -h prints. */
+void cli_print_help(const cli_command *command);
+
+/* Of `count` words the one that was probably meant; NULL when none is near. */
+const char *cli_nearest(const char *word, const char *const *words, size_t count);
+
+/* -- commands (commands.c) --------------------------------------------------------------------------- */
+
+typedef struct cli_command_row {
+	const char *name, *help;
+} cli_command_row;
+
+/* All commands, in the order of the overview; ends with a NULL name. */
+extern const cli_command_row cli_commands[];
+
+/* -- running (main.c) -------------------------------------------------------------------------------- */
+
+/* To standard output. A write that fails is kept in mind and ends the program with a message: see cli_output_failed. */
+void cli_print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void cli_write(const void *data, size_t size);
+/* 0, or non-zero once a write to standard output has failed. */
+int cli_flush(void);
+int cli_output_failed(void);
+
+/* "adtool: <what>: <message>" on standard error, in one line: control characters are written as escapes. */
+void cli_message(const char *what, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* The library's message; "adtool: <what>: " goes before it when what is not NULL. Returns CLI_FAILURE. */
+int cli_fail(const char *what, const adtool_error *err);
+
+/* Out of memory ends the program. */
+void *cli_alloc(size_t count, size_t size);
+void *cli_realloc(void *block, size_t count, size_t size);
+char *cli_text(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* The folder of the running program, or NULL. The caller frees. */
+char *cli_program_folder(void);
+
+/* Becomes `man` on a page ("adtool-train", "adtool-bundle"); returns when there is no such page, or no man. */
+void cli_exec_man(const char *page);
+
+/* To be called before another program is run in this one's place. */
+void cli_default_signals(void);
+
+/* Calls fn for each thing worth knowing about this build. */
+void cli_build_info(void (*fn)(void *context, const char *name, const char *value), void *context);
+
+/* -- text (text.c) ----------------------------------------------------------------------------------- */
+
+enum { CLI_NUMBER_SIZE = 32 };
+
+/* The shortest decimal that reads back as the same double; "null" when not finite (JSON has no such number). */
+const char *cli_number(char out[CLI_NUMBER_SIZE], double value);
+/* "2.7 MB": powers of 1000, as disks are sold. */
+const char *cli_bytes(char out[CLI_NUMBER_SIZE], uint64_t bytes);
+/* "1.83 G": for multiply-adds and parameters. */
+const char *cli_big(char out[CLI_NUMBER_SIZE], double value);
+/* Prints a JSON string, quoted and escaped. */
+void cli_print_json_string(const char *text);
+/* The last component of a path. */
+const char *cli_basename(const char *path);
+
+/* -- progress (progress.c) --------------------------------------------------------------------------- */
+
+/*
+ * A line on standard error while it is a terminal and without -q. An adtool_progress_fn (context is not used);
+ * returns non-zero once standard output failed, so that jobs stop.
+ */
+int cli_progress(void *context, const char *stage, uint64_t done, uint64_t total);
+/* Erases the line. Messages do so by themselves. */
+void cli_progress_erase(void);
+
+/* -- jobs (jobs.c) ----------------------------------------------------------------------------------- */
+
+/* The model that is meant: `given`, else $ADTOOL_MODEL, else ./model.zip. NULL (and a message): none of them. */
+const char *cli_model_path(const char *given);
+/* Opens it. Returns 0 or CLI_FAILURE, with a message. */
+int cli_open_model(const char *given, adtool_model **model);
+
+/* The options of a training run, shared by train and eval. */
+typedef struct cli_training {
+	const char *backbone, *layer;
+	cli_size size;
+	unsigned grid;
+	int method, aggregate;
+	size_t channels, components;
+	double energy, top, alpha;
+	uint64_t seed, memory;
+} cli_training;
+extern cli_training cli_train;
+extern const char *const cli_methods[], *const cli_aggregates[], *const cli_rules[];
+
+/* How a backbone is to be fed, when not as its metadata say. */
+typedef struct cli_feeding {
+	int color;                 /* -1: as the metadata say */
+	int range;                 /* index in {255, 1}; -1 */
+	float mean[3], std[3];     /* NaN */
+} cli_feeding;
+extern cli_feeding cli_feed;
+extern const char *const cli_colors[], *const cli_ranges[];
+
+#define CLI_OPTIONS_FEEDING                                                                                            \
+	{ CLI_WORD, 0, "color", "rgb|bgr", "order of the channels, instead of the backbone's own", &cli_feed.color, 0,  \
+	  0, cli_colors, 0, 0 },                                                                                        \
+	{ CLI_WORD, 0, "range", "255|1", "samples are 0..255 or 0..1 before mean and std", &cli_feed.range, 0, 0,       \
+	  cli_ranges, 0, 0 },                                                                                           \
+	{ CLI_TRIPLE, 0, "mean", "A,B,C", "mean of each channel", cli_feed.mean, 0, 0, NULL, 0, 0 },                    \
+	{ CLI_TRIPLE, 0, "std", "A,B,C", "standard deviation of each channel", cli_feed.std, 0, 0, NULL, 0, 0 }
+
+#define CLI_OPTIONS_BACKBONE                                                                                           \
+	{ CLI_STRING, 0, "backbone", "NAME|FILE.onnx", "the network that sees (default: adnet)", &cli_train.backbone,   \
+	  0, 0, NULL, 0, 0 },                                                                                           \
+	{ CLI_STRING, 0, "layer", "L", "its layer (default: the one its metadata name)", &cli_train.layer, 0, 0, NULL,  \
+	  0, 0 },                                                                                                       \
+	{ CLI_SIZE, 0, "size", "WxH", "pictures are resized to this (default 224x224)", &cli_train.size, 1, 8192, NULL, \
+	  0, 0 }
+
+#define CLI_OPTIONS_TRAINING                                                                                           \
+	CLI_OPTIONS_BACKBONE,                                                                                           \
+	{ CLI_UNSIGNED, 0, "grid", "G", "feature maps are averaged to G x G cells (default 7)", &cli_train.grid, 1,     \
+	  1024, NULL, 0, 0 },                                                                                           \
+	{ CLI_WORD, 0, "method", "fre|ppca", "feature reconstruction error (default), or probabilistic PCA",            \
+	  &cli_train.method, 0, 0, cli_methods, 0, 0 },                                                                 \
+	{ CLI_COUNT, 0, "channels", "C", "channels that fre keeps; 0 keeps all (default 128)", &cli_train.channels, 0,  \
+	  1 << 20, NULL, 0, 0 },                                                                                        \
+	{ CLI_DOUBLE, 0, "energy", "E", "share of the energy that the components keep (default 0.97)",                  \
+	  &cli_train.energy, 0, 1, NULL, CLI_ABOVE_MIN, 1 },                                                            \
+	{ CLI_COUNT, 0, "components", "K", "the number of components itself", &cli_train.components, 0, 1 << 30, NULL,  \
+	  0, 1 },                                                                                                       \
+	{ CLI_WORD, 0, "aggregate", "top|max|sum", "cells to score: mean of the largest (default), largest, sum",       \
+	  &cli_train.aggregate, 0, 0, cli_aggregates, 0, 0 },                                                           \
+	{ CLI_DOUBLE, 0, "top", "FRACTION", "share of the cells that top averages (default 0.1)", &cli_train.top, 0, 1, \
+	  NULL, CLI_ABOVE_MIN, 0 },                                                                                     \
+	{ CLI_DOUBLE, 0, "alpha", "A", "false-alarm rate that the threshold is set for (default 0.01)",                 \
+	  &cli_train.alpha, 0, 1, NULL, CLI_ABOVE_MIN | CLI_BELOW_MAX, 0 },                                             \
+	{ CLI_SEED, 0, "seed", "S", "of the folds and samples drawn (default 0)", &cli_train.seed, 0, 0, NULL, 0, 0 },  \
+	{ CLI_BYTES, 0, "memory", "SIZE", "refuse when more would be needed (default: 3/4 of the machine's)",           \
+	  &cli_train.memory, 0, 0, NULL, 0, 0 },                                                                        \
+	CLI_OPTIONS_FEEDING
+
+/* Opens the backbone that cli_train and cli_feed ask for. Returns 0 or CLI_FAILURE, with a message. */
+int cli_open_backbone(adtool_backbone **backbone);
+
+/* Pictures that were refused are named on standard error and counted here. */
+extern uint64_t cli_refused_count;
+void cli_refused(void *context, const char *name, const adtool_error *why);
+
+/* Opens the backbone and trains as cli_train says. Returns 0 or CLI_FAILURE, with a message. */
+int cli_train_model(const char *const *inputs, size_t count, adtool_model **model, adtool_train_report *report);
+
+/* Dataset options as the command line gave them. */
+void cli_dataset_options(adtool_dataset_options *options);
+
+/* "conformal, alpha 0.01"; the caller frees. */
+char *cli_rule_text(enum adtool_rule rule, double alpha);
+
+#endif

@@ -1,0 +1,144 @@
+#include <errno.h>
+#include <math.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+cli_training cli_train = {
+	.size = { 224, 224 },
+	.grid = 7,
+	.channels = 128,
+	.energy = 0.97,
+	.components = SIZE_MAX,
+	.top = 0.1,
+	.alpha = 0.01,
+};
+cli_feeding cli_feed = { -1, -1, { NAN, NAN, NAN }, { NAN, NAN, NAN } };
+uint64_t cli_refused_count;
+
+/* Each in the order of its enum, or of what CLI_OPTIONS_FEEDING says. */
+const char *const cli_methods[] = { "fre", "ppca", NULL };
+const char *const cli_aggregates[] = { "top", "max", "sum", NULL };
+const char *const cli_rules[] = { "conformal", "extrapolated", "by hand", NULL };
+const char *const cli_colors[] = { "rgb", "bgr", NULL };
+const char *const cli_ranges[] = { "255", "1", NULL };
+
+/* -- the model --------------------------------------------------------------------------------------- */
+
+const char *cli_model_path(const char *given)
+{
+	if (given)
+		return given;
+	const char *environment = getenv("ADTOOL_MODEL");
+	if (environment && environment[0])
+		return environment;
+	if (!access("model.zip", F_OK))
+		return "model.zip";
+	cli_message(cli_program.name, "no model: give one with -m, or name it in $ADTOOL_MODEL, "
+	                              "or run where model.zip is ('adtool train' makes one)");
+	return NULL;
+}
+
+int cli_open_model(const char *given, adtool_model **model)
+{
+	const char *path = cli_model_path(given);
+	adtool_error err;
+
+	if (!path)
+		return CLI_FAILURE;
+	return adtool_model_open(path, model, &err) ? cli_fail(NULL, &err) : 0;
+}
+
+/* -- the backbone ------------------------------------------------------------------------------------ */
+
+static int feed_backbone(adtool_backbone *backbone, adtool_error *err)
+{
+	adtool_backbone_info info;
+	int code = adtool_backbone_get_info(backbone, &info, err);
+
+	if (code)
+		return code;
+	adtool_preprocessing p = info.preprocessing;
+	if (cli_feed.color >= 0)
+		p.bgr = cli_feed.color;
+	if (cli_feed.range >= 0)
+		p.range = cli_feed.range ? 1.0f : 255.0f;
+	if (isfinite(cli_feed.mean[0]))
+		memcpy(p.mean, cli_feed.mean, sizeof(p.mean));
+	if (isfinite(cli_feed.std[0]))
+		memcpy(p.std, cli_feed.std, sizeof(p.std));
+	if (!memcmp(&p, &info.preprocessing, sizeof(p)))
+		return 0;
+	return adtool_backbone_set_preprocessing(backbone, &p, err);
+}
+
+int cli_open_backbone(adtool_backbone **backbone)
+{
+	adtool_error err;
+
+	if (adtool_backbone_open(cli_train.backbone, backbone, &err))
+		return cli_fail(NULL, &err);
+	if (feed_backbone(*backbone, &err)) {
+		adtool_backbone_free(*backbone);
+		*backbone = NULL;
+		return cli_fail(cli_train.backbone, &err);
+	}
+	return 0;
+}
+
+/* -- pictures ---------------------------------------------------------------------------------------- */
+
+void cli_refused(void *context, const char *name, const adtool_error *why)
+{
+	(void)context;
+	cli_refused_count++;
+	cli_message(name, "%s", why->message);
+}
+
+void cli_dataset_options(adtool_dataset_options *options)
+{
+	adtool_dataset_options_init(options);
+	options->null_separated = cli_null;
+}
+
+/* -- training ---------------------------------------------------------------------------------------- */
+
+int cli_train_model(const char *const *inputs, size_t count, adtool_model **model, adtool_train_report *report)
+{
+	adtool_backbone *backbone = NULL;
+	adtool_dataset_options dataset_options;
+	adtool_train_options o;
+	adtool_error err;
+
+	if (cli_open_backbone(&backbone))
+		return CLI_FAILURE;
+	cli_dataset_options(&dataset_options);
+	adtool_train_options_init(&o);
+	o.layer = cli_train.layer;
+	o.width = cli_train.size.width;
+	o.height = cli_train.size.height;
+	o.grid = cli_train.grid;
+	o.method = (enum adtool_method)cli_train.method;
+	o.channels = cli_train.channels;
+	o.energy = cli_train.energy;
+	o.components = cli_train.components;
+	o.aggregate = (enum adtool_aggregate)cli_train.aggregate;
+	o.top = cli_train.top;
+	o.alpha = cli_train.alpha;
+	o.seed = cli_train.seed;
+	o.threads = cli_jobs;
+	o.memory = cli_train.memory;
+	o.progress = cli_progress;
+	o.refused = cli_refused;
+	int code = adtool_train(backbone, inputs, count, &dataset_options, &o, model, report, &err);
+	cli_progress_erase();
+	adtool_backbone_free(backbone);
+	return code ? cli_fail(cli_program.name, &err) : 0;
+}
+
+char *cli_rule_text(enum adtool_rule rule, double alpha)
+{
+	if (rule == ADTOOL_RULE_VALUE)
+		return cli_text("%s", cli_rules[rule]);
+	return cli_text("%s, alpha %g", cli_rules[rule], alpha);
+}

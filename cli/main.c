@@ -1,0 +1,225 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+/* -- standard output --------------------------------------------------------------------------------- */
+
+static int output_errno;
+
+static void output_check(bool failed)
+{
+	if (failed && !output_errno)
+		output_errno = errno ? errno : EIO;
+}
+
+void cli_print(const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	errno = 0;
+	output_check(vprintf(fmt, args) < 0);
+	va_end(args);
+}
+
+void cli_write(const void *data, size_t size)
+{
+	errno = 0;
+	output_check(fwrite(data, 1, size, stdout) != size);
+}
+
+int cli_flush(void)
+{
+	errno = 0;
+	output_check(fflush(stdout) != 0);
+	return output_errno;
+}
+
+int cli_output_failed(void)
+{
+	return output_errno;
+}
+
+/* -- messages ---------------------------------------------------------------------------------------- */
+
+/* One line whatever the names in it hold, and nothing that a terminal would obey. */
+static void put_escaped(const char *text, FILE *out)
+{
+	for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
+		if (*c == '\n')
+			fputs("\\n", out);
+		else if (*c == '\t')
+			fputs("\\t", out);
+		else if (*c < 0x20 || *c == 0x7f)
+			fprintf(out, "\\x%02x", *c);
+		else
+			putc(*c, out);
+	}
+}
+
+void cli_message(const char *what, const char *fmt, ...)
+{
+	char text[4096];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	cli_progress_erase();
+	fputs("adtool: ", stderr);
+	if (what) {
+		put_escaped(what, stderr);
+		fputs(": ", stderr);
+	}
+	put_escaped(text, stderr);
+	putc('\n', stderr);
+	fflush(stderr);
+}
+
+int cli_fail(const char *what, const adtool_error *err)
+{
+	/* A job that was stopped because standard output failed is reported once, at the end. */
+	if (err->code != ADTOOL_ECANCELLED || !output_errno)
+		cli_message(what, "%s", err->message);
+	return CLI_FAILURE;
+}
+
+/* -- memory ------------------------------------------------------------------------------------------ */
+
+void *cli_realloc(void *block, size_t count, size_t size)
+{
+	void *p = reallocarray(block, count ? count : 1, size);
+
+	if (!p) {
+		cli_message(NULL, "out of memory");
+		exit(CLI_FAILURE);
+	}
+	return p;
+}
+
+void *cli_alloc(size_t count, size_t size)
+{
+	void *p = cli_realloc(NULL, count, size);
+
+	memset(p, 0, count * size);
+	return p;
+}
+
+char *cli_text(const char *fmt, ...)
+{
+	va_list args;
+	char *text;
+
+	va_start(args, fmt);
+	int n = vasprintf(&text, fmt, args);
+	va_end(args);
+	if (n < 0) {
+		cli_message(NULL, "out of memory");
+		exit(CLI_FAILURE);
+	}
+	return text;
+}
+
+/* -- the manual -------------------------------------------------------------------------------------- */
+
+char *cli_program_folder(void)
+{
+	char path[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+
+	if (n <= 0)
+		return NULL;
+	path[n] = '\0';
+	char *slash = strrchr(path, '/');
+	if (!slash)
+		return NULL;
+	*slash = '\0';
+	return cli_text("%s", path);
+}
+
+void cli_default_signals(void)
+{
+	signal(SIGPIPE, SIG_DFL);
+	signal(SIGXFSZ, SIG_DFL);
+}
+
+void cli_exec_man(const char *page)
+{
+	/* Seen from the program's folder: as built (build/bin, build/asan/bin), as installed (bin, libexec/adtool). */
+	static const struct {
+		const char *folder;
+		bool sections; /* pages stand in man1, man5 */
+	} places[] = {
+		{ "../../man", false },     { "../../../man", false }, { "../share/man", true },
+		{ "../../share/man", true }, { ADTOOL_MANDIR, true },
+	};
+	char *folder = cli_program_folder(), *file;
+
+	cli_flush();
+	cli_default_signals();
+	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
+		bool absolute = places[i].folder[0] == '/';
+		for (int section = 1; section <= 5; section += 4) {
+			char subfolder[8] = "";
+			if (places[i].sections)
+				snprintf(subfolder, sizeof(subfolder), "/man%d", section);
+			file = cli_text("%s%s%s%s/%s.%d", absolute || !folder ? "" : folder, absolute ? "" : "/",
+			                places[i].folder, subfolder, page, section);
+			if (!access(file, R_OK))
+				execlp("man", "man", "-l", file, (char *)NULL);
+			free(file);
+		}
+	}
+	free(folder);
+}
+
+void cli_build_info(void (*fn)(void *context, const char *name, const char *value), void *context)
+{
+	fn(context, "compiler", __VERSION__);
+}
+
+/* -- main -------------------------------------------------------------------------------------------- */
+
+/*
+ * A closed standard descriptor would be given to the next file that is opened, and that file would then
+ * be printed into. It is taken by /dev/null the wrong way round, so that using it still fails.
+ */
+static void hold_standard_descriptors(void)
+{
+	for (int fd = 0; fd <= 2; fd++)
+		if (fcntl(fd, F_GETFD) == -1 && errno == EBADF && open("/dev/null", fd ? O_RDONLY : O_WRONLY) != fd)
+			exit(CLI_FAILURE);
+}
+
+/* Nothing was done unless it was also printed. */
+static int finish(int status)
+{
+	cli_progress_erase();
+	cli_flush();
+	errno = 0;
+	output_check(fclose(stdout) != 0);
+	if (!output_errno)
+		return status;
+	if (output_errno == EPIPE) {
+		/* The reader has had enough: end as others do. */
+		cli_default_signals();
+		raise(SIGPIPE);
+	}
+	cli_message("stdout", "%s", strerror(output_errno));
+	return CLI_FAILURE;
+}
+
+int main(int argc, char **argv)
+{
+	hold_standard_descriptors();
+	/* So that writing fails with a message, and files that were begun are removed. */
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
+	return finish(cli_run(&cli_program, argc, argv));
+}
