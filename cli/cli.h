@@ -85,6 +85,8 @@ typedef struct cli_option {
 /* What the shared options were set to. */
 extern unsigned cli_jobs;
 extern bool cli_null, cli_quiet, cli_verbose;
+/* The last option given that stands under a heading with an argument; NULL: none. */
+extern const char *cli_conditional;
 
 typedef struct cli_command cli_command;
 struct cli_command {

@@ -7,6 +7,7 @@
 
 unsigned cli_jobs;
 bool cli_null, cli_quiet, cli_verbose;
+const char *cli_conditional;
 
 static bool want_help, want_manual, want_version;
 static const cli_command *current;
@@ -332,9 +333,25 @@ typedef struct parser {
 	size_t required_count;
 } parser;
 
+/* Whether an option stands under a heading that the synopsis shows in place of its options. */
+static bool is_conditional(const cli_command *command, const cli_option *wanted)
+{
+	bool conditional = false;
+
+	for (const cli_option *o = table_of(command, 0); o->type != CLI_END; o++) {
+		if (o->type == CLI_HEADING)
+			conditional = o->argument != NULL;
+		if (o == wanted)
+			return conditional;
+	}
+	return false;
+}
+
 /* Remembers what excludes what, and what was given of the required. */
 static int note(parser *p, const cli_option *o)
 {
+	if (is_conditional(p->command, o))
+		cli_conditional = o->name;
 	if (o->group) {
 		const cli_option *other = p->seen[o->group];
 		if (other && other != o)

@@ -1,0 +1,299 @@
+#include "cli.h"
+
+static const char *layer, *input, *output;
+static cli_size size = { 224, 224 };
+
+#define OPTION_SIZE                                                                                                    \
+	{ CLI_SIZE, 0, "size", "WxH", "of the input (default 224x224)", &size, 1, 8192, NULL, 0, 0 }
+#define OPTION_LAYER                                                                                                   \
+	{ CLI_STRING, 0, "layer", "L", "the layer (default: the one its metadata name)", &layer, 0, 0, NULL, 0, 0 }
+
+static int open_backbone(const char *name, adtool_backbone **backbone, adtool_backbone_info *info)
+{
+	adtool_error err;
+
+	if (adtool_backbone_open(name, backbone, &err))
+		return cli_fail(NULL, &err);
+	if (adtool_backbone_get_info(*backbone, info, &err))
+		return cli_fail(name, &err);
+	return CLI_OK;
+}
+
+/* -- list -------------------------------------------------------------------------------------------- */
+
+static int print_name(const char *name, const char *where, void *context)
+{
+	(void)context;
+	cli_print("%-24s %s\n", name, where);
+	return 0;
+}
+
+static int run_list(size_t count, const char **operands)
+{
+	adtool_error err;
+
+	(void)count;
+	(void)operands;
+	return adtool_backbone_list(print_name, NULL, &err) ? cli_fail("backbone list", &err) : CLI_OK;
+}
+
+static const cli_command list = {
+	.name = "backbone list",
+	.page = "adtool-backbone",
+	.help = "the backbones that can be had by name, and where they are",
+	.run = run_list,
+};
+
+/* -- show -------------------------------------------------------------------------------------------- */
+
+static const cli_option show_options[] = { OPTION_SIZE, OPTION_LAYER, CLI_OPTION_END };
+
+static void print_metadata(const adtool_backbone_info *info)
+{
+	const adtool_preprocessing *p = &info->preprocessing;
+	char number[CLI_NUMBER_SIZE];
+
+	cli_print("name           %s\n", info->name[0] ? info->name : "unknown");
+	cli_print("licence        %s\n", info->licence[0] ? info->licence : "unknown");
+	cli_print("source         %s\n", info->source[0] ? info->source : "unknown");
+	cli_print("sha256         %s\n", info->sha256);
+	cli_print("opset          %d\n", info->opset);
+	cli_print("nodes          %zu\n", info->nodes);
+	cli_print("parameters     %s\n", cli_big(number, (double)info->parameters));
+	cli_print("input          %s, 0..%g, mean %g, %g, %g, std %g, %g, %g\n", cli_colors[p->bgr], (double)p->range,
+	          (double)p->mean[0], (double)p->mean[1], (double)p->mean[2], (double)p->std[0], (double)p->std[1],
+	          (double)p->std[2]);
+	cli_print("default layer  %s\n", info->default_layer);
+}
+
+static int print_layer(const adtool_backbone *backbone, const char *name, int stride)
+{
+	adtool_layer_cost cost;
+	char adds[CLI_NUMBER_SIZE], parameters[CLI_NUMBER_SIZE], arena[CLI_NUMBER_SIZE], shape[64], step[16] = "-";
+	adtool_error err;
+
+	if (adtool_backbone_cost(backbone, name, size.width, size.height, &cost, &err))
+		return cli_fail(name, &err);
+	snprintf(shape, sizeof(shape), "%zu x %zu x %zu", cost.channels, cost.height, cost.width);
+	if (stride)
+		snprintf(step, sizeof(step), "/%d", stride);
+	cli_print("%-16s %6s %18s %12s %12s %6zu %10s\n", name, step, shape, cli_big(adds, (double)cost.multiply_adds),
+	          cli_big(parameters, (double)cost.parameters), cost.nodes, cli_bytes(arena, cost.arena_bytes));
+	return CLI_OK;
+}
+
+static int print_layers(const adtool_backbone *backbone, const adtool_backbone_info *info)
+{
+	int status = CLI_OK;
+	adtool_error err;
+
+	cli_print("\n%-16s %6s %18s %12s %12s %6s %10s\n", "layer", "stride", "shape", "mult-adds", "parameters", "nodes",
+	          "arena");
+	if (layer)
+		return print_layer(backbone, layer, 0);
+	for (size_t i = 0; i < info->layers && !status; i++) {
+		adtool_layer_info l;
+		if (adtool_backbone_layer(backbone, i, &l, &err))
+			return cli_fail("backbone show", &err);
+		status = print_layer(backbone, l.name, l.stride);
+	}
+	return status;
+}
+
+static int run_show(size_t count, const char **operands)
+{
+	adtool_backbone *backbone = NULL;
+	adtool_backbone_info info;
+
+	int status = open_backbone(count ? operands[0] : NULL, &backbone, &info);
+	if (!status) {
+		print_metadata(&info);
+		status = print_layers(backbone, &info);
+	}
+	adtool_backbone_free(backbone);
+	return status;
+}
+
+static const cli_command show = {
+	.name = "backbone show",
+	.page = "adtool-backbone",
+	.help = "what a backbone is, its layers, what each costs",
+	.operands = "[NAME|FILE.onnx]",
+	.options = show_options,
+	.max_operands = 1,
+	.run = run_show,
+};
+
+/* -- check ------------------------------------------------------------------------------------------- */
+
+static const cli_option check_options[] = { OPTION_SIZE, OPTION_LAYER, CLI_OPTION_JOBS, CLI_OPTION_END };
+
+static int check_layer(const adtool_backbone *backbone, const char *name)
+{
+	size_t input_shape[4] = { 1, 3, size.height, size.width }, shape[4], n = 3 * (size_t)size.width * size.height;
+	float *x = cli_alloc(n, sizeof(*x)), *y = NULL;
+	adtool_error err;
+	int ndim;
+
+	/* Any picture will do: what is checked is that each node can run. */
+	for (size_t i = 0; i < n; i++)
+		x[i] = (float)(i % 251) / 125.0f - 1.0f;
+	int code = adtool_backbone_run(backbone, name, x, input_shape, cli_jobs, &y, shape, &ndim, &err);
+	if (code) {
+		cli_fail(name, &err);
+	} else {
+		cli_print("%s: ok,", name);
+		for (int i = 0; i < ndim; i++)
+			cli_print("%s %zu", i ? " x" : "", shape[i]);
+		cli_print("\n");
+	}
+	adtool_free(y);
+	free(x);
+	return code ? CLI_FAILURE : CLI_OK;
+}
+
+static int run_check(size_t count, const char **operands)
+{
+	adtool_backbone *backbone = NULL;
+	adtool_backbone_info info;
+	adtool_error err;
+
+	(void)count;
+	int status = open_backbone(operands[0], &backbone, &info);
+	if (!status && (layer || !info.layers)) {
+		status = check_layer(backbone, layer ? layer : info.default_layer);
+	} else {
+		for (size_t i = 0; !status && i < info.layers; i++) {
+			adtool_layer_info l;
+			status = adtool_backbone_layer(backbone, i, &l, &err) ? cli_fail("backbone check", &err)
+			                                                      : check_layer(backbone, l.name);
+		}
+	}
+	adtool_backbone_free(backbone);
+	return status;
+}
+
+static const cli_command check = {
+	.name = "backbone check",
+	.page = "adtool-backbone",
+	.help = "load, plan and run it; name what is not supported",
+	.operands = "NAME|FILE.onnx",
+	.options = check_options,
+	.min_operands = 1,
+	.max_operands = 1,
+	.run = run_check,
+};
+
+/* -- run --------------------------------------------------------------------------------------------- */
+
+static const cli_option run_options[] = {
+	{ CLI_STRING, 0, "input", "X.npy", "1 x 3 x H x W float32, after mean and std", &input, 0, 0, NULL, CLI_REQUIRED, 0 },
+	OPTION_LAYER,
+	{ CLI_STRING, 'o', "output", "Y.npy", "write the layer's output here", &output, 0, 0, NULL, CLI_REQUIRED, 0 },
+	CLI_OPTION_JOBS,
+	CLI_OPTION_END,
+};
+
+static int write_npy(const float *values, const size_t *shape, int ndim)
+{
+	adtool_npy_writer *npy = NULL;
+	size_t n = 1;
+	adtool_error err;
+
+	for (int i = 0; i < ndim; i++)
+		n *= shape[i];
+	if (adtool_npy_create(output, &npy, &err))
+		return cli_fail(output, &err);
+	if (adtool_npy_add(npy, values, n, &err)) {
+		adtool_npy_abort(npy);
+		return cli_fail(output, &err);
+	}
+	return adtool_npy_finish(npy, shape, ndim, &err) ? cli_fail(output, &err) : CLI_OK;
+}
+
+static int run_tensor(const adtool_backbone *backbone, const char *name)
+{
+	float *x = NULL, *y = NULL;
+	size_t in[4], out[4];
+	int in_ndim, out_ndim, status;
+	adtool_error err;
+
+	if (adtool_npy_load(input, 0, &x, in, &in_ndim, &err))
+		return cli_fail(input, &err);
+	if (in_ndim != 4) {
+		cli_message(input, "the array has %d dimensions; 4 are wanted: 1 x channels x height x width", in_ndim);
+		status = CLI_FAILURE;
+	} else if (adtool_backbone_run(backbone, layer, x, in, cli_jobs, &y, out, &out_ndim, &err)) {
+		status = cli_fail(name, &err);
+	} else {
+		status = write_npy(y, out, out_ndim);
+	}
+	adtool_free(x);
+	adtool_free(y);
+	return status;
+}
+
+static int run_run(size_t count, const char **operands)
+{
+	adtool_backbone *backbone = NULL;
+	adtool_backbone_info info;
+
+	(void)count;
+	int status = open_backbone(operands[0], &backbone, &info);
+	if (!status)
+		status = run_tensor(backbone, operands[0]);
+	adtool_backbone_free(backbone);
+	return status;
+}
+
+static const cli_command run = {
+	.name = "backbone run",
+	.page = "adtool-backbone",
+	.help = "send a raw tensor through, to hold it against others",
+	.operands = "NAME|FILE.onnx",
+	.options = run_options,
+	.min_operands = 1,
+	.max_operands = 1,
+	.run = run_run,
+};
+
+/* -- cut --------------------------------------------------------------------------------------------- */
+
+static const cli_option cut_options[] = {
+	{ CLI_STRING, 0, "layer", "L", "the layer to keep", &layer, 0, 0, NULL, CLI_REQUIRED, 0 },
+	{ CLI_STRING, 'o', "output", "CUT.onnx", "write what it needs here", &output, 0, 0, NULL, CLI_REQUIRED, 0 },
+	CLI_OPTION_END,
+};
+
+static int run_cut(size_t count, const char **operands)
+{
+	adtool_backbone *backbone = NULL;
+	adtool_backbone_info info;
+	adtool_error err;
+
+	(void)count;
+	int status = open_backbone(operands[0], &backbone, &info);
+	if (!status && adtool_backbone_cut(backbone, layer, output, &err))
+		status = cli_fail(operands[0], &err);
+	adtool_backbone_free(backbone);
+	return status;
+}
+
+static const cli_command cut = {
+	.name = "backbone cut",
+	.page = "adtool-backbone",
+	.help = "write an ONNX file with only what a layer needs",
+	.operands = "NAME|FILE.onnx",
+	.options = cut_options,
+	.min_operands = 1,
+	.max_operands = 1,
+	.run = run_cut,
+};
+
+static const cli_command *const subcommands[] = { &list, &show, &check, &run, &cut, NULL };
+
+const cli_command cli_program = {
+	.name = "backbone",
+	.page = "adtool-backbone",
+	.subcommands = subcommands,
+};

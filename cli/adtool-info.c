@@ -1,0 +1,120 @@
+#include "cli.h"
+
+static bool json, check;
+
+static const cli_option options[] = {
+	{ CLI_FLAG, 0, "json", NULL, "print the manifest as it stands in the model", &json, 0, 0, NULL, 0, 1 },
+	{ CLI_FLAG, 0, "check", NULL, "check every digest and run the self-test", &check, 0, 0, NULL, 0, 1 },
+	CLI_OPTION_END,
+};
+
+static const char *const kinds[] = { "refits on folds", "refits, each picture left out once", "pictures held out" };
+
+static const char *or_unknown(const char *text)
+{
+	return text[0] ? text : "unknown";
+}
+
+static void print_backbone(const adtool_model_info *m)
+{
+	const adtool_preprocessing *p = &m->preprocessing;
+
+	cli_print("backbone       %s\n", or_unknown(m->backbone_name));
+	cli_print("  licence      %s\n", or_unknown(m->backbone_licence));
+	cli_print("  source       %s\n", or_unknown(m->backbone_source));
+	cli_print("  sha256       %s\n", or_unknown(m->backbone_sha256));
+	cli_print("  layer        %s: %zu x %zu x %zu\n", m->layer, m->layer_channels, m->layer_height, m->layer_width);
+	cli_print("input          %ux%u pixels, %s, 0..%g\n", m->width, m->height, cli_colors[p->bgr], (double)p->range);
+	cli_print("  mean         %g, %g, %g\n", (double)p->mean[0], (double)p->mean[1], (double)p->mean[2]);
+	cli_print("  std          %g, %g, %g\n", (double)p->std[0], (double)p->std[1], (double)p->std[2]);
+}
+
+static void print_method(const adtool_model_info *m)
+{
+	cli_print("method         %s\n", m->method == ADTOOL_PPCA ? "ppca, probabilistic PCA" : "fre, feature reconstruction error");
+	if (m->method == ADTOOL_FRE) {
+		cli_print("  grid         %u x %u cells\n", m->grid, m->grid);
+		cli_print("  channels     %zu of %zu\n", m->channels, m->layer_channels);
+	}
+	cli_print("  dimensions   %zu\n", m->dimensions);
+	cli_print("  components   %zu", m->components);
+	if (m->energy > 0)
+		cli_print(", for %g of the energy", m->energy);
+	cli_print("; they keep %.4f\n", m->energy_kept);
+	if (m->method == ADTOOL_PPCA)
+		cli_print("  noise        %g (sigma^2)\n", m->noise_variance);
+	else if (m->aggregate == ADTOOL_TOP)
+		cli_print("  score        mean of the top %g of the cells\n", m->top);
+	else
+		cli_print("  score        %s of the cells\n", cli_aggregates[m->aggregate]);
+	cli_print("  seed         %llu\n", (unsigned long long)m->seed);
+}
+
+static void print_decision(const adtool_model *model, const adtool_model_info *m)
+{
+	size_t n;
+	const double *scores = adtool_model_calibration(model, &n);
+	char *rule = cli_rule_text(m->rule, m->alpha);
+
+	cli_print("threshold      anomalous above %.9g\n", m->threshold);
+	cli_print("  rule         %s\n", rule);
+	if (m->rule == ADTOOL_RULE_EXTRAPOLATED)
+		cli_print("               extrapolated: %zu pictures cannot support alpha %g; %zu would\n",
+		          m->calibration_count, m->alpha, m->normals_needed);
+	cli_print("calibration    %zu scores, by %s", m->calibration_count, kinds[m->calibration]);
+	if (m->calibration == ADTOOL_CV_FOLDS)
+		cli_print(" (%u)", m->folds);
+	cli_print("\n");
+	if (n)
+		cli_print("  scores       %.6g .. %.6g, median %.6g\n", scores[0], scores[n - 1],
+		          n % 2 ? scores[n / 2] : (scores[n / 2 - 1] + scores[n / 2]) / 2);
+	if (m->method == ADTOOL_FRE)
+		cli_print("  heat level   %.6g\n", m->heat_level);
+	free(rule);
+}
+
+static int run(size_t count, const char **operands)
+{
+	const char *path = cli_model_path(count ? operands[0] : NULL);
+	adtool_model *model = NULL;
+	adtool_error err;
+
+	if (!path)
+		return CLI_FAILURE;
+	if (check) {
+		if (adtool_model_check(path, &err))
+			return cli_fail(NULL, &err);
+		cli_print("%s: sound\n", path);
+		return CLI_OK;
+	}
+	if (adtool_model_open(path, &model, &err))
+		return cli_fail(NULL, &err);
+	if (json) {
+		const char *text = adtool_model_manifest(model);
+		size_t size = strlen(text);
+		cli_write(text, size);
+		if (!size || text[size - 1] != '\n')
+			cli_print("\n");
+	} else {
+		const adtool_model_info *m = adtool_model_get_info(model);
+		cli_print("model          %s\n", path);
+		cli_print("  format       %d, by adtool %s%s%s\n", m->format_version, m->adtool_version,
+		          m->created[0] ? ", " : "", m->created);
+		cli_print("trained on     %zu pictures; %zu were refused\n", m->pictures_used, m->pictures_refused);
+		cli_print("  digest       %s\n", or_unknown(m->pictures_digest));
+		print_backbone(m);
+		print_method(m);
+		print_decision(model, m);
+	}
+	adtool_model_free(model);
+	return CLI_OK;
+}
+
+const cli_command cli_program = {
+	.name = "info",
+	.page = "adtool-info",
+	.operands = "[MODEL]",
+	.options = options,
+	.max_operands = 1,
+	.run = run,
+};

@@ -1,0 +1,140 @@
+#include <math.h>
+
+#include "cli.h"
+
+static const char *model_path, *heatmap_dir, *overlay_dir;
+static int format;
+static double threshold = NAN, alpha;
+static bool exit_code;
+
+/* In the order of enum adtool_format. */
+static const char *const formats[] = { "tsv", "jsonl", "csv", NULL };
+
+static const cli_option options[] = {
+	{ CLI_STRING, 'm', "model", "MODEL", "the model (default: $ADTOOL_MODEL, else model.zip)", &model_path, 0, 0, NULL,
+	  0, 0 },
+	{ CLI_WORD, 0, "format", "tsv|jsonl|csv", "how rows are written (default tsv)", &format, 0, 0, formats, 0, 0 },
+	{ CLI_STRING, 0, "heatmap", "DIR", "write a heat map of each picture here, as PNG", &heatmap_dir, 0, 0, NULL, 0, 0 },
+	{ CLI_STRING, 0, "overlay", "DIR", "write each picture with its heat map over it here, as PNG", &overlay_dir, 0, 0,
+	  NULL, 0, 0 },
+	{ CLI_DOUBLE, 0, "threshold", "T", "call scores above T anomalous", &threshold, 0, 0, NULL, 0, 1 },
+	{ CLI_DOUBLE, 0, "alpha", "A", "set the threshold for this false-alarm rate", &alpha, 0, 1, NULL,
+	  CLI_ABOVE_MIN | CLI_BELOW_MAX, 1 },
+	{ CLI_FLAG, 0, "exit-code", NULL, "end with status 1 when something is anomalous", &exit_code, 0, 0, NULL, 0, 0 },
+	CLI_OPTION_NULL,
+	CLI_OPTION_JOBS,
+	CLI_OPTION_END,
+};
+
+typedef struct rows {
+	const adtool_model_info *model;
+	uint64_t count;
+	bool stopped;
+} rows;
+
+static int print_text(const adtool_row *row, const adtool_model_info *model)
+{
+	adtool_error err;
+	char *text;
+	size_t size;
+
+	if (adtool_row_format(row, (enum adtool_format)format, model, &text, &size, &err)) {
+		cli_fail(row ? row->name : NULL, &err);
+		return -1;
+	}
+	cli_write(text, size);
+	adtool_free(text);
+	return 0;
+}
+
+static int print_row(void *context, const adtool_row *row)
+{
+	rows *r = context;
+
+	cli_progress_erase();
+	if (row->verdict == ADTOOL_ERROR)
+		cli_message(row->name, "%s", row->why);
+	r->stopped = print_text(row, r->model) || cli_flush();
+	r->count++;
+	return r->stopped || cli_progress(NULL, "pictures", r->count, 0);
+}
+
+static int score(const adtool_model *model, adtool_dataset *dataset, adtool_score_report *report)
+{
+	rows r = { .model = adtool_model_get_info(model) };
+	adtool_score_options o;
+	adtool_error err;
+
+	adtool_score_options_init(&o);
+	o.threads = cli_jobs;
+	o.has_threshold = isfinite(threshold);
+	o.threshold = o.has_threshold ? threshold : 0;
+	o.alpha = alpha;
+	o.heatmap_dir = heatmap_dir;
+	o.overlay_dir = overlay_dir;
+	o.row = print_row;
+	o.context = &r;
+	/* The header of CSV; nothing for the others. */
+	if (print_text(NULL, r.model))
+		return CLI_FAILURE;
+	int code = adtool_score(model, dataset, &o, report, &err);
+	cli_progress_erase();
+	if (!code)
+		return CLI_OK;
+	return r.stopped && code == ADTOOL_ECANCELLED ? CLI_FAILURE : cli_fail("score", &err);
+}
+
+static void remarks(const adtool_score_report *r)
+{
+	if (cli_quiet)
+		return;
+	uint64_t count = r->normal + r->anomalous + r->errors;
+	if (!count)
+		cli_message("score", "no pictures found (%llu files passed over)", (unsigned long long)r->passed_over);
+	if (!cli_verbose)
+		return;
+	char number[CLI_NUMBER_SIZE];
+	cli_message("score", "%llu normal, %llu anomalous, %llu errors, %llu files passed over",
+	            (unsigned long long)r->normal, (unsigned long long)r->anomalous, (unsigned long long)r->errors,
+	            (unsigned long long)r->passed_over);
+	cli_message("score", "%.2f s, %.1f pictures/s, %u threads, arena %s for each", r->seconds,
+	            r->seconds > 0 ? (double)count / r->seconds : 0.0, r->threads, cli_bytes(number, r->arena_bytes));
+}
+
+static int run(size_t count, const char **inputs)
+{
+	adtool_model *model = NULL;
+	adtool_dataset *dataset = NULL;
+	adtool_dataset_options dataset_options;
+	adtool_score_report report = { 0 };
+	adtool_error err;
+
+	int status = cli_open_model(model_path, &model);
+	if (status)
+		return status;
+	cli_dataset_options(&dataset_options);
+	if (adtool_dataset_open(inputs, count, &dataset_options, &dataset, &err))
+		status = cli_fail("score", &err);
+	else
+		status = score(model, dataset, &report);
+	if (!status) {
+		remarks(&report);
+		if (report.errors)
+			status = CLI_UNREADABLE;
+		else if (exit_code && report.anomalous)
+			status = CLI_ANOMALOUS;
+	}
+	adtool_dataset_free(dataset);
+	adtool_model_free(model);
+	return status;
+}
+
+const cli_command cli_program = {
+	.name = "score",
+	.page = "adtool-score",
+	.operands = "INPUT...",
+	.options = options,
+	.min_operands = 1,
+	.max_operands = -1,
+	.run = run,
+};
