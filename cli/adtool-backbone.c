@@ -12,10 +12,8 @@ static int open_backbone(const char *name, adtool_backbone **backbone, adtool_ba
 {
 	adtool_error err;
 
-	if (adtool_backbone_open(name, backbone, &err))
-		return cli_fail(NULL, &err);
-	if (adtool_backbone_get_info(*backbone, info, &err))
-		return cli_fail(name, &err);
+	if (adtool_backbone_open(name, backbone, &err) || adtool_backbone_get_info(*backbone, info, &err))
+		return cli_fail(name ? name : "adnet", &err);
 	return CLI_OK;
 }
 

@@ -83,12 +83,12 @@ static int run(size_t count, const char **operands)
 		return CLI_FAILURE;
 	if (check) {
 		if (adtool_model_check(path, &err))
-			return cli_fail(NULL, &err);
+			return cli_fail(path, &err);
 		cli_print("%s: sound\n", path);
 		return CLI_OK;
 	}
 	if (adtool_model_open(path, &model, &err))
-		return cli_fail(NULL, &err);
+		return cli_fail(path, &err);
 	if (json) {
 		const char *text = adtool_model_manifest(model);
 		size_t size = strlen(text);

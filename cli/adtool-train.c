@@ -10,7 +10,7 @@ static const cli_option options[] = {
 	CLI_OPTIONS_TRAINING,
 	CLI_OPTION_JOBS,
 	CLI_OPTION_NULL,
-	{ CLI_FLAG, 'f', "force", NULL, "replace MODEL even if it is a file of another kind", &force, 0, 0, NULL, 0, 0 },
+	{ CLI_FLAG, 0, "force", NULL, "replace MODEL even if it is a file of another kind", &force, 0, 0, NULL, 0, 0 },
 	CLI_OPTION_END,
 };
 
@@ -83,13 +83,13 @@ static int run(size_t count, const char **inputs)
 
 	/* Said now, not after an hour of training. */
 	if (adtool_model_may_save(output, force, &err))
-		return cli_fail(NULL, &err);
+		return cli_fail(output, &err);
 	if (cli_train_model(inputs, count, &model, &report))
 		return CLI_FAILURE;
 	double trained = now();
 	int status = report.pictures_refused ? CLI_UNREADABLE : CLI_OK;
 	if (adtool_model_save(model, output, force, &err))
-		status = cli_fail(NULL, &err);
+		status = cli_fail(output, &err);
 	else if (!cli_quiet)
 		print_report(model, &report, now() - trained, now() - start);
 	adtool_model_free(model);

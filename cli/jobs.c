@@ -46,7 +46,7 @@ int cli_open_model(const char *given, adtool_model **model)
 
 	if (!path)
 		return CLI_FAILURE;
-	return adtool_model_open(path, model, &err) ? cli_fail(NULL, &err) : 0;
+	return adtool_model_open(path, model, &err) ? cli_fail(path, &err) : 0;
 }
 
 /* -- the backbone ------------------------------------------------------------------------------------ */
@@ -74,14 +74,15 @@ static int feed_backbone(adtool_backbone *backbone, adtool_error *err)
 
 int cli_open_backbone(adtool_backbone **backbone)
 {
+	const char *what = cli_train.backbone ? cli_train.backbone : "adnet";
 	adtool_error err;
 
 	if (adtool_backbone_open(cli_train.backbone, backbone, &err))
-		return cli_fail(NULL, &err);
+		return cli_fail(what, &err);
 	if (feed_backbone(*backbone, &err)) {
 		adtool_backbone_free(*backbone);
 		*backbone = NULL;
-		return cli_fail(cli_train.backbone, &err);
+		return cli_fail(what, &err);
 	}
 	return 0;
 }

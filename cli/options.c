@@ -413,15 +413,15 @@ static int parse_long(parser *p, const char *argument)
 
 static int parse_short(parser *p, const char *argument)
 {
+	/* Else "-model" would be "-m odel". */
+	if (argument[2] && find_option(p->command, argument + 1, strlen(argument + 1), 0))
+		return cli_usage_error("unknown option '%s' (did you mean '-%s'?)", argument, argument);
 	for (const char *c = argument + 1; *c; c++) {
 		given g = { find_option(p->command, NULL, 0, *c), "" };
 		int code;
 
-		if (!g.option) {
-			if (c == argument + 1 && c[1] && find_option(p->command, c, strlen(c), 0))
-				return cli_usage_error("unknown option '%s' (did you mean '-%s'?)", argument, argument);
+		if (!g.option)
 			return cli_usage_error("unknown option '-%c'", *c);
-		}
 		snprintf(g.name, sizeof(g.name), "-%c", *c);
 		if (g.option->type == CLI_FLAG) {
 			code = take(p, &g, NULL, false);
@@ -576,7 +576,9 @@ static void print_synopsis(const cli_command *command, const char *lead)
 {
 	char item[256], one[128];
 
-	cli_print("%s adtool%s%s ", lead, command_space(command), command->name);
+	cli_print("%s adtool%s%s", lead, command_space(command), command->name);
+	if (command->operands || command->options)
+		cli_print(" ");
 	size_t indent = strlen(lead) + strlen(" adtool ") + strlen(command_space(command)) + strlen(command->name);
 	size_t column = indent;
 	for (const cli_option *o = table_of(command, 0); o->type != CLI_END; o++) {

@@ -5,6 +5,7 @@
  */
 #include <adtool/pipeline.h>
 
+#include <errno.h>
 #include <math.h>
 #include <pthread.h>
 #include <sys/stat.h>
@@ -638,13 +639,34 @@ int adtool_model_check(const char *path, adtool_error *err)
 	return code;
 }
 
+int adtool_model_may_save(const char *path, int force, adtool_error *err)
+{
+	const char *slash = strrchr(path, '/');
+	struct stat st;
+	char *folder;
+	int code = 0;
+
+	if (!lstat(path, &st)) {
+		if (S_ISDIR(st.st_mode))
+			return ad_fail(err, ADTOOL_EEXIST, "is a folder");
+		if (!force && st.st_size && !ad_bundle_is_one(path))
+			return ad_fail(err, ADTOOL_EEXIST,
+			               "exists and is no adtool model; it is not overwritten without force");
+	}
+	folder = slash ? ad_strndup(path, slash == path ? 1 : (size_t)(slash - path)) : ad_strdup(".");
+	if (!folder)
+		return ad_fail_nomem(err);
+	if (access(folder, W_OK | X_OK))
+		code = ad_fail_errno(err, errno, "cannot write to the folder %s", folder);
+	ad_free(folder);
+	return code;
+}
+
 int adtool_model_save(const adtool_model *m, const char *path, int force, adtool_error *err)
 {
-	struct stat st;
+	int code = adtool_model_may_save(path, force, err);
 
-	if (!force && !lstat(path, &st) && st.st_size && !ad_bundle_is_one(path))
-		return ad_fail(err, ADTOOL_EEXIST, "exists and is no adtool model; it is not overwritten without force");
-	return ad_bundle_write(path, &m->info, &m->parts, NULL, err);
+	return code ? code : ad_bundle_write(path, &m->info, &m->parts, NULL, err);
 }
 
 const adtool_model_info *adtool_model_get_info(const adtool_model *m)

@@ -1,6 +1,7 @@
 /*
  * Backbones: ONNX files of ordinary convolution nets, whose metadata say how to feed them
- * (adtool-backbone(5)). A handle is immutable after opening and may be shared between threads.
+ * (adtool-backbone(5)). A handle is immutable after opening (and adtool_backbone_set_preprocessing, if called) and may be
+ * shared between threads.
  */
 #ifndef ADTOOL_BACKBONE_H
 #define ADTOOL_BACKBONE_H
@@ -41,6 +42,13 @@ typedef struct adtool_preprocessing {
 	float mean[3];   /* in the order of the channels */
 	float std[3];
 } adtool_preprocessing;
+
+/*
+ * Overrides what the metadata say of preprocessing; what is trained with the backbone keeps it. To be called before
+ * the handle is shared. ADTOOL_EINVAL unless all is finite, range is 1 or 255, and no std is 0.
+ */
+ADTOOL_API int adtool_backbone_set_preprocessing(adtool_backbone *backbone, const adtool_preprocessing *preprocessing,
+                                                 adtool_error *err);
 
 typedef struct adtool_backbone_info {
 	const char *name, *licence, *source, *sha256; /* owned by the backbone; "" when unknown */

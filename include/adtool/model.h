@@ -96,6 +96,12 @@ ADTOOL_API double adtool_model_p_value(const adtool_model *model, double score);
 ADTOOL_API int adtool_model_threshold_at(const adtool_model *model, double alpha, double *threshold,
                                          enum adtool_rule *rule, adtool_error *err);
 
+/*
+ * What adtool_model_save would refuse beforehand: 0, ADTOOL_EEXIST (something that is no adtool model, and not force),
+ * or ADTOOL_EIO (the folder is missing or may not be written to). So that nobody trains for an hour in vain.
+ */
+ADTOOL_API int adtool_model_may_save(const char *path, int force, adtool_error *err);
+
 /* Writes the model (atomically). An existing file that is no adtool model is refused unless force. */
 ADTOOL_API int adtool_model_save(const adtool_model *model, const char *path, int force, adtool_error *err);
 

@@ -28,6 +28,9 @@ ADTOOL_API int adtool_row_format(const adtool_row *row, enum adtool_format forma
 /* Appends a JSON string (with quotes, escaped; invalid UTF-8 replaced) for callers who build JSON: release with adtool_free. */
 ADTOOL_API int adtool_json_string(const char *bytes, char **text, adtool_error *err);
 
+/* Writes a file that appears whole or not at all. */
+ADTOOL_API int adtool_file_write(const char *path, const void *data, size_t size, adtool_error *err);
+
 /* A float32 .npy file of up to 4 dimensions, written row by row, whole or not at all. */
 typedef struct adtool_npy_writer adtool_npy_writer;
 ADTOOL_API int adtool_npy_create(const char *path, adtool_npy_writer **out, adtool_error *err);
