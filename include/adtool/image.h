@@ -22,17 +22,20 @@ typedef struct adtool_image adtool_image;
 ADTOOL_API int adtool_image_create(unsigned width, unsigned height, adtool_image **out, adtool_error *err);
 
 /*
- * Decodes a whole picture file held in memory; the kind (JPEG, PNG) is found from the bytes.
- * EXIF orientation is applied, gray is repeated over R, G, B; CMYK and YCCK are converted;
- * 16-bit samples are scaled to 8 bits; alpha is composed over black.
- * A picture of more than max_pixels (0: the default) is refused with ADTOOL_ELIMIT before any
- * memory of its size is taken. Truncated or damaged data is refused (ADTOOL_EFORMAT), never guessed.
+ * Decodes a whole picture file held in memory; the kind (JPEG, PNG) is found from the bytes, another is refused
+ * with ADTOOL_EUNSUPPORTED and what it seems to be. The result is upright (EXIF orientation, of PNG too); gray is
+ * repeated over R, G, B; CMYK and YCCK are converted without a profile, and taken as inverted
+ * where an Adobe marker stands; 16-bit samples are scaled to 8 bits; alpha is composed over black.
+ * A picture of more than max_pixels (0: the default) or with a side above 65535 is refused with ADTOOL_ELIMIT, from
+ * its header. Truncated or damaged data is refused (ADTOOL_EFORMAT), never guessed; what stands behind
+ * the end of the picture, stray bytes between JPEG segments and damaged EXIF blocks are passed over. Memory at the
+ * peak: 3 bytes a pixel, up to 11 while decoding progressive JPEG, 7 for interlaced PNG.
  * The caller frees *out.
  */
 ADTOOL_API int adtool_image_decode(const void *data, size_t size, uint64_t max_pixels, adtool_image **out,
                                    adtool_error *err);
 
-/* Reads and decodes a file. */
+/* Reads and decodes a regular file of at most 1 GiB. */
 ADTOOL_API int adtool_image_read(const char *path, uint64_t max_pixels, adtool_image **out, adtool_error *err);
 
 ADTOOL_API unsigned adtool_image_width(const adtool_image *image);

@@ -7,14 +7,22 @@
 
 #include "../base/buf.h"
 
+/* The name of the format whose magic the bytes begin with ("JPEG", "GIF", ...), read or not; NULL when unknown. */
+const char *ad_image_sniff(const void *data, size_t size);
+
 /* Resizes as adtool_image_resize and normalises into tensor: 3 x height x width floats (CHW). */
 int ad_image_to_tensor(const adtool_image *image, const adtool_preprocessing *p, unsigned width, unsigned height,
                        float *tensor, adtool_error *err);
 
 /*
- * Draws a residual map over a picture. map: rows x cols of residuals >= 0, row-major, covering the whole
- * picture; upsampled smoothly to its size. level: the residual at which heat begins to be
- * remarkable; one colour scale for all pictures follows from it, so a normal picture looks calm.
+ * A residual map to draw. map: rows x cols of finite residuals >= 0, row-major, covering the whole picture. level
+ * (> 0): the residual at which heat begins to be remarkable. One colour scale for all pictures follows from it: a
+ * colour stands for a ratio to the level; calm and linear up to it, hot and logarithmic from it to 4 times it, the same
+ * beyond. Lightness rises all along, so that it reads the same without colour vision.
+ *
+ * Drawings have the picture's size plus a strip below with the legend. A picture narrower than 160 pixels is drawn
+ * enlarged by the least whole factor that gives 160, while it stays at most 1024 high; what is narrower still stands
+ * centred on 160 pixels.
  */
 typedef struct ad_heat {
 	const float *map;
@@ -22,16 +30,20 @@ typedef struct ad_heat {
 	double level;
 } ad_heat;
 
-/* The heat map alone, at width x height, with a legend below. */
+/* The heat map alone, with the legend. ADTOOL_EINVAL for a level <= 0, ADTOOL_ENUMERIC for residuals that are not finite. */
 int ad_heat_map(const ad_heat *heat, unsigned width, unsigned height, adtool_image **out, adtool_error *err);
 
 /* The picture with the heat over it, a contour at the level, and the legend below. */
 int ad_heat_overlay(const ad_heat *heat, const adtool_image *picture, adtool_image **out, adtool_error *err);
 
-/* The map upsampled as the two above draw it: out has width * height values. */
+/*
+ * The map upsampled as the two above draw it, taken at the pixels' centres: out has width * height values. Cubic
+ * between the centres of the cells, constant beyond the outer ones; through the cells' values, and between
+ * those of the neighbours everywhere.
+ */
 int ad_heat_upsample(const ad_heat *heat, unsigned width, unsigned height, float *out, adtool_error *err);
 
-/* PNG bytes. */
+/* Appends the picture as PNG (8-bit RGB); the same picture gives the same bytes. */
 int ad_png_encode(const adtool_image *image, ad_buf *out, adtool_error *err);
 
 #endif

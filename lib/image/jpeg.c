@@ -1,0 +1,283 @@
+/*
+ * JPEG through libjpeg-turbo's libjpeg API.
+ *
+ * Refused, besides what the library refuses: every warning that means missing or damaged picture data, an end of
+ * the bytes before the EOI marker, components that no scan brought, more than MAX_SCANS scans. Tolerated: stray
+ * bytes between segments and after the entropy-coded data, odd JFIF versions and Adobe transform codes, damaged
+ * ICC profiles (not used), the SOS parameters that sequential JPEG does not use, and anything after EOI.
+ */
+#include "internal.h"
+
+#include "../base/fail.h"
+#include "../base/mem.h"
+
+#include <setjmp.h>
+
+#include <jpeglib.h>
+
+/* The library's message codes alone, by its own way of being included twice; its macros use banned calls. */
+enum message {
+#define JERROR_H
+#define JMESSAGE(code, text) code,
+#include <jerror.h>
+};
+
+/* Encoders make some ten; a few bytes each would otherwise cost a pass over the whole picture. */
+#define MAX_SCANS 100
+
+/* Lives outside of the function that calls setjmp, so that it is intact after longjmp. */
+struct job {
+	struct jpeg_decompress_struct cinfo;
+	struct jpeg_error_mgr errors;
+	struct jpeg_source_mgr source;
+	struct jpeg_progress_mgr progress;
+	jmp_buf escape;
+	size_t size;
+	uint64_t max_pixels;
+	ad_upright upright;
+	uint8_t *strip, *rgb; /* stored rows; the same as RGB when they are CMYK */
+	adtool_error *err;
+	int code;
+};
+
+static _Noreturn void escape(struct job *job, int code)
+{
+	job->code = code;
+	longjmp(job->escape, 1);
+}
+
+static int code_of(int message)
+{
+	switch (message) {
+	case JERR_OUT_OF_MEMORY:
+		return ADTOOL_ENOMEM;
+	case JERR_IMAGE_TOO_BIG:
+	case JERR_WIDTH_OVERFLOW:
+	case JERR_NO_BACKING_STORE:
+		return ADTOOL_ELIMIT;
+	case JERR_SOF_UNSUPPORTED:
+	case JERR_BAD_PRECISION:
+	case JERR_ARITH_NOTIMPL:
+	case JERR_CONVERSION_NOTIMPL:
+	case JERR_NOTIMPL:
+		return ADTOOL_EUNSUPPORTED;
+	default:
+		return ADTOOL_EFORMAT;
+	}
+}
+
+static void on_error(j_common_ptr cinfo)
+{
+	struct job *job = cinfo->client_data;
+	char text[JMSG_LENGTH_MAX];
+	int code = code_of(cinfo->err->msg_code);
+
+	cinfo->err->format_message(cinfo, text);
+	ad_fail(job->err, code, "%s: %s", code == ADTOOL_EFORMAT ? "damaged JPEG" : "JPEG", text);
+	escape(job, code);
+}
+
+static void on_message(j_common_ptr cinfo, int level)
+{
+	if (level >= 0) /* a trace */
+		return;
+	switch (cinfo->err->msg_code) {
+	case JWRN_EXTRANEOUS_DATA:
+	case JWRN_ADOBE_XFORM:
+	case JWRN_JFIF_MAJOR:
+	case JWRN_NOT_SEQUENTIAL:
+	case JWRN_BOGUS_ICC:
+		return;
+	default:
+		on_error(cinfo);
+	}
+}
+
+static void on_progress(j_common_ptr cinfo)
+{
+	struct job *job = cinfo->client_data;
+
+	if (job->cinfo.input_scan_number > MAX_SCANS) {
+		ad_fail(job->err, ADTOOL_ELIMIT, "JPEG: more than the limit of %d scans", MAX_SCANS);
+		escape(job, ADTOOL_ELIMIT);
+	}
+}
+
+static void source_none(j_decompress_ptr cinfo)
+{
+	(void)cinfo;
+}
+
+static boolean source_end(j_decompress_ptr cinfo)
+{
+	struct job *job = cinfo->client_data;
+
+	ad_fail(job->err, ADTOOL_EFORMAT, "truncated JPEG: its %zu bytes end before the picture does", job->size);
+	escape(job, ADTOOL_EFORMAT);
+}
+
+static void source_skip(j_decompress_ptr cinfo, long count)
+{
+	if (count <= 0)
+		return;
+	if ((unsigned long)count > cinfo->src->bytes_in_buffer)
+		source_end(cinfo);
+	cinfo->src->next_input_byte += count;
+	cinfo->src->bytes_in_buffer -= (size_t)count;
+}
+
+static int orientation_of(const struct job *job)
+{
+	jpeg_saved_marker_ptr m;
+
+	for (m = job->cinfo.marker_list; m; m = m->next)
+		if (m->data_length >= 6 && memcmp(m->data, "Exif\0", 5) == 0)
+			return ad_exif_orientation(m->data + 6, m->data_length - 6);
+	return 1;
+}
+
+/*
+ * Without a colour profile: R = (255 - C) (255 - K) / 255. With an Adobe marker the samples are stored inverted, as
+ * Photoshop began to.
+ */
+static void cmyk_to_rgb(const struct job *job, const uint8_t *cmyk, uint8_t *rgb, size_t pixels)
+{
+	unsigned flip = job->cinfo.saw_Adobe_marker ? 0 : 255;
+	size_t i;
+
+	for (i = 0; i < pixels; i++, cmyk += 4, rgb += 3) {
+		unsigned k = cmyk[3] ^ flip;
+
+		rgb[0] = ad_mul255(cmyk[0] ^ flip, k);
+		rgb[1] = ad_mul255(cmyk[1] ^ flip, k);
+		rgb[2] = ad_mul255(cmyk[2] ^ flip, k);
+	}
+}
+
+static void choose_colours(struct job *job)
+{
+	struct jpeg_decompress_struct *c = &job->cinfo;
+
+	switch (c->jpeg_color_space) {
+	case JCS_GRAYSCALE:
+	case JCS_RGB:
+	case JCS_YCbCr:
+		c->out_color_space = JCS_RGB;
+		break;
+	case JCS_CMYK:
+	case JCS_YCCK:
+		c->out_color_space = JCS_CMYK;
+		break;
+	default:
+		ad_fail(job->err, ADTOOL_EUNSUPPORTED, "JPEG: %d components of an unknown colour space",
+		        c->num_components);
+		escape(job, ADTOOL_EUNSUPPORTED);
+	}
+}
+
+static void check_components(struct job *job)
+{
+	int i;
+
+	/* The library latches a component's table when its first scan begins. */
+	for (i = 0; i < job->cinfo.num_components; i++)
+		if (!job->cinfo.comp_info[i].quant_table) {
+			ad_fail(job->err, ADTOOL_EFORMAT, "damaged JPEG: no scan brings component %d", i + 1);
+			escape(job, ADTOOL_EFORMAT);
+		}
+}
+
+static void read_rows(struct job *job)
+{
+	struct jpeg_decompress_struct *c = &job->cinfo;
+	const ad_upright *u = &job->upright;
+	int cmyk = c->out_color_space == JCS_CMYK;
+	size_t pitch = (size_t)c->output_width * (cmyk ? 4 : 3);
+	JSAMPROW rows[AD_UPRIGHT_ROWS];
+
+	while (c->output_scanline < c->output_height) {
+		unsigned y = c->output_scanline, n = c->output_height - y, i;
+		int direct = !cmyk && ad_upright_row(u, y);
+
+		if (n > AD_UPRIGHT_ROWS)
+			n = AD_UPRIGHT_ROWS;
+		for (i = 0; i < n; i++)
+			rows[i] = direct ? ad_upright_row(u, y + i) : job->strip + i * pitch;
+		while (c->output_scanline < y + n)
+			jpeg_read_scanlines(c, rows + (c->output_scanline - y), y + n - c->output_scanline);
+		if (cmyk)
+			cmyk_to_rgb(job, job->strip, job->rgb, (size_t)n * c->output_width);
+		if (!direct)
+			ad_upright_put(u, cmyk ? job->rgb : job->strip, y, n);
+	}
+}
+
+static int run(struct job *job, const uint8_t *data)
+{
+	struct jpeg_decompress_struct *c = &job->cinfo;
+	int cmyk, strip;
+	size_t pixels;
+
+	if (setjmp(job->escape))
+		return job->code;
+	jpeg_create_decompress(c);
+	c->src = &job->source;
+	c->src->next_input_byte = data;
+	c->src->bytes_in_buffer = job->size;
+	c->src->init_source = source_none;
+	c->src->fill_input_buffer = source_end;
+	c->src->skip_input_data = source_skip;
+	c->src->resync_to_restart = jpeg_resync_to_restart;
+	c->src->term_source = source_none;
+	c->progress = &job->progress;
+	c->progress->progress_monitor = on_progress;
+	jpeg_save_markers(c, JPEG_APP0 + 1, 0xffff);
+	jpeg_read_header(c, TRUE);
+
+	job->code = ad_image_check_size(c->image_width, c->image_height, job->max_pixels, job->err);
+	if (job->code)
+		return job->code;
+	choose_colours(job);
+	job->code = ad_upright_init(&job->upright, c->image_width, c->image_height, orientation_of(job), job->err);
+	if (job->code)
+		return job->code;
+	cmyk = c->out_color_space == JCS_CMYK;
+	strip = cmyk || !ad_upright_row(&job->upright, 0);
+	pixels = (size_t)c->image_width * AD_UPRIGHT_ROWS;
+	job->strip = strip ? ad_malloc_array(pixels, cmyk ? 4 : 3) : NULL;
+	job->rgb = cmyk ? ad_malloc_array(pixels, 3) : NULL;
+	if ((strip && !job->strip) || (cmyk && !job->rgb))
+		return ad_fail_nomem(job->err);
+
+	jpeg_start_decompress(c);
+	check_components(job);
+	read_rows(job);
+	jpeg_finish_decompress(c);
+	return 0;
+}
+
+int ad_jpeg_decode(const uint8_t *data, size_t size, uint64_t max_pixels, adtool_image **out, adtool_error *err)
+{
+	struct job *job = ad_calloc(1, sizeof(*job));
+	int rc;
+
+	if (!job)
+		return ad_fail_nomem(err);
+	job->cinfo.client_data = job;
+	job->cinfo.err = jpeg_std_error(&job->errors);
+	job->errors.error_exit = on_error;
+	job->errors.emit_message = on_message;
+	job->size = size;
+	job->max_pixels = max_pixels;
+	job->err = err;
+	rc = run(job, data);
+	jpeg_destroy_decompress(&job->cinfo);
+	if (rc)
+		adtool_image_free(job->upright.image);
+	else
+		*out = job->upright.image;
+	ad_free(job->strip);
+	ad_free(job->rgb);
+	ad_free(job);
+	return rc;
+}
