@@ -1,0 +1,18 @@
+/* Pieces of text that rows are made of. Failures show in out->failed. */
+#ifndef AD_REPORT_TEXT_H
+#define AD_REPORT_TEXT_H
+
+#include "../base/buf.h"
+
+/* A JSON string of the bytes, with quotes; each ill-formed piece of UTF-8 becomes U+FFFD. 1 if there was any. */
+int ad_text_json(ad_buf *out, const char *bytes);
+/* A JSON number, or null for what JSON cannot say. */
+void ad_text_json_number(ad_buf *out, double value);
+/* Base64 (RFC 4648) with padding. */
+void ad_text_base64(ad_buf *out, const void *bytes, size_t size);
+/* The bytes with backslash, tab, newline and carriage return escaped. */
+void ad_text_tsv(ad_buf *out, const char *bytes);
+/* A CSV field, quoted when it must be (RFC 4180). */
+void ad_text_csv(ad_buf *out, const char *bytes);
+
+#endif
