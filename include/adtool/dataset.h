@@ -23,8 +23,8 @@ typedef struct adtool_dataset_options {
 	uint64_t max_members;     /* per archive; default 1,000,000 */
 	uint64_t max_total_bytes; /* unpacked, per archive; default 1 TiB */
 	unsigned max_ratio;       /* unpacked to packed bytes of an archive, once past 64 MiB; default 1000 */
-	unsigned max_depth;       /* directories below an input; default 64 */
-} adtool_dataset_options;
+	unsigned max_depth;       /* directories below an input; default 64; 0: none is entered */
+} adtool_dataset_options; /* in the other limits 0 means the default */
 
 /* Fills in the defaults. */
 ADTOOL_API void adtool_dataset_options_init(adtool_dataset_options *options);
@@ -39,23 +39,30 @@ typedef struct adtool_item {
 } adtool_item;
 
 /*
- * Copies the inputs; opens nothing yet, so a missing input shows as an item with an error.
+ * Copies the inputs; opens nothing yet, so a missing input shows as an item with an error. An input is a file, a
+ * directory, an archive (a zip, a tar, or a tar in gzip, xz or zstd, known by its bytes), or "-": paths of such, one a
+ * line, empty lines passed over, each used as soon as it is read; "-" twice is refused (ADTOOL_EINVAL).
  * options may be NULL. The caller frees *out.
  */
 ADTOOL_API int adtool_dataset_open(const char *const *inputs, size_t count, const adtool_dataset_options *options,
                                    adtool_dataset **out, adtool_error *err);
 
 /*
- * Moves to the next item. 1: *item is filled; 0: no more; negative: the stream itself failed.
- * A file named as an input or on a list is always an item. In directories and archives only pictures
- * are: files whose name has a picture's suffix or whose first bytes are those of a known picture format;
- * hidden files and folders are passed over.
+ * Moves to the next item. 1: *item is filled; 0: no more; negative: the stream itself failed (memory, the list).
+ * Inputs come in the order given, files of a directory in the byte order of their paths, members in the order of
+ * their archive. A file named as an input or on a list is always an item. In directories and archives only pictures
+ * are: files whose name has a picture's suffix or whose first bytes are those of a known picture format; archives
+ * within are not opened. Hidden files and folders (".*") are ignored. What cannot be looked into (a folder or file
+ * without permission, a FIFO, socket or device, a broken link, a link to a folder above it, an encrypted member, a link
+ * within an archive) is an item with a code, as is an archive that is damaged or exceeds a limit: its remaining members
+ * are lost, the next input follows.
  */
 ADTOOL_API int adtool_dataset_next(adtool_dataset *dataset, adtool_item *item, adtool_error *err);
 
 /*
  * The current item's bytes, owned by the dataset until the next call of _next. May be called at most
- * once per item; not calling it skips the item cheaply.
+ * once per item; not calling it skips the item cheaply. An error (the item's own, if it has a code) ends nothing but
+ * this item.
  */
 ADTOOL_API int adtool_dataset_read(adtool_dataset *dataset, const void **data, size_t *size, adtool_error *err);
 

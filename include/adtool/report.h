@@ -17,15 +17,19 @@ enum adtool_format { ADTOOL_TSV = 0, ADTOOL_JSONL = 1, ADTOOL_CSV = 2 };
 
 /*
  * *text: the row, ending in a newline, NUL-terminated; release with adtool_free. *size excludes the NUL.
+ * Numbers are the shortest that read back the same, whatever the locale.
  * TSV: path, score, p, verdict (and nothing else); in paths, backslash, tab, newline and carriage return are written
- * \\ \t \n \r, other bytes as they are. CSV (RFC 4180): the same columns after a header line
- * (row == NULL gives the header; empty for the other formats). JSONL: an object with at least path, score, p, threshold, verdict;
- * a path that is not UTF-8 has the replacement character in "path" and its bytes in base64 as "path_bytes".
+ * \\ \t \n \r, other bytes as they are. CSV (RFC 4180, lines end in CR LF): the same columns after a header line
+ * (row == NULL gives the header; empty for the other formats). An error's score and p are empty.
+ * JSONL: an object with path, label (unless empty), score, p, threshold, verdict, rule ("conformal", "extrapolated" or
+ * "value"), width, height, heatmap and overlay (if written); of an error: path, label, verdict, error. A path that is
+ * not UTF-8 has the replacement character in "path" and its bytes in base64 as "path_bytes".
+ * model gives the rule, which must be that of row->threshold; NULL leaves it out.
  */
 ADTOOL_API int adtool_row_format(const adtool_row *row, enum adtool_format format, const adtool_model_info *model,
                                  char **text, size_t *size, adtool_error *err);
 
-/* Appends a JSON string (with quotes, escaped; invalid UTF-8 replaced) for callers who build JSON: release with adtool_free. */
+/* Makes a JSON string (quoted, escaped, invalid UTF-8 replaced), for callers who build JSON; release with adtool_free. */
 ADTOOL_API int adtool_json_string(const char *bytes, char **text, adtool_error *err);
 
 /* Writes a file that appears whole or not at all. */

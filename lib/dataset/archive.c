@@ -445,6 +445,9 @@ static enum verdict judge(ad_archive *s, struct archive_entry *entry, const char
 		ad_fail(why, ADTOOL_EUNSUPPORTED, "encrypted");
 	} else if (!ad_kind_suffix(path) && !read_head(s, why) && !ad_kind_picture(s->head, s->head_size)) {
 		return PASSED_OVER;
+	} else if (s->dead) {
+		/* The archive's own error says it. */
+		return IGNORED;
 	} else if (!why->code && size > 0 && (uint64_t)size > s->limits.max_file_bytes) {
 		ad_fail(why, ADTOOL_ELIMIT, "member of %" PRId64 " bytes, more than the limit of %" PRIu64, size,
 		        s->limits.max_file_bytes);
@@ -530,6 +533,7 @@ static int next_member(ad_archive *s, adtool_item *item, adtool_error *why, uint
 			return code;
 		item->name = (const char *)s->member.data;
 		item->label = (const char *)s->label.data;
+		item->archive = s->name;
 		return 1;
 	}
 	if (!s->dead || s->told)
@@ -540,6 +544,7 @@ static int next_member(ad_archive *s, adtool_item *item, adtool_error *why, uint
 	*why = s->end;
 	item->name = s->name;
 	item->label = "";
+	item->archive = NULL;
 	return 1;
 }
 

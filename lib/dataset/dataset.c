@@ -161,6 +161,7 @@ static int step(adtool_dataset *d, int *over, adtool_error *err)
 	const char *path;
 	int r;
 
+	item->archive = NULL;
 	if (d->archive) {
 		r = ad_archive_next(d->archive, item, &d->why, &d->passed_over, err);
 		if (r > 0)
@@ -181,8 +182,11 @@ static int step(adtool_dataset *d, int *over, adtool_error *err)
 	}
 	if (d->listing) {
 		r = ad_list_next(&d->list, &path, &d->why, err);
+		if (r > 0 && path)
+			/* On a list it is a file, and must stay one when its name is given as an input. */
+			return start(d, strcmp(path, "-") ? path : "./-");
 		if (r > 0)
-			return path ? start(d, path) : give(d, "-", "", REFUSED_ITEM);
+			return give(d, "-", "", REFUSED_ITEM);
 		if (r == 0)
 			d->listing = 0;
 		return r;

@@ -67,7 +67,8 @@ typedef struct ad_walk {
 int ad_walk_start(ad_walk *walk, const char *top, unsigned max_depth, adtool_error *err);
 /*
  * 1: item->name and ->label are set; *why holds the reason when the item cannot be read (why->code is 0 otherwise);
- * 0: the walk is over; negative: out of memory. In byte order of the whole paths. passed_over counts what is no picture.
+ * 0: the walk is over; negative: out of memory. In byte order of the whole paths. passed_over counts what is no
+ * picture.
  */
 int ad_walk_next(ad_walk *walk, adtool_item *item, adtool_error *why, uint64_t *passed_over, adtool_error *err);
 void ad_walk_stop(ad_walk *walk);    /* keeps memory for the next walk */
