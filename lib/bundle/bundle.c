@@ -66,7 +66,8 @@ static int open_manifest(const char *path, ad_bundle *b, adtool_error *err)
 	int code = ad_map_open(&b->file, path, AD_BUNDLE_MAX_BYTES, err);
 
 	if (!code)
-		code = ad_zip_index(b->file.data, b->file.size, ad_member_names, AD_MEMBERS, b->packed, b->unknown, err);
+		code = ad_zip_index(b->file.data, b->file.size, ad_member_names, AD_MEMBERS, b->packed, b->unknown,
+		                    err);
 	if (code)
 		return code;
 	if (!z->data)
@@ -78,8 +79,15 @@ static int open_manifest(const char *path, ad_bundle *b, adtool_error *err)
 	if (code)
 		return code;
 	if (ad_crc32(b->bytes[AD_MEMBER_MANIFEST], z->size) != z->crc)
-		return ad_fail(err, ADTOOL_EFORMAT, "manifest.json: damaged: its CRC-32 is not the one in the zip file");
+		return ad_fail(err, ADTOOL_EFORMAT, "manifest.json: damaged: its CRC-32 is not that of the zip file");
 	return 0;
+}
+
+static int check_pair(const ad_listed listed[AD_MEMBERS], int code, adtool_error *err)
+{
+	if (listed[AD_MEMBER_CHANNELS].present == listed[AD_MEMBER_CHANNELS_MEAN].present)
+		return 0;
+	return ad_fail(err, code, "channels.npy and channels_mean.npy: one is there without the other");
 }
 
 /* Which members are there, and how large: all before anything of their size is allocated. */
@@ -106,8 +114,8 @@ static int check_sizes(const ad_bundle *b, adtool_error *err)
 		if (!listed)
 			continue;
 		if (z->size != size)
-			return ad_fail(err, ADTOOL_EFORMAT, "%s: has %zu bytes where the manifest says %llu", name, z->size,
-			               (unsigned long long)size);
+			return ad_fail(err, ADTOOL_EFORMAT, "%s: has %zu bytes where the manifest says %llu", name,
+			               z->size, (unsigned long long)size);
 		if (m >= AD_MEMBER_FIRST_NPY) {
 			ad_npy want = ad_member_expected(&b->info, m);
 
@@ -120,9 +128,7 @@ static int check_sizes(const ad_bundle *b, adtool_error *err)
 			               "%s: has %llu bytes where %llu to %llu are possible", name,
 			               (unsigned long long)size, (unsigned long long)least, (unsigned long long)most);
 	}
-	if (b->listed[AD_MEMBER_CHANNELS].present != b->listed[AD_MEMBER_CHANNELS_MEAN].present)
-		return ad_fail(err, ADTOOL_EFORMAT, "channels.npy and channels_mean.npy: one is there without the other");
-	return 0;
+	return check_pair(b->listed, ADTOOL_EFORMAT, err);
 }
 
 static int load_npy(ad_bundle *b, enum ad_member m, adtool_error *err)
@@ -356,8 +362,8 @@ int ad_bundle_write(const char *path, const adtool_model_info *info, const ad_bu
 		ad_sha256_hex(made[m].data, made[m].size, listed[m].sha256);
 		total += made[m].size;
 	}
-	if (!code && listed[AD_MEMBER_CHANNELS].present != listed[AD_MEMBER_CHANNELS_MEAN].present)
-		code = ad_fail(err, ADTOOL_EINVAL, "channels.npy and channels_mean.npy: one is there without the other");
+	if (!code)
+		code = check_pair(listed, ADTOOL_EINVAL, err);
 	if (!code && total > AD_BUNDLE_MAX_BYTES)
 		code = ad_fail(err, ADTOOL_ELIMIT, "the model would have %llu bytes; at most %u can be written",
 		               (unsigned long long)total, AD_BUNDLE_MAX_BYTES);

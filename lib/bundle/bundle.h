@@ -34,7 +34,8 @@ typedef struct ad_bundle ad_bundle;
  * Opens and checks everything: zip structure, no unknown / duplicate / missing member, format version, each member's
  * XXH3 digest from the manifest, shapes against the manifest, finiteness. Messages name the member and leave the path
  * to the caller. The file stays mapped: it must not be cut short in place while the bundle is open (renaming another
- * over it is safe). A member that another tool has deflated is unpacked into memory, never more than its shape asks for.
+ * over it is safe). A member that another tool has deflated is unpacked into memory, never more than its shape asks
+ * for.
  * ADTOOL_EUNSUPPORTED: made by a newer adtool, or packed in a way that is not read.
  * A bundle is immutable and may be shared between threads.
  */
@@ -55,9 +56,10 @@ int ad_bundle_is_one(const char *path);
 
 /*
  * Writes atomically. The same info and parts give the same bytes. *size, if not NULL, receives the file's size.
- * Times are 1980-01-01 unless SOURCE_DATE_EPOCH is set. What ad_bundle_open would refuse is not written (ADTOOL_EINVAL);
- * info->format_version is not looked at. When writing fails, the file that was there stays as it was. Where a limit on
- * file sizes is set (RLIMIT_FSIZE), the program must ignore SIGXFSZ to get an error instead of the signal.
+ * Times are 1980-01-01 unless SOURCE_DATE_EPOCH is set. What ad_bundle_open would refuse is not written
+ * (ADTOOL_EINVAL); info->format_version is not looked at. When writing fails, the file that was there stays as it was.
+ * Where a limit on file sizes is set (RLIMIT_FSIZE), the program must ignore SIGXFSZ to get an error instead of the
+ * signal.
  */
 int ad_bundle_write(const char *path, const adtool_model_info *info, const ad_bundle_parts *parts,
                     uint64_t *size, adtool_error *err);

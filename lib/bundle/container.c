@@ -160,8 +160,10 @@ int ad_container_write(int fd, const ad_packed *members, size_t n, int64_t time,
 			               api.zip_strerror(zip));
 	}
 	if (!code && api.zip_close(zip)) {
-		code = sink.errno_value ? ad_fail_errno(err, sink.errno_value, "cannot write")
-		                        : ad_fail(err, ADTOOL_EIO, "cannot write the zip file: %s", api.zip_strerror(zip));
+		if (sink.errno_value)
+			code = ad_fail_errno(err, sink.errno_value, "cannot write");
+		else
+			code = ad_fail(err, ADTOOL_EIO, "cannot write the zip file: %s", api.zip_strerror(zip));
 	}
 	if (code)
 		api.zip_discard(zip);
@@ -228,8 +230,8 @@ int ad_container_read(ad_container *c, const char *name, void *data, size_t size
 	}
 	/* The read at the end is also the one that finds a wrong CRC. */
 	if (at < size || c->api.zip_fread(file, &more, 1) != 0)
-		code = ad_fail(err, ADTOOL_EFORMAT, "%s: damaged: its packed bytes do not give the %zu bytes claimed", name,
-		               size);
+		code = ad_fail(err, ADTOOL_EFORMAT, "%s: damaged: its packed bytes do not give the %zu bytes claimed",
+		               name, size);
 	if (c->api.zip_fclose(file) && !code)
 		code = ad_fail(err, ADTOOL_EFORMAT, "%s: damaged: it does not unpack cleanly", name);
 	return code;

@@ -232,8 +232,9 @@ int ad_manifest_write(const adtool_model_info *info, const ad_listed listed[AD_M
 		if (!listed[m].present)
 			continue;
 		put_separator(out, &first, 2);
-		ad_buf_printf(out, "\"%s\": {\n      \"size\": %llu,\n      \"xxh3\": \"%s\",\n      \"sha256\": \"%s\"\n    }",
-		              ad_member_names[m], (unsigned long long)listed[m].size, listed[m].xxh3,
+		ad_buf_printf(out, "\"%s\": {\n      \"size\": %llu,\n", ad_member_names[m],
+		              (unsigned long long)listed[m].size);
+		ad_buf_printf(out, "      \"xxh3\": \"%s\",\n      \"sha256\": \"%s\"\n    }", listed[m].xxh3,
 		              listed[m].sha256);
 	}
 	ad_buf_puts(out, "\n  }\n}\n");
@@ -244,7 +245,9 @@ int ad_manifest_write(const adtool_model_info *info, const ad_listed listed[AD_M
 
 static int wrong(adtool_error *err, const struct field *f, const char *what)
 {
-	return ad_fail(err, ADTOOL_EFORMAT, "manifest.json: %s%s%s %s", f->section, *f->section ? "." : "", f->key, what);
+	const char *dot = *f->section ? "." : "";
+
+	return ad_fail(err, ADTOOL_EFORMAT, "manifest.json: %s%s%s %s", f->section, dot, f->key, what);
 }
 
 static int get_size(const json_t *json, uint64_t limit, uint64_t *out)
@@ -263,7 +266,8 @@ static int get_seed(const char *text, uint64_t *out)
 	for (p = text; *p; p++) {
 		unsigned digit = (unsigned)*p - '0';
 
-		if (digit > 9 || __builtin_mul_overflow(value, 10, &value) || __builtin_add_overflow(value, digit, &value))
+		if (digit > 9 || __builtin_mul_overflow(value, 10, &value) ||
+		    __builtin_add_overflow(value, digit, &value))
 			return 0;
 	}
 	*out = value;
@@ -374,14 +378,15 @@ static int get_listed(const json_t *members, ad_listed listed[AD_MEMBERS], adtoo
 			;
 		if (m == AD_MEMBERS) {
 			ad_printable(name, strlen(name), shown);
-			return ad_fail(err, ADTOOL_EFORMAT, "manifest.json: lists a member '%s' that no model has", shown);
+			return ad_fail(err, ADTOOL_EFORMAT, "manifest.json: lists '%s', which is no member of a model",
+			               shown);
 		}
 		if (!get_size(json_object_get(entry, "size"), AD_BUNDLE_MAX_BYTES, &listed[m].size))
-			return ad_fail(err, ADTOOL_EFORMAT, "%s: its size in the manifest is not a whole number up to %u",
+			return ad_fail(err, ADTOOL_EFORMAT, "%s: its size in the manifest is no whole number up to %u",
 			               name, AD_BUNDLE_MAX_BYTES);
 		if (!is_hex(xxh3, 16) || !is_hex(sha256, 64))
 			return ad_fail(err, ADTOOL_EFORMAT,
-			               "%s: its digests in the manifest are not 16 (xxh3) and 64 (sha256) hex digits", name);
+			               "%s: its digests in the manifest are not 16 and 64 hex digits", name);
 		memcpy(listed[m].xxh3, xxh3, 17);
 		memcpy(listed[m].sha256, sha256, 65);
 		listed[m].present = 1;
@@ -400,8 +405,7 @@ static json_t *load(const char *text, size_t size, adtool_error *err)
 		ad_printable(why.text, strlen(why.text), shown);
 		ad_fail(err, ADTOOL_EFORMAT, "manifest.json: not valid JSON: line %d: %s", why.line, shown);
 	} else if (!mark || strcmp(mark, MARK)) {
-		ad_fail(err, ADTOOL_EFORMAT, "manifest.json: not that of an adtool model (its \"format\" is not \"%s\")",
-		        MARK);
+		ad_fail(err, ADTOOL_EFORMAT, "manifest.json: not an adtool model's: \"format\" is not \"%s\"", MARK);
 		json_decref(root);
 		root = NULL;
 	}

@@ -119,10 +119,8 @@ int ad_info_check(const adtool_model_info *info, int code, adtool_error *err)
 	if (info->rule == ADTOOL_RULE_VALUE ? info->alpha != 0 : !(info->alpha > 0 && info->alpha < 1))
 		REFUSE("threshold.alpha %g does not go with the rule", info->alpha);
 	if (!isfinite(info->box_g) || !isfinite(info->box_h) || !isfinite(info->box_shift) ||
-	    !isfinite(info->box_scale) ||
-	    (info->rule == ADTOOL_RULE_EXTRAPOLATED &&
-	     !(info->box_g > 0 && info->box_h > 0 && info->box_scale > 0)))
-		REFUSE("threshold.box_g %g, box_h %g, box_scale %g, box_shift %g give no extrapolation", info->box_g,
+	    !isfinite(info->box_scale) || !(info->box_g > 0 && info->box_h > 0 && info->box_scale > 0))
+		REFUSE("threshold.box_g %g, box_h %g, box_scale %g, box_shift %g are no limit", info->box_g,
 		       info->box_h, info->box_scale, info->box_shift);
 	if (!isfinite(info->heat_level) || info->heat_level < 0)
 		REFUSE("threshold.heat_level %g is not 0 or above", info->heat_level);
@@ -179,18 +177,31 @@ static size_t first_wild(const ad_npy *npy)
 	return i;
 }
 
+static const char *shape_text(const ad_npy *npy, char out[96])
+{
+	size_t at = 0;
+	int i;
+
+	out[at++] = '(';
+	for (i = 0; i < npy->ndim; i++)
+		at += (size_t)snprintf(out + at, 96 - at, "%s%zu", i ? ", " : "", npy->shape[i]);
+	snprintf(out + at, 96 - at, ")");
+	return out;
+}
+
 int ad_member_check(const adtool_model_info *info, enum ad_member m, const ad_npy *npy, int code, adtool_error *err)
 {
 	const char *name = ad_member_names[m];
 	ad_npy want = ad_member_expected(info, m);
+	char shapes[2][96];
 	size_t i;
 
 	if (npy->item_size != want.item_size)
 		return ad_fail(err, code, "%s: holds float%d where a %s model has float%d", name, 8 * npy->item_size,
 		               info->method == ADTOOL_PPCA ? "ppca" : "fre", 8 * want.item_size);
-	if (npy->ndim != want.ndim || npy->shape[0] != want.shape[0] || (want.ndim == 2 && npy->shape[1] != want.shape[1]))
-		return ad_fail(err, code, "%s: its shape has %d dimensions, %zu x %zu..., where the manifest asks for %d, %zu x %zu",
-		               name, npy->ndim, npy->shape[0], npy->shape[1], want.ndim, want.shape[0], want.shape[1]);
+	if (npy->ndim != want.ndim || memcmp(npy->shape, want.shape, sizeof(want.shape)))
+		return ad_fail(err, code, "%s: its shape is %s where the manifest asks for %s", name,
+		               shape_text(npy, shapes[0]), shape_text(&want, shapes[1]));
 	i = first_wild(npy);
 	if (i < npy->count)
 		return ad_fail(err, code, "%s: value %zu of %zu is %s", name, i, npy->count,

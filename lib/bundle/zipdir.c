@@ -133,8 +133,8 @@ static int check_local(const uint8_t *file, size_t directory, const struct recor
 	    (get32(local + 14) != r->crc || get32(local + 18) != r->packed || get32(local + 22) != r->size))
 		return ad_fail(err, ADTOOL_EFORMAT, "%s: its header and the zip directory differ in size or CRC", name);
 	if (r->packed > directory - start)
-		return ad_fail(err, ADTOOL_EFORMAT, "%s: claims %llu bytes in the file, which has %zu left for it", name,
-		               (unsigned long long)r->packed, directory - start);
+		return ad_fail(err, ADTOOL_EFORMAT, "%s: claims %llu bytes in the file, which has %zu left for it",
+		               name, (unsigned long long)r->packed, directory - start);
 	out->method = (int)r->method;
 	out->crc = r->crc;
 	out->size = (size_t)r->size;
@@ -161,6 +161,11 @@ static int check_record(const struct record *r, const char *name, adtool_error *
 	return 0;
 }
 
+static int damaged(adtool_error *err, size_t entry, size_t count)
+{
+	return ad_fail(err, ADTOOL_EFORMAT, "zip directory is damaged at entry %zu of %zu", entry + 1, count);
+}
+
 int ad_zip_index(const uint8_t *file, size_t size, const char *const *names, size_t n, ad_zip_member *members,
                  char unknown[80], adtool_error *err)
 {
@@ -181,16 +186,16 @@ int ad_zip_index(const uint8_t *file, size_t size, const char *const *names, siz
 	if (get16(end + 4) || get16(end + 6) || get16(end + 8) != count)
 		return ad_fail(err, ADTOOL_EUNSUPPORTED, "part of a zip file split over several disks");
 	if (count == 0xffff || length == 0xffffffffu || directory == 0xffffffffu)
-		return ad_fail(err, ADTOOL_EUNSUPPORTED, "zip64 file (4 GiB or more, or 65535 members); no model is one");
+		return ad_fail(err, ADTOOL_EUNSUPPORTED, "zip64 file (4 GiB or more, or 65535 members): no model is");
 	if (directory > (size_t)(end - file) || length > (size_t)(end - file) - directory)
-		return ad_fail(err, ADTOOL_EFORMAT, "zip directory of %zu bytes at %zu does not fit the file of %zu bytes",
+		return ad_fail(err, ADTOOL_EFORMAT, "zip directory of %zu bytes at %zu does not fit the file of %zu",
 		               length, directory, size);
 	for (i = 0, at = file + directory; i < count; i++) {
 		size_t left = directory + length - (size_t)(at - file), extra;
 		struct record r;
 
 		if (left < CENTRAL_SIZE || get32(at) != CENTRAL_SIGNATURE)
-			return ad_fail(err, ADTOOL_EFORMAT, "zip directory is damaged at entry %zu of %zu", i + 1, count);
+			return damaged(err, i, count);
 		r.flags = get16(at + 8);
 		r.method = get16(at + 10);
 		r.crc = get32(at + 16);
@@ -201,7 +206,7 @@ int ad_zip_index(const uint8_t *file, size_t size, const char *const *names, siz
 		r.name_size = get16(at + 28);
 		extra = get16(at + 30);
 		if (left - CENTRAL_SIZE < r.name_size + extra + get16(at + 32) || get16(at + 34))
-			return ad_fail(err, ADTOOL_EFORMAT, "zip directory is damaged at entry %zu of %zu", i + 1, count);
+			return damaged(err, i, count);
 		read_zip64(&r, r.name + r.name_size, extra);
 		at += CENTRAL_SIZE + r.name_size + extra + get16(at + 32);
 		for (k = 0; k < n; k++) {

@@ -22,8 +22,9 @@ typedef struct ad_zip_member {
 } ad_zip_member;
 
 /*
- * Finds the members `names` (n <= AD_ZIP_MAX_NAMES of them) in the zip file of `size` bytes. Checked: every record lies within the
- * file, members do not overlap, the local header repeats what the directory says, no member appears twice.
+ * Finds the members `names` (n <= AD_ZIP_MAX_NAMES of them) in the zip file of `size` bytes. Checked: every record
+ * lies within the file, members do not overlap, the local header repeats what the directory says, no member appears
+ * twice.
  * The first member with another name is put into unknown[] in printable form ("" when there is none).
  */
 int ad_zip_index(const uint8_t *file, size_t size, const char *const *names, size_t n, ad_zip_member *members,
