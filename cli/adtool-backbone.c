@@ -4,7 +4,7 @@ static const char *layer, *input, *output;
 static cli_size size = { 224, 224 };
 
 #define OPTION_SIZE                                                                                                    \
-	{ CLI_SIZE, 0, "size", "WxH", "of the input (default 224x224)", &size, 1, 8192, NULL, 0, 0 }
+	{ CLI_SIZE, 0, "size", "WxH", "of the input (default 224x224)", &size, 1, 4096, NULL, 0, 0 }
 #define OPTION_LAYER                                                                                                   \
 	{ CLI_STRING, 0, "layer", "L", "the layer (default: the one its metadata name)", &layer, 0, 0, NULL, 0, 0 }
 

@@ -7,7 +7,7 @@ static const cli_option options[] = {
 	{ CLI_STRING, 'o', "output", "F.npy", "write the features here, and the names beside, to F.names.txt", &output, 0, 0,
 	  NULL, CLI_REQUIRED, 0 },
 	CLI_OPTIONS_BACKBONE,
-	{ CLI_UNSIGNED, 0, "grid", "G", "average to G x G cells; 0 keeps the whole map (default 1)", &grid, 0, 1024, NULL, 0, 0 },
+	{ CLI_UNSIGNED, 0, "grid", "G", "average to G x G cells; 0 keeps the whole map (default 1)", &grid, 0, 256, NULL, 0, 0 },
 	CLI_OPTIONS_FEEDING,
 	CLI_OPTION_NULL,
 	CLI_OPTION_JOBS,

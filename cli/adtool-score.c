@@ -27,7 +27,7 @@ static const cli_option options[] = {
 };
 
 typedef struct rows {
-	const adtool_model_info *model;
+	adtool_model_info model; /* with the rule in force here */
 	uint64_t count;
 	bool stopped;
 } rows;
@@ -54,16 +54,17 @@ static int print_row(void *context, const adtool_row *row)
 	cli_progress_erase();
 	if (row->verdict == ADTOOL_ERROR)
 		cli_message(row->name, "%s", row->why);
-	r->stopped = print_text(row, r->model) || cli_flush();
+	r->stopped = print_text(row, &r->model) || cli_flush();
 	r->count++;
 	return r->stopped || cli_progress(NULL, "pictures", r->count, 0);
 }
 
 static int score(const adtool_model *model, adtool_dataset *dataset, adtool_score_report *report)
 {
-	rows r = { .model = adtool_model_get_info(model) };
+	rows r = { .model = *adtool_model_get_info(model) };
 	adtool_score_options o;
 	adtool_error err;
+	double value;
 
 	adtool_score_options_init(&o);
 	o.threads = cli_jobs;
@@ -74,8 +75,12 @@ static int score(const adtool_model *model, adtool_dataset *dataset, adtool_scor
 	o.overlay_dir = overlay_dir;
 	o.row = print_row;
 	o.context = &r;
+	if (o.has_threshold)
+		r.model.rule = ADTOOL_RULE_VALUE;
+	else if (alpha > 0 && adtool_model_threshold_at(model, alpha, &value, &r.model.rule, &err))
+		return cli_fail("score", &err);
 	/* The header of CSV; nothing for the others. */
-	if (print_text(NULL, r.model))
+	if (print_text(NULL, &r.model))
 		return CLI_FAILURE;
 	int code = adtool_score(model, dataset, &o, report, &err);
 	cli_progress_erase();

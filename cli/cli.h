@@ -228,19 +228,19 @@ extern const char *const cli_colors[], *const cli_ranges[];
 	  0, 0, NULL, 0, 0 },                                                                                           \
 	{ CLI_STRING, 0, "layer", "L", "its layer (default: the one its metadata name)", &cli_train.layer, 0, 0, NULL,  \
 	  0, 0 },                                                                                                       \
-	{ CLI_SIZE, 0, "size", "WxH", "pictures are resized to this (default 224x224)", &cli_train.size, 1, 8192, NULL, \
+	{ CLI_SIZE, 0, "size", "WxH", "pictures are resized to this (default 224x224)", &cli_train.size, 1, 4096, NULL, \
 	  0, 0 }
 
 #define CLI_OPTIONS_TRAINING                                                                                           \
 	CLI_OPTIONS_BACKBONE,                                                                                           \
 	{ CLI_UNSIGNED, 0, "grid", "G", "feature maps are averaged to G x G cells (default 7)", &cli_train.grid, 1,     \
-	  1024, NULL, 0, 0 },                                                                                           \
+	  256, NULL, 0, 0 },                                                                                           \
 	{ CLI_WORD, 0, "method", "fre|ppca", "feature reconstruction error (default), or probabilistic PCA",            \
 	  &cli_train.method, 0, 0, cli_methods, 0, 0 },                                                                 \
 	{ CLI_COUNT, 0, "channels", "C", "channels that fre keeps; 0 keeps all (default 128)", &cli_train.channels, 0,  \
 	  1 << 20, NULL, 0, 0 },                                                                                        \
 	{ CLI_DOUBLE, 0, "energy", "E", "share of the energy that the components keep (default 0.97)",                  \
-	  &cli_train.energy, 0, 1, NULL, CLI_ABOVE_MIN, 1 },                                                            \
+	  &cli_train.energy, 0, 1, NULL, CLI_ABOVE_MIN | CLI_BELOW_MAX, 1 },                                                            \
 	{ CLI_COUNT, 0, "components", "K", "the number of components itself", &cli_train.components, 0, 1 << 30, NULL,  \
 	  0, 1 },                                                                                                       \
 	{ CLI_WORD, 0, "aggregate", "top|max|sum", "cells to score: mean of the largest (default), largest, sum",       \

@@ -19,7 +19,7 @@ uint64_t cli_refused_count;
 /* Each in the order of its enum, or of what CLI_OPTIONS_FEEDING says. */
 const char *const cli_methods[] = { "fre", "ppca", NULL };
 const char *const cli_aggregates[] = { "top", "max", "sum", NULL };
-const char *const cli_rules[] = { "conformal", "extrapolated", "by hand", NULL };
+const char *const cli_rules[] = { "conformal", "extrapolated", "value", NULL };
 const char *const cli_colors[] = { "rgb", "bgr", NULL };
 const char *const cli_ranges[] = { "255", "1", NULL };
 
@@ -140,6 +140,6 @@ int cli_train_model(const char *const *inputs, size_t count, adtool_model **mode
 char *cli_rule_text(enum adtool_rule rule, double alpha)
 {
 	if (rule == ADTOOL_RULE_VALUE)
-		return cli_text("%s", cli_rules[rule]);
+		return cli_text("given by hand");
 	return cli_text("%s, alpha %g", cli_rules[rule], alpha);
 }
