@@ -24,12 +24,12 @@ enum adtool_format { ADTOOL_TSV = 0, ADTOOL_JSONL = 1, ADTOOL_CSV = 2 };
  * JSONL: an object with path, label (unless empty), score, p, threshold, verdict, rule ("conformal", "extrapolated" or
  * "value"), width, height, heatmap and overlay (if written); of an error: path, label, verdict, error. A path that is
  * not UTF-8 has the replacement character in "path" and its bytes in base64 as "path_bytes".
- * model gives the rule, which must be that of row->threshold; NULL leaves it out.
+ * model gives the rule; it is left out when model is NULL or row->threshold is not the model's.
  */
 ADTOOL_API int adtool_row_format(const adtool_row *row, enum adtool_format format, const adtool_model_info *model,
                                  char **text, size_t *size, adtool_error *err);
 
-/* Makes a JSON string (quoted, escaped, invalid UTF-8 replaced), for callers who build JSON; release with adtool_free. */
+/* Makes a JSON string (quoted, escaped, invalid UTF-8 replaced) for callers who build JSON; release with adtool_free. */
 ADTOOL_API int adtool_json_string(const char *bytes, char **text, adtool_error *err);
 
 /* Writes a file that appears whole or not at all. */
