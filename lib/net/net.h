@@ -10,6 +10,12 @@
 /* ONNX bytes of the graph cut at `layer` (NULL: default), metadata kept, "layers" cut to this one. */
 int ad_backbone_cut(const adtool_backbone *backbone, const char *layer, ad_buf *out, adtool_error *err);
 
+/* As adtool_backbone_open_memory, but the bytes are not copied: they must outlive the backbone. */
+int ad_backbone_open_view(const void *onnx, size_t size, adtool_backbone **out, adtool_error *err);
+
+/* What adtool_backbone_get_info says of it, without the digest of the file that costs time. */
+const adtool_preprocessing *ad_backbone_preprocessing(const adtool_backbone *backbone);
+
 /* The layer a NULL or empty name means; NULL when the backbone has none. */
 const char *ad_backbone_default_layer(const adtool_backbone *backbone);
 

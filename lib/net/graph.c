@@ -1,0 +1,197 @@
+#include <math.h>
+
+#include "../base/fail.h"
+#include "../base/mem.h"
+#include "graph_internal.h"
+
+struct ad_graph_memory {
+	void **blocks;
+	size_t n, capacity;
+	size_t bytes;
+	size_t value_capacity, node_capacity;
+};
+
+static int grow(void **array, size_t *capacity, size_t n, size_t size)
+{
+	size_t wanted = *capacity ? *capacity * 2 : 32;
+	void *bigger;
+
+	if (n < *capacity)
+		return 0;
+	bigger = ad_realloc_array(*array, wanted, size);
+	if (!bigger)
+		return -1;
+	*array = bigger;
+	*capacity = wanted;
+	return 0;
+}
+
+static struct ad_graph_memory *memory_of(ad_graph *g)
+{
+	if (!g->memory)
+		g->memory = ad_calloc(1, sizeof(*g->memory));
+	return g->memory;
+}
+
+void *ad_graph_alloc(ad_graph *g, size_t count, size_t size, adtool_error *err)
+{
+	struct ad_graph_memory *m = memory_of(g);
+	void *array, *block;
+
+	if (!m)
+		goto nomem;
+	if (size && count > (AD_MAX_CONSTANTS - m->bytes) / size) {
+		ad_fail(err, ADTOOL_ELIMIT, "the graph's constants take more than %zu MiB", AD_MAX_CONSTANTS >> 20);
+		return NULL;
+	}
+	array = m->blocks;
+	if (grow(&array, &m->capacity, m->n, sizeof(*m->blocks)))
+		goto nomem;
+	m->blocks = array;
+	block = ad_malloc_array(count, size);
+	if (!block)
+		goto nomem;
+	m->bytes += count * size;
+	m->blocks[m->n++] = block;
+	return block;
+nomem:
+	ad_fail_nomem(err);
+	return NULL;
+}
+
+int ad_graph_add_value(ad_graph *g, const char *name, int rank, const size_t *dims, int *value, adtool_error *err)
+{
+	struct ad_graph_memory *m = memory_of(g);
+	ad_value v = {.name = name, .rank = rank, .dims = {1, 1, 1, 1}, .count = 1, .producer = -1};
+	void *array = g->values;
+	int i;
+
+	if (rank < 1 || rank > AD_RANK)
+		return ad_fail(err, ADTOOL_EUNSUPPORTED, "its result has %d dimensions; 1 to %d are supported", rank, AD_RANK);
+	for (i = 0; i < rank; i++) {
+		if (!dims[i])
+			return ad_fail(err, ADTOOL_EUNSUPPORTED, "its result is empty");
+		if (dims[i] > AD_MAX_TENSOR / v.count)
+			return ad_fail(err, ADTOOL_ELIMIT, "its result has more than %zu elements", AD_MAX_TENSOR);
+		v.dims[i] = dims[i];
+		v.count *= dims[i];
+	}
+	if (!m || grow(&array, &m->value_capacity, g->n_values, sizeof(*g->values)))
+		return ad_fail_nomem(err);
+	g->values = array;
+	*value = (int)g->n_values;
+	g->values[g->n_values++] = v;
+	return 0;
+}
+
+ad_node *ad_graph_add_node(ad_graph *g, enum ad_op op, const char *name, const char *kind, const int *inputs,
+                           size_t n_inputs, int output, adtool_error *err)
+{
+	struct ad_graph_memory *m = memory_of(g);
+	void *array = g->nodes;
+	ad_node *node;
+	int *copy;
+
+	if (!m || grow(&array, &m->node_capacity, g->n_nodes, sizeof(*g->nodes))) {
+		ad_fail_nomem(err);
+		return NULL;
+	}
+	g->nodes = array;
+	copy = ad_graph_alloc(g, n_inputs, sizeof(*copy), err);
+	if (!copy)
+		return NULL;
+	memcpy(copy, inputs, n_inputs * sizeof(*copy));
+	node = &g->nodes[g->n_nodes++];
+	*node = (ad_node){.op = op, .name = name, .kind = kind, .inputs = copy, .n_inputs = n_inputs, .output = output};
+	return node;
+}
+
+void ad_graph_link(ad_graph *g)
+{
+	size_t i, j;
+
+	for (i = 0; i < g->n_values; i++) {
+		g->values[i].producer = -1;
+		g->values[i].readers = (int)i == g->output;
+	}
+	for (i = 0; i < g->n_nodes; i++) {
+		g->values[g->nodes[i].output].producer = (int)i;
+		for (j = 0; j < g->nodes[i].n_inputs; j++)
+			g->values[g->nodes[i].inputs[j]].readers++;
+	}
+}
+
+void ad_graph_free(ad_graph *g)
+{
+	size_t i;
+
+	if (!g)
+		return;
+	if (g->memory) {
+		for (i = 0; i < g->memory->n; i++)
+			ad_free(g->memory->blocks[i]);
+		ad_free(g->memory->blocks);
+		ad_free(g->memory);
+	}
+	ad_free(g->values);
+	ad_free(g->nodes);
+	ad_free(g);
+}
+
+double ad_node_multiply_adds(const ad_graph *g, const ad_node *node)
+{
+	const ad_value *x = &g->values[node->inputs[0]], *y = &g->values[node->output];
+
+	switch (node->op) {
+	case AD_OP_CONV:
+		return (double)y->count * (double)(x->dims[1] / node->u.conv.groups) *
+		       (double)node->u.conv.window.kernel[0] * (double)node->u.conv.window.kernel[1];
+	case AD_OP_GEMM:
+		return (double)y->count * (double)node->u.gemm.k;
+	default:
+		return 0;
+	}
+}
+
+double ad_node_work(const ad_graph *g, const ad_node *node)
+{
+	const ad_value *x = &g->values[node->inputs[0]], *y = &g->values[node->output];
+
+	switch (node->op) {
+	case AD_OP_CONV:
+	case AD_OP_GEMM:
+		return ad_node_multiply_adds(g, node);
+	case AD_OP_MAX_POOL:
+	case AD_OP_AVERAGE_POOL:
+		return (double)y->count * (double)node->u.pool.window.kernel[0] *
+		       (double)node->u.pool.window.kernel[1];
+	default:
+		return (double)x->count + (double)y->count;
+	}
+}
+
+float ad_activate(ad_activation f, float x)
+{
+	switch (f.kind) {
+	case AD_ACT_RELU:
+		return x < 0 ? 0 : x;
+	case AD_ACT_LEAKY:
+		return x < 0 ? f.a * x : x;
+	case AD_ACT_CLIP:
+		x = x < f.a ? f.a : x;
+		return x > f.b ? f.b : x;
+	case AD_ACT_SIGMOID:
+		return 1 / (1 + expf(-x));
+	case AD_ACT_HARDSIGMOID:
+	case AD_ACT_HARDSWISH: {
+		float y = f.a * x + f.b;
+
+		y = y > 1 ? 1 : y < 0 ? 0 : y;
+		return f.kind == AD_ACT_HARDSWISH ? x * y : y;
+	}
+	case AD_ACT_SWISH:
+		return x / (1 + expf(-x));
+	default:
+		return x;
+	}
+}

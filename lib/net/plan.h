@@ -1,0 +1,21 @@
+/* Plans from a parsed file, for any number of input channels (net.h: from a backbone, for pictures). */
+#ifndef AD_PLAN_H
+#define AD_PLAN_H
+
+#include "graph.h"
+#include "net.h"
+
+/* Limit of the activations of one picture. */
+#define AD_MAX_ARENA ((size_t)8 << 30)
+
+/* shape: C, H, W of the input. */
+int ad_plan_build(const struct ad_onnx *onnx, const char *layer, const size_t shape[3], ad_pool *pool, ad_plan **out,
+                  adtool_error *err);
+
+/* The output's whole shape, as the ONNX file has it; returns the number of dimensions. */
+int ad_plan_output_dims(const ad_plan *plan, size_t dims[AD_RANK]);
+
+double ad_plan_multiply_adds(const ad_plan *plan);
+int64_t ad_plan_parameters(const ad_plan *plan);
+
+#endif
