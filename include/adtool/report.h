@@ -24,7 +24,8 @@ enum adtool_format { ADTOOL_TSV = 0, ADTOOL_JSONL = 1, ADTOOL_CSV = 2 };
  * JSONL: an object with path, label (unless empty), score, p, threshold, verdict, rule ("conformal", "extrapolated" or
  * "value"), width, height, heatmap and overlay (if written); of an error: path, label, verdict, error. A path that is
  * not UTF-8 has the replacement character in "path" and its bytes in base64 as "path_bytes".
- * model gives the rule; it is left out when model is NULL or row->threshold is not the model's.
+ * model gives the rule that row->threshold came about by (a caller who sets another threshold sets it in a copy);
+ * NULL leaves it out.
  */
 ADTOOL_API int adtool_row_format(const adtool_row *row, enum adtool_format format, const adtool_model_info *model,
                                  char **text, size_t *size, adtool_error *err);

@@ -79,7 +79,7 @@ static void put_jsonl(ad_buf *b, const adtool_row *row, const adtool_model_info 
 		put_number(b, "p", row->p);
 		put_number(b, "threshold", row->threshold);
 		put_string(b, "verdict", verdict_name(row->verdict));
-		if (model && model->threshold == row->threshold)
+		if (model)
 			put_string(b, "rule", rule_name(model->rule));
 		ad_buf_printf(b, ",\"width\":%u,\"height\":%u", row->width, row->height);
 		if (row->heatmap)
