@@ -82,8 +82,8 @@ int ad_info_check(const adtool_model_info *info, int code, adtool_error *err)
 	if (p->range != 1.0f && p->range != 255.0f)
 		REFUSE("preprocessing.range is neither 0..255 nor 0..1");
 	for (i = 0; i < 3; i++) {
-		if (!isfinite(p->mean[i]) || !isfinite(p->std[i]) || p->std[i] == 0.0f)
-			REFUSE("preprocessing.mean or .std of channel %d is not finite, or its std is 0", i);
+		if (!isfinite(p->mean[i]) || !isfinite(p->std[i]) || !(p->std[i] > 0))
+			REFUSE("preprocessing.mean or .std of channel %d is not finite, or its std is not above 0", i);
 	}
 	if (info->width < 1 || info->height < 1 || info->width > 65535 || info->height > 65535)
 		REFUSE("input of %u x %u is not between 1 x 1 and 65535 x 65535", info->width, info->height);

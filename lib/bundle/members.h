@@ -24,7 +24,7 @@ extern const char *const ad_member_names[AD_MEMBERS];
 /* Limits, bytes. A zip file without zip64 has less than 4 GiB. */
 #define AD_BUNDLE_MAX_BYTES 0xfffffffeu
 #define AD_BUNDLE_MAX_MANIFEST (1u << 20)
-#define AD_BUNDLE_MAX_ONNX (1u << 30)
+#define AD_BUNDLE_MAX_ONNX (1u << 31)
 
 /* The .npy member m (>= AD_MEMBER_FIRST_NPY) of parts. */
 ad_npy *ad_member_npy(ad_bundle_parts *parts, enum ad_member m);

@@ -606,7 +606,8 @@ static void numbers_round_trip(void **state)
 				bits = ad_rng_next(&rng);
 				memcpy(&f, &bits, sizeof(f));
 			} while (!isfinite(f) || f == 0);
-			s.info.preprocessing.std[k] = f;
+			s.info.preprocessing.mean[k] = f;
+			s.info.preprocessing.std[k] = fabsf(f);
 		}
 		write_sample(&s);
 		expect_opens(&s);
