@@ -19,7 +19,7 @@ typedef struct adtool_metrics {
 	double auroc;             /* area under the ROC curve */
 	double average_precision; /* sum over thresholds of (R_n - R_{n-1}) P_n */
 	double best_f1;
-	double best_f1_threshold; /* the largest score that is called anomalous with score >= it */
+	double best_f1_threshold; /* score >= it is called anomalous; the largest of equally good ones */
 	double fpr_at_tpr_100;    /* false-positive rate where every anomaly is found */
 	double fpr_at_tpr_95;     /* the least false-positive rate with TPR >= 0.95 */
 } adtool_metrics;
@@ -28,7 +28,10 @@ typedef struct adtool_metrics {
 ADTOOL_API int adtool_metrics_compute(const double *scores, const uint8_t *anomalous, size_t n,
                                       adtool_metrics *out, adtool_error *err);
 
-/* The least FPR among the thresholds (score >= t) whose TPR is at least tpr. */
+/*
+ * The least FPR among the thresholds (score >= t) whose TPR is at least tpr, 0 < tpr <= 1: t is the ceil(tpr * n)-th largest
+ * score of the n anomalies. threshold may be NULL.
+ */
 ADTOOL_API int adtool_fpr_at_tpr(const double *scores, const uint8_t *anomalous, size_t n, double tpr, double *fpr,
                                  double *threshold, adtool_error *err);
 
@@ -41,9 +44,10 @@ ADTOOL_API void adtool_confusion_at(const double *scores, const uint8_t *anomalo
                                     adtool_confusion *out);
 
 /*
- * Area under the ROC curve of pixels, streamed with bounded memory: scores are counted in 65,536
- * bins of their float32 bits (sign and exponent ordered, 7 mantissa bits or more), so the error is at most half the largest
- * share of tied pairs; see adtool_pixel_roc_error.
+ * Area under the ROC curve of pixels, streamed with bounded memory (4 MiB): scores are counted in 262,144 bins of their
+ * float32 bits, in order: sign, exponent and 9 bits of mantissa, so that scores share a bin only within 0.2 %.
+ * Those of a bin count as tied. error_bound (may be NULL): half the share of pairs of a normal and an anomalous pixel that
+ * are tied so, which is the most the area can be off. NaN scores and a missing kind are refused by _auroc.
  */
 typedef struct adtool_pixel_roc adtool_pixel_roc;
 ADTOOL_API int adtool_pixel_roc_create(adtool_pixel_roc **out, adtool_error *err);
