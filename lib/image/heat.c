@@ -19,6 +19,8 @@
 /* A picture narrower than this is drawn enlarged by a whole factor, if that leaves it at most TALLEST high. */
 #define NARROWEST 160u
 #define TALLEST 1024u
+/* The legend grows with the picture up to this scale. */
+#define LARGEST 12u
 
 typedef struct rgb {
 	uint8_t c[3];
@@ -31,9 +33,9 @@ static const struct stop {
 	double at;
 	rgb colour;
 } stops[] = {
-	{0.00, {{0x17, 0x1d, 0x2b}}}, {0.20, {{0x25, 0x34, 0x4c}}}, {LEVEL_AT, {{0x3b, 0x4f, 0x71}}},
-	{0.46, {{0x86, 0x3f, 0x7a}}}, {0.58, {{0xc7, 0x44, 0x5b}}}, {0.72, {{0xee, 0x6d, 0x38}}},
-	{0.86, {{0xfb, 0xab, 0x34}}}, {1.00, {{0xfd, 0xf3, 0xa9}}},
+	{0.00, {{0x15, 0x1b, 0x29}}}, {0.20, {{0x21, 0x30, 0x49}}}, {LEVEL_AT, {{0x34, 0x47, 0x68}}},
+	{0.46, {{0x84, 0x48, 0x7f}}}, {0.58, {{0xc9, 0x4c, 0x5e}}}, {0.72, {{0xee, 0x73, 0x3a}}},
+	{0.86, {{0xfb, 0xaf, 0x38}}}, {1.00, {{0xfd, 0xf3, 0xa9}}},
 };
 
 static double place_of(double ratio)
@@ -270,7 +272,7 @@ static int canvas_init(canvas *v, const ad_heat *heat, unsigned width, unsigned 
 	if (!width || !height || width > AD_MAX_SIDE || height > AD_MAX_SIDE)
 		return ad_fail(err, ADTOOL_EINVAL, "a heat map cannot be %u x %u pixels (1 .. %u a side)", width, height,
 		               AD_MAX_SIDE);
-	if (!(heat->level > 0) || !isfinite(heat->level))
+	if (!(heat->level >= 1e-35 && heat->level <= 1e35)) /* its inverse, too, is an ordinary float */
 		return ad_fail(err, ADTOOL_EINVAL, "a heat map cannot be anchored at a level of %g", heat->level);
 	v->factor = (NARROWEST + width - 1) / width;
 	fits = TALLEST / height ? TALLEST / height : 1;
@@ -281,7 +283,7 @@ static int canvas_init(canvas *v, const ad_heat *heat, unsigned width, unsigned 
 	full_width = v->width < NARROWEST ? NARROWEST : v->width;
 	v->left = (unsigned)(full_width - v->width) / 2;
 	v->scale = (unsigned)(full_width + 240) / 480;
-	v->scale = v->scale ? v->scale : 1;
+	v->scale = v->scale < 1 ? 1 : v->scale > LARGEST ? LARGEST : v->scale;
 	full_height = v->height + (uint64_t)v->scale * STRIP;
 	rc = ad_image_alloc((unsigned)full_width, (unsigned)full_height, &v->image, err);
 	if (rc)
@@ -321,20 +323,36 @@ static inline const shade *shade_of(const shade *shades, float value, float step
 	return &shades[at < (float)(STEPS - 1) ? (unsigned)at : STEPS - 1];
 }
 
-/* The picture behind the heat: mostly gray, a little darker. */
-static void dim_row(const uint8_t *from, unsigned width, unsigned factor, uint8_t *restrict to)
+static void heat_row(const float *value, unsigned width, const shade *shades, float steps, uint8_t *restrict to)
+{
+	unsigned x;
+
+	for (x = 0; x < width; x++, to += 3) {
+		const shade *h = shade_of(shades, value[x], steps);
+
+		to[0] = (uint8_t)(h->add[0] >> 8);
+		to[1] = (uint8_t)(h->add[1] >> 8);
+		to[2] = (uint8_t)(h->add[2] >> 8);
+	}
+}
+
+/* The heat over a row of the picture, which is drawn mostly gray and a little darker, each pixel `factor` times. */
+static void cover_row(const float *value, const uint8_t *from, unsigned width, unsigned factor, const shade *shades,
+                      float steps, uint8_t *restrict to)
 {
 	unsigned x, k;
-	int c;
 
 	for (x = 0; x < width; x++, from += 3) {
-		unsigned gray = (77u * from[0] + 150u * from[1] + 29u * from[2] + 128) >> 8;
-		uint8_t dim[3];
+		unsigned gray = 150 * ((77u * from[0] + 150u * from[1] + 29u * from[2] + 128) >> 8) + 128;
+		unsigned r = (gray + from[0] * 62u) >> 8, g = (gray + from[1] * 62u) >> 8, b = (gray + from[2] * 62u) >> 8;
 
-		for (c = 0; c < 3; c++)
-			dim[c] = (uint8_t)((gray * 150 + from[c] * 62u + 128) >> 8);
-		for (k = 0; k < factor; k++, to += 3)
-			memcpy(to, dim, 3);
+		for (k = 0; k < factor; k++, to += 3) {
+			const shade *h = shade_of(shades, *value++, steps);
+
+			to[0] = (uint8_t)((r * h->keep + h->add[0] + 128) >> 8);
+			to[1] = (uint8_t)((g * h->keep + h->add[1] + 128) >> 8);
+			to[2] = (uint8_t)((b * h->keep + h->add[2] + 128) >> 8);
+		}
 	}
 }
 
@@ -343,16 +361,20 @@ static void dim_row(const uint8_t *from, unsigned width, unsigned factor, uint8_
  * light line with a dark edge, so that it shows on any ground.
  */
 static void draw_contour(const float *above, const float *here, const float *below, unsigned width, float level,
-                         float half, uint8_t *restrict to)
+                         float steepest, float half, uint8_t *restrict to)
 {
-	float reach = half + 1.5f;
+	float reach = half + 1.5f, far = reach * steepest;
 	unsigned x;
 	int c;
 
 	for (x = 0; x < width; x++) {
-		float dx = here[x + 1 < width ? x + 1 : x] - here[x ? x - 1 : 0], dy = below[x] - above[x];
-		float off = here[x] - level, slope2 = (dx * dx + dy * dy) * 0.25f, distance, light, dark;
+		float off = here[x] - level, dx, dy, slope2, distance, light, dark;
 
+		if (fabsf(off) > far)
+			continue;
+		dx = here[x + 1 < width ? x + 1 : x] - here[x ? x - 1 : 0];
+		dy = below[x] - above[x];
+		slope2 = (dx * dx + dy * dy) * 0.25f;
 		if (off * off >= reach * reach * slope2)
 			continue;
 		distance = fabsf(off) / sqrtf(slope2);
@@ -370,12 +392,12 @@ static void draw_contour(const float *above, const float *here, const float *bel
 static int draw(const ad_heat *heat, const adtool_image *picture, unsigned width, unsigned height,
                 adtool_image **out, adtool_error *err)
 {
-	float *lines = NULL, *above, *here, *below, peak = 0, half, steps;
+	float *lines = NULL, *above, *here, *below, peak = 0, level = (float)heat->level, half, steps, steepest;
 	shade *shades = NULL;
 	canvas v = {0};
 	smooth s = {0};
 	size_t i;
-	unsigned x, y;
+	unsigned y;
 	int rc = canvas_init(&v, heat, width, height, err);
 
 	if (!rc)
@@ -392,8 +414,10 @@ static int draw(const ad_heat *heat, const adtool_image *picture, unsigned width
 	for (i = 0; i < (size_t)heat->rows * heat->cols; i++)
 		peak = heat->map[i] > peak ? heat->map[i] : peak;
 	half = (float)(v.width < v.height ? v.width : v.height) / 700;
-	half = half < 0.6f ? 0.6f : half;
+	half = half < 0.75f ? 0.75f : half;
 	steps = (float)(STEPS_PER_LEVEL / heat->level);
+	/* The interpolation climbs at most 3 times the peak from cell to cell. */
+	steepest = 3 * peak * hypotf((float)heat->cols / (float)v.width, (float)heat->rows / (float)v.height);
 
 	here = lines;
 	below = here + v.width;
@@ -401,30 +425,17 @@ static int draw(const ad_heat *heat, const adtool_image *picture, unsigned width
 	smooth_row(&s, 0, here);
 	memcpy(above, here, v.width * sizeof(float));
 	for (y = 0; y < v.height; y++) {
-		uint8_t *row = v.image->pixels + ((size_t)y * v.image->width + v.left) * 3, *to = row;
+		uint8_t *row = v.image->pixels + ((size_t)y * v.image->width + v.left) * 3;
 		float *spare = above;
 
 		smooth_row(&s, y + 1 < v.height ? y + 1 : y, below);
-		if (picture) {
-			dim_row(picture->pixels + (size_t)3 * width * (y / v.factor), width, v.factor, row);
-			for (x = 0; x < v.width; x++, to += 3) {
-				const shade *h = shade_of(shades, here[x], steps);
-
-				to[0] = (uint8_t)((to[0] * h->keep + h->add[0] + 128) >> 8);
-				to[1] = (uint8_t)((to[1] * h->keep + h->add[1] + 128) >> 8);
-				to[2] = (uint8_t)((to[2] * h->keep + h->add[2] + 128) >> 8);
-			}
-			if (peak > (float)heat->level)
-				draw_contour(above, here, below, v.width, (float)heat->level, half, row);
-		} else {
-			for (x = 0; x < v.width; x++, to += 3) {
-				const shade *h = shade_of(shades, here[x], steps);
-
-				to[0] = (uint8_t)(h->add[0] >> 8);
-				to[1] = (uint8_t)(h->add[1] >> 8);
-				to[2] = (uint8_t)(h->add[2] >> 8);
-			}
-		}
+		if (picture)
+			cover_row(here, picture->pixels + (size_t)3 * width * (y / v.factor), width, v.factor, shades, steps,
+			          row);
+		else
+			heat_row(here, v.width, shades, steps, row);
+		if (picture && peak > level)
+			draw_contour(above, here, below, v.width, level, steepest, half, row);
 		above = here;
 		here = below;
 		below = spare;

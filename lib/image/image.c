@@ -18,11 +18,12 @@ int ad_image_alloc(unsigned width, unsigned height, adtool_image **out, adtool_e
 		return ad_fail_nomem(err);
 	image->width = width;
 	image->height = height;
-	image->pixels = pixels > SIZE_MAX / 3 ? NULL : ad_malloc_array((size_t)pixels, 3);
+	image->pixels = pixels > SIZE_MAX / 3 - AD_BEHIND ? NULL : ad_malloc((size_t)pixels * 3 + AD_BEHIND);
 	if (!image->pixels) {
 		ad_free(image);
 		return ad_fail(err, ADTOOL_ENOMEM, "out of memory for a picture of %u x %u pixels", width, height);
 	}
+	memset(image->pixels + (size_t)pixels * 3, 0, AD_BEHIND);
 	*out = image;
 	return 0;
 }

@@ -16,7 +16,7 @@ int ad_image_to_tensor(const adtool_image *image, const adtool_preprocessing *p,
 
 /*
  * A residual map to draw. map: rows x cols of finite residuals >= 0, row-major, covering the whole picture. level
- * (> 0): the residual at which heat begins to be remarkable. One colour scale for all pictures follows from it: a
+ * (1e-35 .. 1e35): the residual at which heat begins to be remarkable. One colour scale for all pictures follows from it: a
  * colour stands for a ratio to the level; calm and linear up to it, hot and logarithmic from it to 4 times it, the same
  * beyond. Lightness rises all along, so that it reads the same without colour vision.
  *
@@ -30,7 +30,7 @@ typedef struct ad_heat {
 	double level;
 } ad_heat;
 
-/* The heat map alone, with the legend. ADTOOL_EINVAL for a level <= 0, ADTOOL_ENUMERIC for residuals that are not finite. */
+/* The heat map alone, with the legend. ADTOOL_EINVAL for a level out of range, ADTOOL_ENUMERIC for residuals that are not finite. */
 int ad_heat_map(const ad_heat *heat, unsigned width, unsigned height, adtool_image **out, adtool_error *err);
 
 /* The picture with the heat over it, a contour at the level, and the legend below. */

@@ -10,9 +10,12 @@
 /* The longest side of a picture. */
 #define AD_MAX_SIDE 65535u
 
+/* Bytes behind the last pixel that may be read (and mean nothing), so that loops may load more than they use. */
+#define AD_BEHIND 16u
+
 struct adtool_image {
 	unsigned width, height;
-	uint8_t *pixels; /* 3 * width * height */
+	uint8_t *pixels; /* 3 * width * height, and AD_BEHIND */
 };
 
 /* Without the limit on the sides (a legend may exceed it). The pixels are undefined. */

@@ -10,34 +10,49 @@
 
 #include <math.h>
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #define WEIGHT_BITS 22
 
-/* For each output position: which inputs, and their weights. */
-struct taps {
-	unsigned *first, *count; /* per output */
-	int32_t *weight;         /* per output: most weights from most * output on */
-	size_t most;
-};
+/*
+ * A weight, 0 .. 1 << WEIGHT_BITS, is kept as high * (1 << LOW_BITS) + low, so that both parts are 16-bit factors of a
+ * sample and two products are added at once; the sums are the same to the last bit.
+ */
+#define LOW_BITS 11
 
-static void release(struct taps *t)
+/* Two neighbouring inputs' weights; the second is 0 when there is no such input. */
+typedef struct pair {
+	int16_t high[2], low[2];
+} pair;
+
+/* For each output position: the first input, how many pairs of inputs from there, and their weights. */
+typedef struct taps {
+	unsigned *first, *count; /* per output; count in inputs */
+	pair *pairs;             /* per output: from stride * output on */
+	size_t stride;
+} taps;
+
+static void release(taps *t)
 {
 	ad_free(t->first);
 	ad_free(t->count);
-	ad_free(t->weight);
+	ad_free(t->pairs);
 }
 
-static int taps_init(struct taps *t, unsigned from, unsigned to)
+static int taps_init(taps *t, unsigned from, unsigned to)
 {
 	double scale = (double)from / to, support = scale < 1 ? 1 : scale; /* the triangle's half width */
-	double *w;
+	size_t most = 2 * (size_t)ceil(support) + 1;
+	double *w = ad_malloc_array(most, sizeof(*w));
 	unsigned i, k;
 
-	t->most = 2 * (size_t)ceil(support) + 1;
+	t->stride = (most + 1) / 2;
 	t->first = ad_malloc_array(to, sizeof(*t->first));
 	t->count = ad_malloc_array(to, sizeof(*t->count));
-	t->weight = t->most > SIZE_MAX / to ? NULL : ad_malloc_array(t->most * to, sizeof(*t->weight));
-	w = ad_malloc_array(t->most, sizeof(*w));
-	if (!t->first || !t->count || !t->weight || !w) {
+	t->pairs = t->stride > SIZE_MAX / to ? NULL : ad_calloc(t->stride * to, sizeof(*t->pairs));
+	if (!t->first || !t->count || !t->pairs || !w) {
 		ad_free(w);
 		return ADTOOL_ENOMEM;
 	}
@@ -55,86 +70,167 @@ static int taps_init(struct taps *t, unsigned from, unsigned to)
 			w[k] = x < 1 ? 1 - x : 0;
 			sum += w[k];
 		}
-		for (k = 0; k < t->count[i]; k++)
-			t->weight[t->most * i + k] =
-				(int32_t)(0.5 + (sum != 0 ? w[k] / sum : w[k]) * (1 << WEIGHT_BITS));
+		for (k = 0; k < t->count[i]; k++) {
+			pair *p = &t->pairs[t->stride * i + k / 2];
+			int weight = (int)(0.5 + (sum != 0 ? w[k] / sum : w[k]) * (1 << WEIGHT_BITS));
+
+			p->high[k % 2] = (int16_t)(weight >> LOW_BITS);
+			p->low[k % 2] = (int16_t)(weight & ((1 << LOW_BITS) - 1));
+		}
 	}
 	ad_free(w);
 	return 0;
 }
 
-/* Rounding errors of the weights can carry a sum of very many just over 255. */
+#ifdef __SSE2__
+
+/* Rounds and narrows four sums to the low four bytes. */
+static inline __m128i narrow(__m128i high, __m128i low)
+{
+	__m128i half = _mm_set1_epi32(1 << (WEIGHT_BITS - 1));
+
+	return _mm_srai_epi32(_mm_add_epi32(_mm_add_epi32(_mm_slli_epi32(high, LOW_BITS), low), half), WEIGHT_BITS);
+}
+
+/* One output pixel from n pairs of pixels. Reads up to 11 bytes from the last pair on; writes 4 bytes. */
+static inline void across_one(const uint8_t *p, const pair *w, size_t n, uint8_t *to)
+{
+	__m128i zero = _mm_setzero_si128(), high = zero, low = zero;
+	int packed;
+
+	for (; n; n--, p += 6, w++) {
+		__m128i a = _mm_loadl_epi64((const __m128i *)p), b = _mm_loadl_epi64((const __m128i *)(p + 3));
+		__m128i s = _mm_unpacklo_epi8(_mm_unpacklo_epi8(a, b), zero); /* R R' G G' B B' . . */
+		__m128i k = _mm_loadl_epi64((const __m128i *)w);
+
+		high = _mm_add_epi32(high, _mm_madd_epi16(s, _mm_shuffle_epi32(k, 0x00)));
+		low = _mm_add_epi32(low, _mm_madd_epi16(s, _mm_shuffle_epi32(k, 0x55)));
+	}
+	high = narrow(high, low);
+	high = _mm_packs_epi32(high, high);
+	packed = _mm_cvtsi128_si32(_mm_packus_epi16(high, high));
+	memcpy(to, &packed, 4);
+}
+
+/* Eight neighbouring samples from 2n rows, from offset x on. */
+static inline void down_eight(const uint8_t *const *rows, size_t x, const pair *w, size_t n, uint8_t to[8])
+{
+	__m128i zero = _mm_setzero_si128(), high0 = zero, high1 = zero, low0 = zero, low1 = zero;
+
+	for (; n; n--, rows += 2, w++) {
+		__m128i a = _mm_loadl_epi64((const __m128i *)(rows[0] + x));
+		__m128i b = _mm_loadl_epi64((const __m128i *)(rows[1] + x));
+		__m128i s = _mm_unpacklo_epi8(a, b), s0 = _mm_unpacklo_epi8(s, zero), s1 = _mm_unpackhi_epi8(s, zero);
+		__m128i k = _mm_loadl_epi64((const __m128i *)w);
+		__m128i k_high = _mm_shuffle_epi32(k, 0x00), k_low = _mm_shuffle_epi32(k, 0x55);
+
+		high0 = _mm_add_epi32(high0, _mm_madd_epi16(s0, k_high));
+		high1 = _mm_add_epi32(high1, _mm_madd_epi16(s1, k_high));
+		low0 = _mm_add_epi32(low0, _mm_madd_epi16(s0, k_low));
+		low1 = _mm_add_epi32(low1, _mm_madd_epi16(s1, k_low));
+	}
+	high0 = _mm_packs_epi32(narrow(high0, low0), narrow(high1, low1));
+	_mm_storel_epi64((__m128i *)to, _mm_packus_epi16(high0, high0));
+}
+
+#else
+
+/* Rounding errors of very many weights can carry a sum just over 255. */
 static inline uint8_t narrow(int32_t sum)
 {
-	sum >>= WEIGHT_BITS;
+	sum = (sum + (1 << (WEIGHT_BITS - 1))) >> WEIGHT_BITS;
 	return (uint8_t)(sum > 255 ? 255 : sum);
 }
 
-static void across(const struct taps *t, const uint8_t *restrict from, uint8_t *restrict to, unsigned width)
+static inline int32_t weight_of(const pair *w, int which)
 {
-	unsigned x, k;
-
-	for (x = 0; x < width; x++, to += 3) {
-		const uint8_t *p = from + (size_t)3 * t->first[x];
-		const int32_t *w = t->weight + t->most * x;
-		int32_t r = 1 << (WEIGHT_BITS - 1), g = r, b = r;
-
-		for (k = 0; k < t->count[x]; k++, p += 3) {
-			r += p[0] * w[k];
-			g += p[1] * w[k];
-			b += p[2] * w[k];
-		}
-		to[0] = narrow(r);
-		to[1] = narrow(g);
-		to[2] = narrow(b);
-	}
+	return w->high[which] * (1 << LOW_BITS) + w->low[which];
 }
 
-/* sums += weight * row, over `samples` neighbours. */
-static void accumulate(int32_t *restrict sums, const uint8_t *restrict row, int32_t weight, size_t samples)
+static inline void across_one(const uint8_t *p, const pair *w, size_t n, uint8_t *to)
 {
+	int32_t r = 0, g = 0, b = 0;
+
+	for (; n; n--, p += 6, w++) {
+		int32_t w0 = weight_of(w, 0), w1 = weight_of(w, 1);
+
+		r += p[0] * w0 + p[3] * w1;
+		g += p[1] * w0 + p[4] * w1;
+		b += p[2] * w0 + p[5] * w1;
+	}
+	to[0] = narrow(r);
+	to[1] = narrow(g);
+	to[2] = narrow(b);
+}
+
+static inline void down_eight(const uint8_t *const *rows, size_t x, const pair *w, size_t n, uint8_t to[8])
+{
+	int32_t sum[8] = {0};
 	size_t i;
 
-	for (i = 0; i < samples; i++)
-		sums[i] += row[i] * weight;
+	for (; n; n--, rows += 2, w++) {
+		int32_t w0 = weight_of(w, 0), w1 = weight_of(w, 1);
+
+		for (i = 0; i < 8; i++)
+			sum[i] += rows[0][x + i] * w0 + rows[1][x + i] * w1;
+	}
+	for (i = 0; i < 8; i++)
+		to[i] = narrow(sum[i]);
 }
+
+#endif
 
 static int resize(const adtool_image *image, adtool_image *out, adtool_error *err)
 {
-	size_t from_pitch = (size_t)3 * image->width, pitch = (size_t)3 * out->width;
-	struct taps h = {0}, v = {0};
-	int32_t *sums = NULL;
-	uint8_t *ring = NULL; /* rows narrowed and not yet done with: row y at y % v.most */
+	size_t from_pitch = (size_t)3 * image->width, samples = (size_t)3 * out->width, x, pitch, depth;
+	int rc = 0, narrower = out->width != image->width;
+	const uint8_t **rows = NULL;
+	taps h = {0}, v = {0};
+	uint8_t *ring = NULL; /* rows of the output's width not yet done with: row y at y % depth */
 	unsigned y, k, ready = 0;
-	size_t i;
-	int rc = 0, resize_x = out->width != image->width;
 
-	if ((resize_x && taps_init(&h, image->width, out->width)) || taps_init(&v, image->height, out->height) ||
-	    !(sums = ad_malloc_array(pitch, sizeof(*sums))) ||
-	    (resize_x && !(ring = ad_malloc_array(v.most < image->height ? v.most : image->height, pitch)))) {
+	if ((narrower && taps_init(&h, image->width, out->width)) || taps_init(&v, image->height, out->height)) {
+		rc = ad_fail_nomem(err);
+		goto done;
+	}
+	depth = 2 * v.stride < image->height ? 2 * v.stride : image->height;
+	pitch = narrower ? samples + AD_BEHIND : from_pitch;
+	rows = ad_malloc_array(2 * v.stride, sizeof(*rows));
+	ring = narrower ? ad_calloc(depth, pitch) : NULL;
+	if (!rows || (narrower && !ring)) {
 		rc = ad_fail_nomem(err);
 		goto done;
 	}
 	for (y = 0; y < out->height; y++) {
-		unsigned first = v.first[y], end = first + v.count[y];
-		uint8_t *to = out->pixels + y * pitch;
+		unsigned first = v.first[y], end = first + v.count[y], n = (v.count[y] + 1) / 2;
+		const pair *weights = &v.pairs[v.stride * y];
+		uint8_t *to = out->pixels + y * samples;
 
 		if (ready < first)
 			ready = first;
-		for (; resize_x && ready < end; ready++)
-			across(&h, image->pixels + ready * from_pitch, ring + (ready % v.most) * pitch, out->width);
-		for (i = 0; i < pitch; i++)
-			sums[i] = 1 << (WEIGHT_BITS - 1);
-		for (k = first; k < end; k++)
-			accumulate(sums, resize_x ? ring + (k % v.most) * pitch : image->pixels + k * pitch,
-			           v.weight[v.most * y + k - first], pitch);
-		for (i = 0; i < pitch; i++)
-			to[i] = narrow(sums[i]);
+		for (; narrower && ready < end; ready++)
+			for (x = 0; x < out->width; x++)
+				across_one(image->pixels + ready * from_pitch + (size_t)3 * h.first[x],
+				           &h.pairs[h.stride * x], (h.count[x] + 1) / 2,
+				           ring + ready % depth * pitch + 3 * x);
+		for (k = first; k < first + 2 * n; k++) {
+			size_t row = k < end ? k : end - 1; /* the last of an odd number is paired with itself, at weight 0 */
+
+			rows[k - first] = narrower ? ring + row % depth * pitch : image->pixels + row * from_pitch;
+		}
+		for (x = 0; x + 8 <= samples; x += 8)
+			down_eight(rows, x, weights, n, to + x);
+		if (x < samples) {
+			uint8_t last[8];
+
+			down_eight(rows, x, weights, n, last);
+			memcpy(to + x, last, samples - x);
+		}
 	}
 done:
 	release(&h);
 	release(&v);
-	ad_free(sums);
+	ad_free(rows);
 	ad_free(ring);
 	return rc;
 }
