@@ -394,12 +394,22 @@ static void build_zip(const struct zip *z, ad_buf *out)
 	ad_buf_release(&directory);
 }
 
+/* Without syncing, which takes long when it is done thousands of times. */
+static void save(const void *bytes, size_t size)
+{
+	FILE *f = fopen(model, "wb");
+
+	assert_non_null(f);
+	assert_int_equal(fwrite(bytes, 1, size, f), size);
+	assert_int_equal(fclose(f), 0);
+}
+
 static void save_zip(const struct zip *z)
 {
 	ad_buf out = {0};
 
 	build_zip(z, &out);
-	assert_int_equal(ad_file_write(model, out.data, out.size, NULL), 0);
+	save(out.data, out.size);
 	ad_buf_release(&out);
 }
 
@@ -457,6 +467,17 @@ static void release_zip(struct zip *z)
 	for (i = 0; i < z->n; i++)
 		ad_buf_release(&z->entries[i].data);
 	memset(z, 0, sizeof(*z));
+}
+
+static void copy_zip(struct zip *to, const struct zip *from)
+{
+	size_t i;
+
+	*to = *from;
+	for (i = 0; i < to->n; i++) {
+		memset(&to->entries[i].data, 0, sizeof(to->entries[i].data));
+		ad_buf_add(&to->entries[i].data, from->entries[i].data.data, from->entries[i].data.size);
+	}
 }
 
 /* Replaces the first `from` in the manifest, which must be there. */
@@ -588,7 +609,7 @@ static void numbers_round_trip(void **state)
 	(void)state;
 	make_sample(&s, ADTOOL_FRE, 1, COMPONENTS);
 	ad_rng_seed(&rng, 3);
-	for (i = 0; i < 300; i++) {
+	for (i = 0; i < 50; i++) {
 		uint64_t bits;
 		double d;
 		float f;
@@ -948,7 +969,7 @@ static void random_damage(void **state)
 			else
 				memset(copy + to, ad_rng_below(&rng, 2) ? 0xff : 0, n % 9);
 		}
-		assert_int_equal(ad_file_write(model, copy, size, NULL), 0);
+		save(copy, size);
 		code = ad_bundle_open(model, &b, &err);
 		if (code)
 			assert_true(code < 0 && err.code == code && err.message[0]);
@@ -1226,12 +1247,13 @@ static void wild_values(void **state)
 	                   &s.parts.variances, &s.parts.calibration,   &s.parts.selftest};
 	const double bad[] = {NAN, INFINITY, -INFINITY};
 	enum adtool_method method;
-	struct zip z;
+	struct zip whole, z;
 	size_t p, i, k;
 
 	(void)state;
 	for (method = ADTOOL_FRE; method <= ADTOOL_PPCA; method++) {
 		make_sample(&s, method, method == ADTOOL_FRE, COMPONENTS);
+		start_zip(&whole, &s);
 		for (p = 0; p < 7; p++) {
 			if (!parts[p]->data)
 				continue;
@@ -1250,7 +1272,7 @@ static void wild_values(void **state)
 						narrow[i] = (float)bad[k];
 						a.data = narrow;
 					}
-					start_zip(&z, &s);
+					copy_zip(&z, &whole);
 					replace_member(&z, names[p], &a);
 					save_zip(&z);
 					expect_refused(ADTOOL_EFORMAT, names[p]);
@@ -1258,6 +1280,7 @@ static void wild_values(void **state)
 				}
 			}
 		}
+		release_zip(&whole);
 	}
 	/* Finite, and yet no model's. */
 	start_zip(&z, &s);
@@ -1328,13 +1351,14 @@ static void manifest_values(void **state)
 		{"}", "\x1b", "not valid JSON", ADTOOL_EFORMAT},
 	};
 	static struct sample s;
-	struct zip z;
+	struct zip whole, z;
 	size_t i;
 
 	(void)state;
 	make_sample(&s, ADTOOL_FRE, 1, COMPONENTS);
+	start_zip(&whole, &s);
 	for (i = 0; i < sizeof(edits) / sizeof(edits[0]); i++) {
-		start_zip(&z, &s);
+		copy_zip(&z, &whole);
 		edit_manifest(&z, edits[i].from, edits[i].to);
 		save_zip(&z);
 		expect_refused(edits[i].code, edits[i].text);
@@ -1342,6 +1366,7 @@ static void manifest_values(void **state)
 			expect_refused(edits[i].code, "manifest.json");
 		release_zip(&z);
 	}
+	release_zip(&whole);
 	/* A newer version may have members this one does not know: it is the version that is told. */
 	start_zip(&z, &s);
 	edit_manifest(&z, "\"format_version\": 1", "\"format_version\": 7");
@@ -1446,7 +1471,7 @@ static void zip_structure(void **state)
 		;
 	out.data[at - 46 + 20] = out.data[at - 46 + 24] = 0xff;
 	out.data[at - 46 + 21] = out.data[at - 46 + 25] = 1;
-	assert_int_equal(ad_file_write(model, out.data, out.size, NULL), 0);
+	save(out.data, out.size);
 	expect_refused(ADTOOL_EFORMAT, "backbone.onnx: overlaps channels.npy");
 
 	/* Something before it: offsets do not count from the file's beginning. */
@@ -1459,7 +1484,7 @@ static void zip_structure(void **state)
 		ad_buf_add(&out, plain.data, plain.size);
 		ad_buf_release(&plain);
 	}
-	assert_int_equal(ad_file_write(model, out.data, out.size, NULL), 0);
+	save(out.data, out.size);
 	expect_refused(ADTOOL_EFORMAT, "zip directory");
 	ad_buf_release(&out);
 	release_zip(&z);
@@ -1521,11 +1546,11 @@ static void is_one(void **state)
 	save_zip(&z);
 	assert_int_equal(ad_bundle_is_one(model), 0);
 	release_zip(&z);
-	assert_int_equal(ad_file_write(model, file.data, file.size - 1, NULL), 0);
+	save(file.data, file.size - 1);
 	assert_int_equal(ad_bundle_is_one(model), 0);
-	assert_int_equal(ad_file_write(model, "hello", 5, NULL), 0);
+	save("hello", 5);
 	assert_int_equal(ad_bundle_is_one(model), 0);
-	assert_int_equal(ad_file_write(model, "", 0, NULL), 0);
+	save("", 0);
 	assert_int_equal(ad_bundle_is_one(model), 0);
 	assert_int_equal(ad_bundle_is_one(folder), 0);
 	assert_int_equal(unlink(model), 0);
