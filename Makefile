@@ -173,8 +173,8 @@ demo: ## everything at once: packages, build, sample pictures, train, score, eva
 	@$(MAKE) --no-print-directory -j2 all examples
 	@sh examples/demo.sh $(B)
 
-# A large dent: see README.md.
-HEATMAP := test/anomalous/dent/001.png
+# A crack: see README.md.
+HEATMAP := test/anomalous/crack/000.png
 .PHONY: heatmap
 heatmap: demo ## draw README's picture again
 	cp $(B)/demo/overlays/$(HEATMAP).png examples/heatmap.png

@@ -31,7 +31,7 @@ show() { printf '\n  $ %s\n\n' "$*"; }
 run() {
 	show "$@"
 	"$@" >output.txt || { status=$?; cat output.txt; exit "$status"; }
-	sed 's/^/    /' output.txt
+	sed '/./s/^/    /' output.txt
 	rm -f output.txt
 }
 
@@ -51,9 +51,9 @@ show 'adtool score test --heatmap heatmaps --overlay overlays >scores.tsv'
 adtool score test --heatmap heatmaps --overlay overlays >scores.tsv
 tab=$(printf '\t')
 printf '    The most anomalous, and the most normal (path, score, p, verdict):\n'
-sort -t "$tab" -k2,2gr scores.tsv | sed -n '1,4p' | sed 's/^/    /'
-echo '    ...'
-sort -t "$tab" -k2,2gr scores.tsv | tail -n 3 | sed 's/^/    /'
+sort -t "$tab" -k2,2gr scores.tsv | awk -F '\t' '
+	{ row[NR] = sprintf("    %-42s %7.2f  %-8.3g  %s", $1, $2, $3, $4) }
+	END { for (i = 1; i <= NR; i++) if (i <= 4 || i > NR - 3) print row[i]; else if (i == 5) print "    ..." }'
 
 step '4. Measure, since here the answers are known'
 run adtool eval --normal test/normal --anomalous test/anomalous --masks masks

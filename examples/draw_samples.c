@@ -5,7 +5,7 @@
  *
  *	draw_samples DIR [--train N] [--normal N] [--each N] [--size PIXELS] [--seed S] [--digest]
  *
- *	DIR/train/normal/000.png ...             --train N, default 80
+ *	DIR/train/normal/000.png ...             --train N, default 100
  *	DIR/test/normal/000.png ...              --normal N, default 30
  *	DIR/test/anomalous/KIND/000.png ...      --each N of each kind, default 6
  *	DIR/masks/KIND/000.png ...               white where the defect is
@@ -707,7 +707,7 @@ static int draw_folder(const struct options *o, int folder, uint8_t *picture, ui
 
 int main(int argc, char **argv)
 {
-	struct options o = {.train = 80, .normal = 30, .each = 6, .size = 256, .seed = 1};
+	struct options o = {.train = 100, .normal = 30, .each = 6, .size = 256, .seed = 1};
 	int status = EXIT_FAILURE;
 
 	if (argc == 2 && (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"))) {

@@ -36,7 +36,7 @@ BEGIN {
 	third["jansson.h"] = "bundle report"
 	third["xxhash.h"] = third["sha2.h"] = third["sha256.h"] = "base"
 	third["dlfcn.h"] = "base"
-	third["pthread.h"] = "base pipeline"
+	third["pthread.h"] = "base net pipeline" # locks; threads belong to base
 
 	# the machine: intrinsics belong to the arithmetic; base says what the CPU is
 	third["immintrin.h"] = third["arm_neon.h"] = "kernel"
