@@ -1408,7 +1408,8 @@ static void bombs_are_noticed(void **state)
 
 static void octal(char *field, size_t size, uint64_t value)
 {
-	snprintf(field, size, "%0*llo", (int)size - 1, (unsigned long long)value);
+	for (field[--size] = '\0'; size--; value >>= 3)
+		field[size] = (char)('0' + (value & 7));
 }
 
 /* One block of a tar: a header. */
