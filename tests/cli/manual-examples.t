@@ -47,7 +47,9 @@ for page in "$ROOT"/man/*.[1-9]; do
 	extract "$page" "$name"
 	for block in "$name".[0-9]*; do
 		[ -e "$block" ] || { fail "$name has examples"; continue; }
-		if grep -q python3 "$block" && ! have_numpy; then
+		how='sh -eu'
+		! head -n 1 "$block" | grep -q '^import ' || how=python3
+		if grep -q 'python3\|^import ' "$block" && ! have_numpy; then
 			skip 1 "$block needs NumPy"
 		elif grep -q 'batch\.zip' "$block" && ! have zip; then
 			skip 1 "$block needs zip"
@@ -55,7 +57,7 @@ for page in "$ROOT"/man/*.[1-9]; do
 			skip 1 "$block needs unzip"
 		else
 			cd here || exit 1
-			run sh -eu "../$block"
+			run $how "../$block"
 			cd .. || exit 1
 			[ "$status" = 0 ] || diag <"$block"
 			exits "example $block" 0
