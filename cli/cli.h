@@ -209,7 +209,7 @@ extern const char *const cli_methods[], *const cli_aggregates[], *const cli_rule
 /* How a backbone is to be fed, when not as its metadata say. */
 typedef struct cli_feeding {
 	int color;                 /* -1: as the metadata say */
-	int range;                 /* index in {255, 1}; -1 */
+	int range;                 /* index in cli_ranges; -1 */
 	float mean[3], std[3];     /* NaN */
 } cli_feeding;
 extern cli_feeding cli_feed;
@@ -218,7 +218,7 @@ extern const char *const cli_colors[], *const cli_ranges[];
 #define CLI_OPTIONS_FEEDING                                                                                            \
 	{ CLI_WORD, 0, "color", "rgb|bgr", "order of the channels, instead of the backbone's own", &cli_feed.color, 0,  \
 	  0, cli_colors, 0, 0 },                                                                                        \
-	{ CLI_WORD, 0, "range", "255|1", "samples are 0..255 or 0..1 before mean and std", &cli_feed.range, 0, 0,       \
+	{ CLI_WORD, 0, "range", "0..255|0..1", "what samples span before mean and std", &cli_feed.range, 0, 0,       \
 	  cli_ranges, 0, 0 },                                                                                           \
 	{ CLI_TRIPLE, 0, "mean", "A,B,C", "mean of each channel", cli_feed.mean, 0, 0, NULL, 0, 0 },                    \
 	{ CLI_TRIPLE, 0, "std", "A,B,C", "standard deviation of each channel", cli_feed.std, 0, 0, NULL, 0, 0 }

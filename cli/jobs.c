@@ -21,7 +21,7 @@ const char *const cli_methods[] = { "fre", "ppca", NULL };
 const char *const cli_aggregates[] = { "top", "max", "sum", NULL };
 const char *const cli_rules[] = { "conformal", "extrapolated", "value", NULL };
 const char *const cli_colors[] = { "rgb", "bgr", NULL };
-const char *const cli_ranges[] = { "255", "1", NULL };
+const char *const cli_ranges[] = { "0..255", "0..1", NULL };
 
 /* -- the model --------------------------------------------------------------------------------------- */
 

@@ -255,9 +255,11 @@ static int triple_value(const given *g, const char *text)
 	double x[3];
 	const char *end;
 
-	if (parse_real(text, ',', &x[0], &end) || parse_real(end + 1, ',', &x[1], &end) ||
+	if (!parse_real(text, '\0', &x[0], &end))
+		x[1] = x[2] = x[0];
+	else if (parse_real(text, ',', &x[0], &end) || parse_real(end + 1, ',', &x[1], &end) ||
 	    parse_real(end + 1, '\0', &x[2], &end))
-		return cli_usage_error("option '%s' wants three numbers such as 123.7,116.8,103.9, not '%s'", g->name, text);
+		return cli_usage_error("option '%s' wants one number or three such as 123.7,116.8,103.9, not '%s'", g->name, text);
 	for (int i = 0; i < 3; i++)
 		((float *)g->option->value)[i] = (float)x[i];
 	return 0;

@@ -45,7 +45,7 @@ typedef struct adtool_preprocessing {
 
 /*
  * Overrides what the metadata say of preprocessing; what is trained with the backbone keeps it. To be called before
- * the handle is shared. ADTOOL_EINVAL unless all is finite, range is 1 or 255, and no std is 0.
+ * the handle is shared. ADTOOL_EINVAL unless all is finite, range is 1 or 255, and each std is above 0.
  */
 ADTOOL_API int adtool_backbone_set_preprocessing(adtool_backbone *backbone, const adtool_preprocessing *preprocessing,
                                                  adtool_error *err);

@@ -131,6 +131,21 @@ static int parse_preprocessing(adtool_backbone *b, adtool_error *err)
 	return code;
 }
 
+int adtool_backbone_set_preprocessing(adtool_backbone *b, const adtool_preprocessing *p, adtool_error *err)
+{
+	if (p->range != 1 && p->range != 255)
+		return ad_fail(err, ADTOOL_EINVAL, "a range of %g; 1 and 255 are known", (double)p->range);
+	for (int i = 0; i < 3; i++) {
+		if (!isfinite(p->mean[i]))
+			return ad_fail(err, ADTOOL_EINVAL, "a mean that is not finite");
+		if (!isfinite(p->std[i]) || !(p->std[i] > 0))
+			return ad_fail(err, ADTOOL_EINVAL, "a standard deviation of %g; it must be above 0", (double)p->std[i]);
+	}
+	b->preprocessing = *p;
+	b->preprocessing.bgr = p->bgr != 0;
+	return 0;
+}
+
 /* A whole number of at most six digits at *text; moves it behind. */
 static int parse_count(const char **text, int *out)
 {
