@@ -34,8 +34,8 @@ const char *cli_model_path(const char *given)
 		return environment;
 	if (!access("model.zip", F_OK))
 		return "model.zip";
-	cli_message(cli_program.name, "no model: give one with -m, or name it in $ADTOOL_MODEL, "
-	                              "or run where model.zip is ('adtool train' makes one)");
+	cli_message(cli_program.name, "no model: none is named, $ADTOOL_MODEL is not set, and there is no model.zip "
+	                              "here ('adtool train' makes one)");
 	return NULL;
 }
 
