@@ -177,42 +177,48 @@ void ad_fix_sign(double *row, size_t n)
 			row[i] = -row[i];
 }
 
-enum { LANES = 8, GROUP = 4, CHUNK = 64 };
+enum { LANES = 4, PAIR = 2 * LANES, GROUP = 4, CHUNK = 64 };
 typedef float lanes __attribute__((vector_size(LANES * sizeof(float))));
 
 /* out[j][0 .. width-1] += sum_i basis[j * stride + i] * x[i] for `count` channels j; x: n centred samples of 8 cells. */
 static inline __attribute__((always_inline)) void project(const float *basis, size_t stride, size_t count,
-                                                          const lanes *x, size_t n, float *out, size_t cells,
+                                                          const lanes (*x)[2], size_t n, float *out, size_t cells,
                                                           size_t width)
 {
-	lanes sums[GROUP] = { { 0 } };
+	lanes low[GROUP] = { { 0 } }, high[GROUP] = { { 0 } };
 	size_t i, j, lane;
 
 	for (i = 0; i < n; i++)
-		for (j = 0; j < count; j++)
-			sums[j] += basis[j * stride + i] * x[i];
+		for (j = 0; j < count; j++) {
+			float weight = basis[j * stride + i];
+
+			low[j] += weight * x[i][0];
+			high[j] += weight * x[i][1];
+		}
 	for (j = 0; j < count; j++)
 		for (lane = 0; lane < width; lane++)
-			out[j * cells + lane] += sums[j][lane];
+			out[j * cells + lane] += lane < LANES ? low[j][lane] : high[j][lane - LANES];
 }
 
 void ad_channels_apply(const ad_channels *c, const float *map, size_t cells, float *out)
 {
 	size_t cell, begin, i, j, lane;
-	lanes x[CHUNK];
+	lanes x[CHUNK][2];
 
 	for (i = 0; i < c->to * cells; i++)
 		out[i] = 0;
-	for (cell = 0; cell < cells; cell += LANES) {
-		size_t width = cells - cell < LANES ? cells - cell : LANES;
+	for (cell = 0; cell < cells; cell += PAIR) {
+		size_t width = cells - cell < PAIR ? cells - cell : PAIR;
 
 		for (begin = 0; begin < c->from; begin += CHUNK) {
 			size_t n = c->from - begin < CHUNK ? c->from - begin : CHUNK;
 
 			for (i = 0; i < n; i++) {
-				x[i] = (lanes){ 0 };
+				float centred[PAIR] = { 0 };
+
 				for (lane = 0; lane < width; lane++)
-					x[i][lane] = map[(begin + i) * cells + cell + lane] - c->mean[begin + i];
+					centred[lane] = map[(begin + i) * cells + cell + lane] - c->mean[begin + i];
+				memcpy(x[i], centred, sizeof(centred));
 			}
 			for (j = 0; j + GROUP <= c->to; j += GROUP)
 				project(c->basis + j * c->from + begin, c->from, GROUP, x, n, out + j * cells + cell, cells, width);

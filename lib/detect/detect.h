@@ -94,6 +94,7 @@ typedef struct ad_fit_options {
  *   are threads, but no more than 1 GiB holds (one at least).
  *   N >= D: 24 D^2 for the covariance and its eigenvectors, 4 D^2 for the components (8 D^2 for ppca), 4 H D for the rows
  *   held out, 3 KiB D per thread, and 1 KiB D. No term grows with N.
+ *   Either way 8 MiB and 2 MiB per thread for the linear algebra libraries.
  */
 uint64_t ad_fit_memory(const ad_fit_options *options, unsigned threads);
 

@@ -32,6 +32,10 @@ enum {
 /* What the refits of one fit may take beside each other; more threads than this allows wait. */
 #define REFIT_BYTES ((uint64_t)1 << 30)
 
+/* OpenBLAS, LAPACK and what they pack matrices into: in all, and per thread. */
+#define LIBRARY_BYTES ((double)(8 << 20))
+#define LIBRARY_THREAD_BYTES ((double)(2 << 20))
+
 struct ad_fitter {
 	ad_fit_options o;
 	ad_linalg *l;
@@ -135,6 +139,7 @@ uint64_t ad_fit_memory(const ad_fit_options *o, unsigned threads)
 		sum = 4 * held * d + 8 * (d * d + BATCH * d + d) + (double)ad_eigen_bytes(o->dimensions) +
 		      8 * held * (double)o->cells + t * 8 * PANEL * 3 * d + item * d * d;
 	}
+	sum += LIBRARY_BYTES + t * LIBRARY_THREAD_BYTES;
 	return sum < 0x1p63 ? (uint64_t)sum : UINT64_MAX;
 }
 

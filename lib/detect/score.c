@@ -8,7 +8,7 @@
 
 #include "../base/mem.h"
 
-enum { BLOCK = 8, GROUP = 4, LANES = 8, CHUNK = 512 };
+enum { BLOCK = 8, GROUP = 4, LANES = 4, CHUNK = 512 };
 
 /* Eight floats side by side, at any address; the compiler makes of it what the machine has. */
 typedef float lanes __attribute__((vector_size(LANES * sizeof(float)), aligned(sizeof(float)), may_alias));
