@@ -7,7 +7,7 @@
 
 #include "../base/buf.h"
 
-/* The name of the format whose magic the bytes begin with ("JPEG", "GIF", ...), read or not; NULL when unknown. */
+/* The format whose magic the bytes begin with ("JPEG", "GIF", ...), whether adtool reads it or not; NULL: unknown. */
 const char *ad_image_sniff(const void *data, size_t size);
 
 /* Resizes as adtool_image_resize and normalises into tensor: 3 x height x width floats (CHW). */
@@ -16,9 +16,9 @@ int ad_image_to_tensor(const adtool_image *image, const adtool_preprocessing *p,
 
 /*
  * A residual map to draw. map: rows x cols of finite residuals >= 0, row-major, covering the whole picture. level
- * (1e-35 .. 1e35): the residual at which heat begins to be remarkable. One colour scale for all pictures follows from it: a
- * colour stands for a ratio to the level; calm and linear up to it, hot and logarithmic from it to 4 times it, the same
- * beyond. Lightness rises all along, so that it reads the same without colour vision.
+ * (1e-35 .. 1e35): the residual at which heat begins to be remarkable. One colour scale for all pictures follows
+ * from it: a colour stands for a ratio to the level; calm and linear up to it, hot and logarithmic from it to 4 times
+ * it, the same beyond. Lightness rises all along, so that it reads the same without colour vision.
  *
  * Drawings have the picture's size plus a strip below with the legend. A picture narrower than 160 pixels is drawn
  * enlarged by the least whole factor that gives 160, while it stays at most 1024 high; what is narrower still stands
@@ -30,7 +30,7 @@ typedef struct ad_heat {
 	double level;
 } ad_heat;
 
-/* The heat map alone, with the legend. ADTOOL_EINVAL for a level out of range, ADTOOL_ENUMERIC for residuals that are not finite. */
+/* The heat map alone, with the legend. ADTOOL_EINVAL for a level out of range, ADTOOL_ENUMERIC for such residuals. */
 int ad_heat_map(const ad_heat *heat, unsigned width, unsigned height, adtool_image **out, adtool_error *err);
 
 /* The picture with the heat over it, a contour at the level, and the legend below. */

@@ -542,16 +542,19 @@ static void make_jpeg(const struct jpeg_case *c, ad_buf *file)
 
 static const struct jpeg_case jpeg_cases[] = {
 	{.name = "gray", .width = 45, .height = 31, .from = JCS_GRAYSCALE, .stored = JCS_GRAYSCALE},
-	{.name = "gray progressive", .width = 45, .height = 31, .from = JCS_GRAYSCALE, .stored = JCS_GRAYSCALE, .progressive = 1},
+	{.name = "gray progressive", .width = 45, .height = 31, .from = JCS_GRAYSCALE, .stored = JCS_GRAYSCALE,
+	 .progressive = 1},
 	{.name = "YCbCr", .width = 33, .height = 50, .from = JCS_RGB, .stored = JCS_YCbCr},
 	{.name = "YCbCr 4:2:0", .width = 33, .height = 50, .from = JCS_RGB, .stored = JCS_YCbCr, .subsampled = 1},
 	{.name = "YCbCr progressive", .width = 40, .height = 24, .from = JCS_RGB, .stored = JCS_YCbCr, .progressive = 1},
-	{.name = "YCbCr progressive 4:2:0", .width = 41, .height = 25, .from = JCS_RGB, .stored = JCS_YCbCr, .progressive = 1, .subsampled = 1},
+	{.name = "YCbCr progressive 4:2:0", .width = 41, .height = 25, .from = JCS_RGB, .stored = JCS_YCbCr,
+	 .progressive = 1, .subsampled = 1},
 	{.name = "YCbCr restarts", .width = 64, .height = 40, .from = JCS_RGB, .stored = JCS_YCbCr, .restart = 3},
 	{.name = "RGB", .width = 20, .height = 20, .from = JCS_RGB, .stored = JCS_RGB},
 	{.name = "CMYK", .width = 30, .height = 19, .from = JCS_CMYK, .stored = JCS_CMYK},
 	{.name = "CMYK progressive", .width = 30, .height = 19, .from = JCS_CMYK, .stored = JCS_CMYK, .progressive = 1},
-	{.name = "CMYK without Adobe marker", .width = 30, .height = 19, .from = JCS_CMYK, .stored = JCS_CMYK, .no_adobe = 1},
+	{.name = "CMYK without Adobe marker", .width = 30, .height = 19, .from = JCS_CMYK, .stored = JCS_CMYK,
+	 .no_adobe = 1},
 	{.name = "YCCK", .width = 30, .height = 19, .from = JCS_CMYK, .stored = JCS_YCCK},
 	{.name = "YCCK progressive", .width = 30, .height = 19, .from = JCS_CMYK, .stored = JCS_YCCK, .progressive = 1},
 	{.name = "one pixel", .width = 1, .height = 1, .from = JCS_RGB, .stored = JCS_YCbCr, .subsampled = 1},
@@ -1028,6 +1031,73 @@ static void png_written_is_read_back(void **state)
 	ad_buf_release(&two);
 }
 
+static void check_round_trip(const adtool_image *image)
+{
+	adtool_image *back;
+	adtool_error err;
+	ad_buf png = {0};
+
+	assert_int_equal(ad_buf_puts(&png, "kept"), 0);
+	assert_int_equal(ad_png_encode(image, &png, &err), 0);
+	assert_memory_equal(png.data, "kept", 4);
+	if (adtool_image_decode(png.data + 4, png.size - 4, 0, &back, &err) != 0)
+		fail_msg("%ux%u: %s", image->width, image->height, err.message);
+	assert_int_equal(back->width, image->width);
+	assert_int_equal(back->height, image->height);
+	assert_memory_equal(back->pixels, image->pixels, (size_t)3 * image->width * image->height);
+	adtool_image_free(back);
+	ad_buf_release(&png);
+}
+
+static void png_written_whatever_the_statistics(void **state)
+{
+	static const unsigned sizes[][2] = {{65535, 1}, {65535, 9}, {21845, 2}, {21846, 2}, {1, 65535}, {700, 2000}};
+	adtool_image *image;
+	size_t bytes, i, k, n;
+	ad_rng rng;
+
+	(void)state;
+	ad_rng_seed(&rng, 12);
+	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		assert_int_equal(adtool_image_create(sizes[i][0], sizes[i][1], &image, NULL), 0);
+		bytes = (size_t)3 * sizes[i][0] * sizes[i][1];
+		check_round_trip(image); /* one value */
+
+		for (k = 0; k < bytes; k += n) { /* runs of every length, and across rows and blocks */
+			n = 1 + (size_t)ad_rng_below(&rng, ad_rng_below(&rng, 4) ? 12 : 1500);
+			n = n < bytes - k ? n : bytes - k;
+			memset(image->pixels + k, (int)ad_rng_below(&rng, 256), n);
+		}
+		check_round_trip(image);
+
+		for (k = 0; k < bytes; k++)
+			image->pixels[k] = (uint8_t)ad_rng_next(&rng);
+		check_round_trip(image);
+
+		/* Weights like Fibonacci's make the deepest tree: codes would be 24 bits long, of 15 allowed. */
+		size_t a = 1, b = 1, value = 0, left = 1;
+
+		for (k = 0; k < bytes; k++) {
+			image->pixels[k] = (uint8_t)(value * 37);
+			if (--left == 0) {
+				left = b;
+				b += a;
+				a = left;
+				value++;
+			}
+		}
+		for (k = 0; k + 1 < bytes; k++) { /* shuffled, else there are only runs */
+			size_t other = k + (size_t)ad_rng_below(&rng, bytes - k);
+			uint8_t t = image->pixels[k];
+
+			image->pixels[k] = image->pixels[other];
+			image->pixels[other] = t;
+		}
+		check_round_trip(image);
+		adtool_image_free(image);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1049,6 +1119,7 @@ int main(void)
 		cmocka_unit_test(resize_equals_pillow),
 		cmocka_unit_test(tensors),
 		cmocka_unit_test(png_written_is_read_back),
+		cmocka_unit_test(png_written_whatever_the_statistics),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
