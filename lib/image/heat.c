@@ -11,7 +11,7 @@
 
 #include "font.h"
 
-#define TOP 4.0            /* ratio at the end of the scale; more looks the same */
+#define TOP 8.0            /* ratio at the end of the scale; more looks the same */
 #define LEVEL_AT 0.4       /* where the level stands on the scale, 0 .. 1 */
 #define STEPS_PER_LEVEL 256
 #define STEPS ((unsigned)(TOP * STEPS_PER_LEVEL) + 1)
@@ -134,11 +134,12 @@ static int smooth_init(smooth *s, const ad_heat *heat, unsigned width, unsigned 
 
 	*s = (smooth){.rows = heat->rows, .width = width, .height = height};
 	if (!heat->rows || !heat->cols || !width || !height)
-		return ad_fail(err, ADTOOL_EINVAL, "a heat map of %u x %u cells at %u x %u pixels", heat->cols, heat->rows,
-		               width, height);
+		return ad_fail(err, ADTOOL_EINVAL, "a heat map of %u x %u cells at %u x %u pixels", heat->cols,
+		               heat->rows, width, height);
 	for (i = 0; i < cells; i++)
 		if (!isfinite(heat->map[i]) || heat->map[i] < 0)
-			return ad_fail(err, ADTOOL_ENUMERIC, "the residual %g of cell %zu cannot be drawn", heat->map[i], i);
+			return ad_fail(err, ADTOOL_ENUMERIC, "the residual %g of cell %zu cannot be drawn",
+			               heat->map[i], i);
 	if (width <= SIZE_MAX / heat->rows) {
 		s->value = ad_malloc_array((size_t)width * heat->rows, sizeof(float));
 		s->slope = ad_malloc_array((size_t)width * heat->rows, sizeof(float));
@@ -227,12 +228,12 @@ static void draw_text(adtool_image *image, size_t x, size_t y, unsigned scale, c
 {
 	for (; *text; text++, x += (size_t)scale * (AD_FONT_WIDTH + 1)) {
 		const uint8_t *glyph = ad_font_glyph(*text);
-		unsigned row, bit;
+		size_t row, dot;
 
 		for (row = 0; glyph && row < AD_FONT_HEIGHT; row++)
-			for (bit = 0; bit < AD_FONT_WIDTH; bit++)
-				if (glyph[row] >> (AD_FONT_WIDTH - 1 - bit) & 1)
-					fill(image, x + (size_t)bit * scale, y + (size_t)row * scale, scale, scale, colour);
+			for (dot = 0; dot < AD_FONT_WIDTH; dot++)
+				if (glyph[row] >> (AD_FONT_WIDTH - 1 - dot) & 1)
+					fill(image, x + dot * scale, y + row * scale, scale, scale, colour);
 	}
 }
 
@@ -241,7 +242,7 @@ static void draw_legend(const canvas *v)
 	static const struct tick {
 		double ratio;
 		const char *text;
-	} ticks[] = {{0, "0"}, {1, "level"}, {2, "2x"}, {TOP, "4x+"}};
+	} ticks[] = {{0, "0"}, {1, "level"}, {2, "2x"}, {4, "4x"}, {TOP, "8x+"}};
 	adtool_image *image = v->image;
 	size_t s = v->scale, top = v->height, length = image->width - 2 * s * SIDE, x, i;
 
@@ -270,8 +271,8 @@ static int canvas_init(canvas *v, const ad_heat *heat, unsigned width, unsigned 
 	int rc;
 
 	if (!width || !height || width > AD_MAX_SIDE || height > AD_MAX_SIDE)
-		return ad_fail(err, ADTOOL_EINVAL, "a heat map cannot be %u x %u pixels (1 .. %u a side)", width, height,
-		               AD_MAX_SIDE);
+		return ad_fail(err, ADTOOL_EINVAL, "a heat map cannot be %u x %u pixels (1 .. %u a side)", width,
+		               height, AD_MAX_SIDE);
 	if (!(heat->level >= 1e-35 && heat->level <= 1e35)) /* its inverse, too, is an ordinary float */
 		return ad_fail(err, ADTOOL_EINVAL, "a heat map cannot be anchored at a level of %g", heat->level);
 	v->factor = (NARROWEST + width - 1) / width;
@@ -344,7 +345,8 @@ static void cover_row(const float *value, const uint8_t *from, unsigned width, u
 
 	for (x = 0; x < width; x++, from += 3) {
 		unsigned gray = 150 * ((77u * from[0] + 150u * from[1] + 29u * from[2] + 128) >> 8) + 128;
-		unsigned r = (gray + from[0] * 62u) >> 8, g = (gray + from[1] * 62u) >> 8, b = (gray + from[2] * 62u) >> 8;
+		unsigned r = (gray + from[0] * 62u) >> 8, g = (gray + from[1] * 62u) >> 8;
+		unsigned b = (gray + from[2] * 62u) >> 8;
 
 		for (k = 0; k < factor; k++, to += 3) {
 			const shade *h = shade_of(shades, *value++, steps);
@@ -430,8 +432,8 @@ static int draw(const ad_heat *heat, const adtool_image *picture, unsigned width
 
 		smooth_row(&s, y + 1 < v.height ? y + 1 : y, below);
 		if (picture)
-			cover_row(here, picture->pixels + (size_t)3 * width * (y / v.factor), width, v.factor, shades, steps,
-			          row);
+			cover_row(here, picture->pixels + (size_t)3 * width * (y / v.factor), width, v.factor, shades,
+			          steps, row);
 		else
 			heat_row(here, v.width, shades, steps, row);
 		if (picture && peak > level)

@@ -17,7 +17,7 @@ int ad_image_to_tensor(const adtool_image *image, const adtool_preprocessing *p,
 /*
  * A residual map to draw. map: rows x cols of finite residuals >= 0, row-major, covering the whole picture. level
  * (1e-35 .. 1e35): the residual at which heat begins to be remarkable. One colour scale for all pictures follows
- * from it: a colour stands for a ratio to the level; calm and linear up to it, hot and logarithmic from it to 4 times
+ * from it: a colour stands for a ratio to the level; calm and linear up to it, hot and logarithmic from it to 8 times
  * it, the same beyond. Lightness rises all along, so that it reads the same without colour vision.
  *
  * Drawings have the picture's size plus a strip below with the legend. A picture narrower than 160 pixels is drawn

@@ -55,7 +55,8 @@ static void on_read(png_structp png, png_bytep to, size_t size)
 	struct job *job = png_get_io_ptr(png);
 
 	if (size > job->size - job->at) {
-		job->code = ad_fail(job->err, ADTOOL_EFORMAT, "truncated PNG: its %zu bytes end inside a chunk", job->size);
+		job->code =
+			ad_fail(job->err, ADTOOL_EFORMAT, "truncated PNG: its %zu bytes end inside a chunk", job->size);
 		png_error(png, "");
 	}
 	memcpy(to, job->data + job->at, size);
@@ -151,10 +152,10 @@ static void read_rows(struct job *job, unsigned channels, int passes)
 			n = job->height - y < strip ? job->height - y : strip;
 			for (i = 0; i < n; i++) {
 				uint64_t left = (uint64_t)(passes - pass) * job->height - y - i;
+				uint8_t *to = job->rows ? job->rows + i * pitch : ad_upright_row(&job->upright, y + i);
 
 				check_excess(job, left);
-				png_read_row(job->png,
-				             job->rows ? job->rows + i * pitch : ad_upright_row(&job->upright, y + i), NULL);
+				png_read_row(job->png, to, NULL);
 			}
 			if (passes == 1 && job->rows)
 				put_rows(job, job->rows, channels, y, n);

@@ -50,7 +50,8 @@ static unsigned tree_depths(const node *leaves, unsigned count, uint8_t *depth)
 	for (next = count; next < 2 * count - 1; next++) {
 		weight[next] = 0;
 		for (k = 0; k < 2; k++) {
-			unsigned child = leaf < count && (inner == next || weight[leaf] <= weight[inner]) ? leaf++ : inner++;
+			int is_leaf = leaf < count && (inner == next || weight[leaf] <= weight[inner]);
+			unsigned child = is_leaf ? leaf++ : inner++;
 
 			weight[next] += weight[child];
 			parent[child] = (uint16_t)next;
@@ -309,7 +310,7 @@ static void put_tokens(writer *w, const code *c, const uint16_t *tokens, size_t 
 
 		entry[256 + i] = code_bits << 8 | (length + w->run[i].extra_bits + 1);
 	}
-	/* Two at a time: 7 bits left from before and twice 21 fit. Eight bytes are written, as many kept as are whole. */
+	/* Two at a time: 7 bits left from before and twice 21 fit. Eight bytes are written, the whole ones kept. */
 	for (k = 0; k < n; k += 2) {
 		uint32_t e = entry[tokens[k]], f = k + 1 < n ? entry[tokens[k + 1]] : 0;
 
@@ -355,7 +356,8 @@ static void adler(writer *w, const uint8_t *p, size_t size)
 		size_t n = size < 5552 ? size : 5552, i; /* as many as cannot overflow */
 
 		for (i = 0; i + 8 <= n; i += 8, p += 8) {
-			b += 8 * a + 8u * p[0] + 7u * p[1] + 6u * p[2] + 5u * p[3] + 4u * p[4] + 3u * p[5] + 2u * p[6] + p[7];
+			b += 8 * a + 8u * p[0] + 7u * p[1] + 6u * p[2] + 5u * p[3] + 4u * p[4] + 3u * p[5] + 2u * p[6] +
+			     p[7];
 			a += 0u + p[0] + p[1] + p[2] + p[3] + p[4] + p[5] + p[6] + p[7];
 		}
 		for (; i < n; i++, p++) {

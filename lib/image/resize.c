@@ -214,7 +214,7 @@ static int resize(const adtool_image *image, adtool_image *out, adtool_error *er
 				           &h.pairs[h.stride * x], (h.count[x] + 1) / 2,
 				           ring + ready % depth * pitch + 3 * x);
 		for (k = first; k < first + 2 * n; k++) {
-			size_t row = k < end ? k : end - 1; /* the last of an odd number is paired with itself, at weight 0 */
+			size_t row = k < end ? k : end - 1; /* the last of an odd number, again, at weight 0 */
 
 			rows[k - first] = narrower ? ring + row % depth * pitch : image->pixels + row * from_pitch;
 		}
@@ -242,8 +242,8 @@ int adtool_image_resize(const adtool_image *image, unsigned width, unsigned heig
 	int rc;
 
 	if (!width || !height || width > AD_MAX_SIDE || height > AD_MAX_SIDE)
-		return ad_fail(err, ADTOOL_EINVAL, "a picture cannot be resized to %u x %u pixels (1 .. %u a side)", width,
-		               height, AD_MAX_SIDE);
+		return ad_fail(err, ADTOOL_EINVAL, "a picture cannot be resized to %u x %u pixels (1 .. %u a side)",
+		               width, height, AD_MAX_SIDE);
 	rc = ad_image_alloc(width, height, &result, err);
 	if (rc)
 		return rc;
@@ -270,8 +270,8 @@ int ad_image_to_tensor(const adtool_image *image, const adtool_preprocessing *p,
 		double mean = p->mean[c], std = p->std[c];
 
 		if (!isfinite(mean) || !isfinite(std) || !(std > 0) || !isfinite(p->range) || !(p->range > 0))
-			return ad_fail(err, ADTOOL_EINVAL, "preprocessing: range %g, mean %g, std %g of channel %d", p->range,
-			               mean, std, c);
+			return ad_fail(err, ADTOOL_EINVAL, "preprocessing: range %g, mean %g, std %g of channel %d",
+			               p->range, mean, std, c);
 		for (s = 0; s < 256; s++)
 			value[c][s] = (float)((s * ((double)p->range / 255) - mean) / std);
 	}

@@ -185,7 +185,7 @@ static void the_scale_is_ordered_by_lightness(void **state)
 	int kind;
 
 	(void)state;
-	ramp(map, 4);
+	ramp(map, 8);
 	image = draw_map(map, 1, 700, 20);
 	for (kind = 0; kind < 3; kind++) {
 		double before = 0, first = lightness(pixel(image, 0, 5), kind), last = lightness(pixel(image, 699, 5), kind);
@@ -236,7 +236,7 @@ static void calm_below_the_level_hot_above(void **state)
 	memset(picture->pixels, 120, (size_t)3 * 224 * 200);
 	for (x = 0; x < SIDE * SIDE; x++)
 		calm[x] = hot[x] = 0.5f;
-	hot[3 * SIDE + 3] = 6;
+	hot[3 * SIDE + 3] = 8;
 
 	/* Calm: dark and never reddish alone; over a picture, an even and nearly gray ground without any line. */
 	map = draw_map(calm, 1, 224, 200);
