@@ -40,6 +40,7 @@ BEGIN {
 
 	# the machine: intrinsics belong to the arithmetic; base says what the CPU is
 	third["immintrin.h"] = third["arm_neon.h"] = "kernel"
+	third["emmintrin.h"] = "image kernel" # SSE2: the baseline of x86-64, needs neither flags nor dispatch
 	third["cpuid.h"] = third["sys/auxv.h"] = "base kernel"
 
 	n = split("assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign " \
