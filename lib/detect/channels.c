@@ -13,10 +13,10 @@ struct job {
 	const ad_linalg *l;
 	const float *const *maps;
 	size_t n, channels, cells;
-	size_t first, count;    /* the maps of this block */
-	double *mean;           /* channels */
-	double *block;          /* channels x (count * cells): centred samples */
-	double *scatter;        /* channels x channels, lower triangle */
+	size_t first, count;       /* the maps of this block */
+	double *mean;              /* channels */
+	double *block;             /* channels x (count * cells): centred samples */
+	double *scatter;           /* channels x channels, lower triangle */
 	unsigned char *not_finite; /* one per panel */
 };
 
@@ -58,7 +58,7 @@ static void centre_panel(void *context, size_t panel, unsigned worker)
 		for (m = 0; m < job->count; m++)
 			for (i = 0; i < job->cells; i++)
 				job->block[c * samples + m * job->cells + i] =
-					(double)job->maps[job->first + m][c * job->cells + i] - job->mean[c];
+				    (double)job->maps[job->first + m][c * job->cells + i] - job->mean[c];
 }
 
 static void scatter_panel(void *context, size_t panel, unsigned worker)
@@ -68,8 +68,8 @@ static void scatter_panel(void *context, size_t panel, unsigned worker)
 
 	(void)worker;
 	ad_linalg_enter(job->l);
-	ad_linalg_gemm(job->l, end - row, end, samples, 1, (ad_matrix){ job->block + row * samples, samples, 0 },
-	               (ad_matrix){ job->block, samples, 1 }, 1, job->scatter + row * job->channels, job->channels);
+	ad_linalg_gemm(job->l, end - row, end, samples, 1, (ad_matrix){job->block + row * samples, samples, 0},
+		       (ad_matrix){job->block, samples, 1}, 1, job->scatter + row * job->channels, job->channels);
 }
 
 static size_t maps_per_block(size_t cells)
@@ -84,18 +84,18 @@ uint64_t ad_channels_memory(size_t channels, size_t cells)
 }
 
 int ad_channels_fit(const float *const *maps, size_t n, size_t channels, size_t cells, size_t keep, ad_pool *pool,
-                    ad_channels *out, adtool_error *err)
+		    ad_channels *out, adtool_error *err)
 {
-	struct job job = { .maps = maps, .n = n, .channels = channels, .cells = cells };
-	ad_channels result = { .from = channels, .to = keep };
+	struct job job = {.maps = maps, .n = n, .channels = channels, .cells = cells};
+	ad_channels result = {.from = channels, .to = keep};
 	ad_linalg *l = NULL;
-	ad_eigen eigen = { 0 };
+	ad_eigen eigen = {0};
 	size_t i, per_block, j;
 	int code, threads = 0, info;
 
 	if (!n || !cells || !keep || keep > channels || channels > AD_LINALG_MAX)
-		return ad_fail(err, ADTOOL_EINVAL, "cannot keep %zu of %zu channels of %zu maps of %zu cells", keep, channels,
-		               n, cells);
+		return ad_fail(err, ADTOOL_EINVAL, "cannot keep %zu of %zu channels of %zu maps of %zu cells", keep,
+			       channels, n, cells);
 	code = ad_linalg_open(&l, err);
 	if (code)
 		return code;
@@ -132,7 +132,8 @@ int ad_channels_fit(const float *const *maps, size_t n, size_t channels, size_t 
 	if (!info)
 		info = ad_eigen_vectors(l, &eigen, keep);
 	if (info) {
-		code = ad_fail(err, ADTOOL_ENUMERIC, "LAPACK cannot decompose the channels' covariance (info %d)", info);
+		code =
+		    ad_fail(err, ADTOOL_ENUMERIC, "LAPACK cannot decompose the channels' covariance (info %d)", info);
 		goto out;
 	}
 	for (i = 0; i < channels; i++)
@@ -143,7 +144,7 @@ int ad_channels_fit(const float *const *maps, size_t n, size_t channels, size_t 
 			result.basis[j * channels + i] = (float)eigen.vectors[j * channels + i];
 	}
 	*out = result;
-	result = (ad_channels){ 0 };
+	result = (ad_channels){0};
 out:
 	ad_channels_release(&result);
 	ad_eigen_release(&eigen);
@@ -162,7 +163,7 @@ void ad_channels_release(ad_channels *c)
 		return;
 	ad_free_aligned(c->mean);
 	ad_free_aligned(c->basis);
-	*c = (ad_channels){ 0 };
+	*c = (ad_channels){0};
 }
 
 void ad_fix_sign(double *row, size_t n)
@@ -180,12 +181,13 @@ void ad_fix_sign(double *row, size_t n)
 enum { LANES = 4, PAIR = 2 * LANES, GROUP = 4, CHUNK = 64 };
 typedef float lanes __attribute__((vector_size(LANES * sizeof(float))));
 
-/* out[j][0 .. width-1] += sum_i basis[j * stride + i] * x[i] for `count` channels j; x: n centred samples of 8 cells. */
+/* out[j][0 .. width-1] += sum_i basis[j * stride + i] * x[i] for `count` channels j; x: n centred samples of 8 cells.
+ */
 static inline __attribute__((always_inline)) void project(const float *basis, size_t stride, size_t count,
-                                                          const lanes (*x)[2], size_t n, float *out, size_t cells,
-                                                          size_t width)
+							  const lanes (*x)[2], size_t n, float *out, size_t cells,
+							  size_t width)
 {
-	lanes low[GROUP] = { { 0 } }, high[GROUP] = { { 0 } };
+	lanes low[GROUP] = {{0}}, high[GROUP] = {{0}};
 	size_t i, j, lane;
 
 	for (i = 0; i < n; i++)
@@ -214,17 +216,18 @@ void ad_channels_apply(const ad_channels *c, const float *map, size_t cells, flo
 			size_t n = c->from - begin < CHUNK ? c->from - begin : CHUNK;
 
 			for (i = 0; i < n; i++) {
-				float centred[PAIR] = { 0 };
+				float centred[PAIR] = {0};
 
 				for (lane = 0; lane < width; lane++)
 					centred[lane] = map[(begin + i) * cells + cell + lane] - c->mean[begin + i];
 				memcpy(x[i], centred, sizeof(centred));
 			}
 			for (j = 0; j + GROUP <= c->to; j += GROUP)
-				project(c->basis + j * c->from + begin, c->from, GROUP, x, n, out + j * cells + cell, cells, width);
+				project(c->basis + j * c->from + begin, c->from, GROUP, x, n, out + j * cells + cell,
+					cells, width);
 			if (j < c->to)
-				project(c->basis + j * c->from + begin, c->from, c->to - j, x, n, out + j * cells + cell, cells,
-				        width);
+				project(c->basis + j * c->from + begin, c->from, c->to - j, x, n,
+					out + j * cells + cell, cells, width);
 		}
 	}
 }

@@ -1,6 +1,7 @@
 /*
  * The chi-square distribution with h degrees of freedom, h > 0 real: P(chi2_h > x) = Q(a, z), the upper regularised
- * incomplete gamma function at a = h / 2, z = x / 2 (Abramowitz & Stegun 26.4.19; series 6.5.29, continued fraction 6.5.31).
+ * incomplete gamma function at a = h / 2, z = x / 2 (Abramowitz & Stegun 26.4.19; series 6.5.29, continued
+ * fraction 6.5.31).
  */
 #include "detect.h"
 
@@ -29,7 +30,9 @@ static double stirling_rest(double a)
 {
 	double s = 1 / (a * a);
 
-	return (1.0 / 12 - s * (1.0 / 360 - s * (1.0 / 1260 - s * (1.0 / 1680 - s * (1.0 / 1188 - s * 691 / 360360))))) / a;
+	return (1.0 / 12 -
+		s * (1.0 / 360 - s * (1.0 / 1260 - s * (1.0 / 1680 - s * (1.0 / 1188 - s * 691 / 360360))))) /
+	       a;
 }
 
 /* ln(z^a e^-z / Gamma(a + 1)). */

@@ -25,11 +25,11 @@ typedef struct ad_channels {
 } ad_channels;
 
 /*
- * maps: n pooled maps of C x cells floats; every cell of every map is one sample. 1 <= keep <= C. Opens LAPACK, and sets
- * OpenBLAS's global thread count to one until it returns (as ad_fitter_add and _finish do).
+ * maps: n pooled maps of C x cells floats; every cell of every map is one sample. 1 <= keep <= C. Opens LAPACK, and
+ * sets OpenBLAS's global thread count to one until it returns (as ad_fitter_add and _finish do).
  */
 int ad_channels_fit(const float *const *maps, size_t n, size_t channels, size_t cells, size_t keep, ad_pool *pool,
-                    ad_channels *out, adtool_error *err);
+		    ad_channels *out, adtool_error *err);
 /* Bytes that ad_channels_fit takes at its peak beside the maps: 24 C^2, and 8 C of about 1,024 samples. */
 uint64_t ad_channels_memory(size_t channels, size_t cells);
 void ad_channels_release(ad_channels *c);
@@ -44,17 +44,17 @@ void ad_channels_apply(const ad_channels *c, const float *map, size_t cells, flo
  */
 typedef struct ad_detector {
 	enum adtool_method method;
-	size_t dimensions;       /* D = channels * cells */
-	size_t cells;            /* g^2; 1 for ppca */
-	size_t components;       /* k; may be 0 */
+	size_t dimensions; /* D = channels * cells */
+	size_t cells;      /* g^2; 1 for ppca */
+	size_t components; /* k; may be 0 */
 	enum adtool_aggregate aggregate;
 	double top;
-	double *mean;            /* ppca: D; NULL for fre */
-	double *rows;            /* ppca: k x D right singular vectors; NULL for fre */
-	float *rows32;           /* fre: k x D; NULL for ppca */
-	float *mean32;           /* fre: D; NULL for ppca */
-	double *variances;       /* k: lambda_i = S_i^2 / (N - 1) */
-	double noise_variance;   /* ppca: sigma^2; 0 for fre */
+	double *mean;          /* ppca: D; NULL for fre */
+	double *rows;          /* ppca: k x D right singular vectors; NULL for fre */
+	float *rows32;         /* fre: k x D; NULL for ppca */
+	float *mean32;         /* fre: D; NULL for ppca */
+	double *variances;     /* k: lambda_i = S_i^2 / (N - 1) */
+	double noise_variance; /* ppca: sigma^2; 0 for fre */
 } ad_detector;
 
 /* ppca: score = q / 2 + this, q = sum z_i^2 / lambda_i + |r|^2 / sigma^2; 0 for fre. */
@@ -64,7 +64,8 @@ void ad_detector_release(ad_detector *d);
 
 /*
  * Scores n rows (each D floats, in the channel-major order of the map). scores: n; maps: n x cells residuals (fre), may
- * be NULL. scratch: ad_detector_scratch bytes, aligned for doubles. The result for a row does not depend on n or its neighbours.
+ * be NULL. scratch: ad_detector_scratch bytes, aligned for doubles. The result for a row does not depend on n or its
+ * neighbours.
  */
 size_t ad_detector_scratch(const ad_detector *d, size_t n);
 void ad_detector_score(const ad_detector *d, size_t n, const float *rows, double *scores, float *maps, void *scratch);
@@ -76,10 +77,10 @@ double ad_aggregate(const float *map, size_t cells, enum adtool_aggregate how, d
 
 typedef struct ad_fit_options {
 	enum adtool_method method;
-	size_t pictures;         /* N, known beforehand */
+	size_t pictures; /* N, known beforehand */
 	size_t dimensions, cells;
-	double energy;           /* fre: share of the energy to keep, used when components == SIZE_MAX */
-	size_t components;       /* SIZE_MAX: by energy (fre) or max(0, min(N, D) - 10) (ppca) */
+	double energy;     /* fre: share of the energy to keep, used when components == SIZE_MAX */
+	size_t components; /* SIZE_MAX: by energy (fre) or max(0, min(N, D) - 10) (ppca) */
 	enum adtool_aggregate aggregate;
 	double top;
 	double alpha;
@@ -88,13 +89,12 @@ typedef struct ad_fit_options {
 
 /*
  * Bytes a fit of these options takes, N being options->pictures (the formula of adtool-train(1)).
- *   N < D: 4 N D for the rows, 8 N^2 for their Gram matrix, 8 H (N + cells) for the residuals' combinations (H pictures are
- *   calibrated: all N, or those held out), 4 N D for the components (8 N D for ppca), 2 KiB (N + max(N, 128)) per thread,
- *   and 24 N (N + h) for each refit that runs beside the others, h being the pictures it leaves out; as many run as there
- *   are threads, but no more than 1 GiB holds (one at least).
- *   N >= D: 24 D^2 for the covariance and its eigenvectors, 4 D^2 for the components (8 D^2 for ppca), 4 H D for the rows
- *   held out, 3 KiB D per thread, and 1 KiB D. No term grows with N.
- *   Either way 8 MiB and 2 MiB per thread for the linear algebra libraries.
+ *   N < D: 4 N D for the rows, 8 N^2 for their Gram matrix, 8 H (N + cells) for the residuals' combinations (H pictures
+ * are calibrated: all N, or those held out), 4 N D for the components (8 N D for ppca), 2 KiB (N + max(N, 128)) per
+ * thread, and 24 N (N + h) for each refit that runs beside the others, h being the pictures it leaves out; as many run
+ * as there are threads, but no more than 1 GiB holds (one at least). N >= D: 24 D^2 for the covariance and its
+ * eigenvectors, 4 D^2 for the components (8 D^2 for ppca), 4 H D for the rows held out, 3 KiB D per thread, and 1 KiB
+ * D. No term grows with N. Either way 8 MiB and 2 MiB per thread for the linear algebra libraries.
  */
 uint64_t ad_fit_memory(const ad_fit_options *options, unsigned threads);
 
@@ -103,10 +103,10 @@ typedef struct ad_fitter ad_fitter;
 int ad_fitter_create(const ad_fit_options *options, ad_fitter **out, adtool_error *err);
 /*
  * Refuses what is not finite (ADTOOL_ENUMERIC).
- * index: 0 .. N-1, the picture's place in the order of names; each at most once. Refused pictures leave their index out:
- * the fit is of those that came (which of them are held out or share a fold follows from the order of those that
- * came while rows are kept, from the index where they are not). While rows are kept (N < D) the order of the calls does not
- * matter. row: D floats, copied.
+ * index: 0 .. N-1, the picture's place in the order of names; each at most once. Refused pictures leave their index
+ * out: the fit is of those that came (which of them are held out or share a fold follows from the order of those that
+ * came while rows are kept, from the index where they are not). While rows are kept (N < D) the order of the calls does
+ * not matter. row: D floats, copied.
  */
 int ad_fitter_add(ad_fitter *f, size_t index, const float *row, adtool_error *err);
 
@@ -114,10 +114,10 @@ typedef struct ad_calibration {
 	enum adtool_calibration kind;
 	unsigned folds;
 	size_t n;
-	double *scores;          /* n, in the order of `index` */
-	size_t *index;           /* n: which picture each score is of */
-	double *peaks;           /* fre: n, the largest cell of each held-out picture; NULL for ppca */
-	double *q;               /* ppca: n, sum z^2/lambda + |r|^2/sigma^2; NULL for fre */
+	double *scores; /* n, in the order of `index` */
+	size_t *index;  /* n: which picture each score is of */
+	double *peaks;  /* fre: n, the largest cell of each held-out picture; NULL for ppca */
+	double *q;      /* ppca: n, sum z^2/lambda + |r|^2/sigma^2; NULL for fre */
 } ad_calibration;
 
 /*
@@ -126,13 +126,13 @@ typedef struct ad_calibration {
  *   fre: k is the least number of components with a share >= energy of the sum of squared singular values, or
  *   options->components, but at most N - 2, D - 1 and the numerical rank; it may be 0 (the distance to the mean).
  *   ppca: k is options->components or the default, at most the numerical rank; it may be 0.
- * A refit follows the same rules on its own pictures. calibration->index ascends while rows are kept; calibration->folds is
- * the number of refits (1 when pictures were held out).
- * ADTOOL_EINVAL under 3 pictures; ADTOOL_ENUMERIC when all have the same features, or ppca has no noise variance left.
+ * A refit follows the same rules on its own pictures. calibration->index ascends while rows are kept;
+ * calibration->folds is the number of refits (1 when pictures were held out). ADTOOL_EINVAL under 3 pictures;
+ * ADTOOL_ENUMERIC when all have the same features, or ppca has no noise variance left.
  */
 int ad_fitter_finish(ad_fitter *f, ad_pool *pool, void (*progress)(void *context, size_t done, size_t total),
-                     void *context, ad_detector *detector, double *energy_kept, ad_calibration *calibration,
-                     adtool_error *err);
+		     void *context, ad_detector *detector, double *energy_kept, ad_calibration *calibration,
+		     adtool_error *err);
 void ad_fitter_free(ad_fitter *f);
 void ad_calibration_release(ad_calibration *c);
 
@@ -146,25 +146,28 @@ typedef struct ad_box {
 	double g, h, scale, shift;
 } ad_box;
 
-/* q: n values in any order; var with n - 1. Zero variance or mean is refused (ADTOOL_ENUMERIC): all pictures give the same score. */
+/* q: n values in any order; var with n - 1. Zero variance or mean is refused (ADTOOL_ENUMERIC): all pictures give the
+ * same score. */
 int ad_box_fit(const double *q, size_t n, double scale, double shift, ad_box *out, adtool_error *err);
 
 typedef struct ad_limit {
 	enum adtool_rule rule;
 	double alpha;
-	double threshold;        /* on the score; anomalous when score > threshold */
-	size_t needed;           /* calibration pictures with which alpha needs no extrapolation */
+	double threshold; /* on the score; anomalous when score > threshold */
+	size_t needed;    /* calibration pictures with which alpha needs no extrapolation */
 	ad_box box;
 } ad_limit;
 
 /*
- * sorted: the n calibration scores, ascending. 0 < alpha < 1. With l = floor(alpha (n + 1) + 1e-9) >= 1 the threshold is the
- * (n + 1 - l)-th smallest score; else it is extrapolated, g chi2_{h,1-alpha}. All scores the same: ADTOOL_ENUMERIC.
+ * sorted: the n calibration scores, ascending. 0 < alpha < 1. With l = floor(alpha (n + 1) + 1e-9) >= 1 the threshold
+ * is the (n + 1 - l)-th smallest score; else it is extrapolated, g chi2_{h,1-alpha}. All scores the same:
+ * ADTOOL_ENUMERIC.
  */
 int ad_limit_at(const double *sorted, size_t n, const ad_box *box, double alpha, ad_limit *out, adtool_error *err);
 /*
  * The p-value of a score under this limit: (1 + #{sorted >= score}) / (n + 1); when limit->rule is extrapolated:
- * P(g chi2_h >= q). Unless the rule is ADTOOL_RULE_VALUE, p <= limit->alpha exactly when score > limit->threshold. NaN for NaN.
+ * P(g chi2_h >= q). Unless the rule is ADTOOL_RULE_VALUE, p <= limit->alpha exactly when score > limit->threshold. NaN
+ * for NaN.
  */
 double ad_p_value(const double *sorted, size_t n, const ad_limit *limit, double score);
 

@@ -1,10 +1,10 @@
 /*
  * Fitting and calibration. With A the rows less their mean, A = U S V^T:
  *
- * while N < D, rows are kept. G = A A^T = U S^2 U^T gives U and S; V = S^-1 U^T A. A refit on a subset of the pictures takes
- * its part of G, centred anew: <a_i - m, a_j - m> = G_ij - mean_i - mean_j + mean, means over the subset. The residual of
- * a picture left out, a - A^T w with w = U S^-2 U^T A a, is a combination of all rows; the combinations of all refits
- * make one matrix, which is multiplied with the rows once.
+ * while N < D, rows are kept. G = A A^T = U S^2 U^T gives U and S; V = S^-1 U^T A. A refit on a subset of the pictures
+ * takes its part of G, centred anew: <a_i - m, a_j - m> = G_ij - mean_i - mean_j + mean, means over the subset. The
+ * residual of a picture left out, a - A^T w with w = U S^-2 U^T A a, is a combination of all rows; the combinations of
+ * all refits make one matrix, which is multiplied with the rows once.
  *
  * From N = D on, only A^T A = V S^2 V^T is kept, and the rows of the pictures held out.
  */
@@ -24,9 +24,9 @@ enum {
 	LEAVE_ONE_OUT_BELOW = 40,  /* fre */
 	LEAVE_ONE_OUT_UP_TO = 500, /* ppca; also the most pictures held out of its fit */
 	HELD_OUT_AT_MOST = 2000,
-	PANEL = 128,               /* rows of a product that one task computes */
-	COLUMNS = 256,             /* of the rows at a time */
-	BATCH = 128                /* rows that go into the covariance at a time */
+	PANEL = 128,   /* rows of a product that one task computes */
+	COLUMNS = 256, /* of the rows at a time */
+	BATCH = 128    /* rows that go into the covariance at a time */
 };
 
 /* What the refits of one fit may take beside each other; more threads than this allows wait. */
@@ -40,18 +40,18 @@ struct ad_fitter {
 	ad_fit_options o;
 	ad_linalg *l;
 	size_t added;
-	unsigned char *came;    /* N */
-	int covariance;         /* N >= D */
-	float *rows;            /* N x D by index; covariance: those held out, as they come */
+	unsigned char *came; /* N */
+	int covariance;      /* N >= D */
+	float *rows;         /* N x D by index; covariance: those held out, as they come */
 	/* covariance only */
-	unsigned char *held;    /* N: whether this index is held out */
-	size_t *held_index;     /* which picture each held row is */
+	unsigned char *held; /* N: whether this index is held out */
+	size_t *held_index;  /* which picture each held row is */
 	size_t held_capacity, held_count;
-	float *first;           /* D: the first row of the fit; all others go in less this one, which keeps sums small */
-	double *sum, *scatter;  /* D, D x D lower */
-	double *batch;          /* BATCH x D */
+	float *first;          /* D: the first row of the fit; all others go in less this one, which keeps sums small */
+	double *sum, *scatter; /* D, D x D lower */
+	double *batch;         /* BATCH x D */
 	size_t in_batch, fitted;
-	int differ;             /* whether any row of the fit differs from the first */
+	int differ; /* whether any row of the fit differs from the first */
 };
 
 static size_t smaller(size_t a, size_t b)
@@ -152,14 +152,16 @@ static int check_options(const ad_fit_options *o, adtool_error *err)
 	if (o->pictures < 3)
 		return ad_fail(err, ADTOOL_EINVAL, "%zu pictures; at least 3 are needed", o->pictures);
 	if (!o->dimensions || !o->cells || o->dimensions % o->cells || (o->method == ADTOOL_PPCA && o->cells != 1))
-		return ad_fail(err, ADTOOL_EINVAL, "rows of %zu values in %zu cells cannot be", o->dimensions, o->cells);
+		return ad_fail(err, ADTOOL_EINVAL, "rows of %zu values in %zu cells cannot be", o->dimensions,
+			       o->cells);
 	if (o->method == ADTOOL_FRE && o->components == SIZE_MAX && !(o->energy > 0 && o->energy <= 1))
 		return ad_fail(err, ADTOOL_EINVAL, "energy %g: it must be above 0 and at most 1", o->energy);
 	if (o->method == ADTOOL_FRE && !(o->top > 0 && o->top <= 1))
 		return ad_fail(err, ADTOOL_EINVAL, "top fraction %g: it must be above 0 and at most 1", o->top);
 	if (order > AD_LINALG_MAX)
-		return ad_fail(err, ADTOOL_ELIMIT, "%zu pictures of %zu dimensions: the smaller of the two may be at most %d",
-		               o->pictures, o->dimensions, AD_LINALG_MAX);
+		return ad_fail(err, ADTOOL_ELIMIT,
+			       "%zu pictures of %zu dimensions: the smaller of the two may be at most %d", o->pictures,
+			       o->dimensions, AD_LINALG_MAX);
 	return 0;
 }
 
@@ -235,13 +237,15 @@ int ad_fitter_add(ad_fitter *f, size_t index, const float *row, adtool_error *er
 	size_t d = f->o.dimensions, i;
 	double *to;
 
-	if (index >= f->o.pictures || f->came[index])
-		return ad_fail(err, ADTOOL_EINVAL, "picture %zu of %zu cannot be added %s", index + 1, f->o.pictures,
-		               index < f->o.pictures ? "twice" : "");
+	if (index >= f->o.pictures)
+		return ad_fail(err, ADTOOL_EINVAL, "picture %zu of %zu cannot be added", index + 1, f->o.pictures);
+	if (f->came[index])
+		return ad_fail(err, ADTOOL_EINVAL, "picture %zu of %zu cannot be added twice", index + 1,
+			       f->o.pictures);
 	for (i = 0; i < d; i++)
 		if (!isfinite(row[i]))
 			return ad_fail(err, ADTOOL_ENUMERIC, "feature %zu of %zu is %g, not a finite number", i + 1, d,
-			               (double)row[i]);
+				       (double)row[i]);
 	f->came[index] = 1;
 	f->added++;
 	if (!f->covariance) {
@@ -285,9 +289,9 @@ void ad_fitter_free(ad_fitter *f)
 /* -- what is kept ------------------------------------------------------------------------------------ */
 
 struct choice {
-	size_t k, n;      /* components; pictures fitted */
-	double noise;     /* ppca: sigma^2; 0 when nothing is left for it */
-	double kept;      /* share of the energy */
+	size_t k, n;  /* components; pictures fitted */
+	double noise; /* ppca: sigma^2; 0 when nothing is left for it */
+	double kept;  /* share of the energy */
 };
 
 /*
@@ -296,7 +300,7 @@ struct choice {
  */
 static struct choice choose(const ad_fit_options *o, const double *values, size_t count, size_t n, double largest)
 {
-	struct choice c = { .n = n, .kept = 1 };
+	struct choice c = {.n = n, .kept = 1};
 	size_t d = o->dimensions, order = smaller(smaller(n, d), count), rank = 0, i;
 	double tolerance = (double)larger(n, d) * DBL_EPSILON * fmax(values[0], largest), total = 0, sum = 0;
 
@@ -328,9 +332,10 @@ static struct choice choose(const ad_fit_options *o, const double *values, size_
 
 static int fail_noise(const struct choice *c, int refit, adtool_error *err)
 {
-	return ad_fail(err, ADTOOL_ENUMERIC, "%zu pictures%s have no variance beyond %zu components, so ppca has none left "
-	               "for the noise; give it fewer components, or pictures that differ more", c->n,
-	               refit ? " (those of a calibration refit)" : "", c->k);
+	return ad_fail(err, ADTOOL_ENUMERIC,
+		       "%zu pictures%s have no variance beyond %zu components, so ppca has none left "
+		       "for the noise; give it fewer components, or pictures that differ more",
+		       c->n, refit ? " (those of a calibration refit)" : "", c->k);
 }
 
 static int fail_lapack(int info, adtool_error *err)
@@ -340,21 +345,22 @@ static int fail_lapack(int info, adtool_error *err)
 
 static int fail_same(size_t n, adtool_error *err)
 {
-	return ad_fail(err, ADTOOL_ENUMERIC, "all %zu pictures have the same features: there is nothing to learn from", n);
+	return ad_fail(err, ADTOOL_ENUMERIC, "all %zu pictures have the same features: there is nothing to learn from",
+		       n);
 }
 
 /* Room for k components; the caller fills all but the options. */
 static int detector_create(const ad_fit_options *o, const struct choice *c, ad_detector *out, adtool_error *err)
 {
 	ad_detector d = {
-		.method = o->method,
-		.dimensions = o->dimensions,
-		.cells = o->cells,
-		.components = c->k,
-		.aggregate = o->aggregate,
-		.top = o->top,
-		.noise_variance = c->noise,
-		.variances = ad_malloc_aligned(c->k, sizeof(double)),
+	    .method = o->method,
+	    .dimensions = o->dimensions,
+	    .cells = o->cells,
+	    .components = c->k,
+	    .aggregate = o->aggregate,
+	    .top = o->top,
+	    .noise_variance = c->noise,
+	    .variances = ad_malloc_aligned(c->k, sizeof(double)),
 	};
 
 	if (o->method == ADTOOL_FRE) {
@@ -386,7 +392,7 @@ static void set_mean(ad_detector *d, const double *mean)
 
 static int calibration_create(const ad_fit_options *o, size_t n, ad_calibration *out, adtool_error *err)
 {
-	ad_calibration c = { .n = n };
+	ad_calibration c = {.n = n};
 
 	c.scores = ad_malloc_array(n, sizeof(double));
 	c.index = ad_malloc_array(n, sizeof(size_t));
@@ -410,12 +416,12 @@ void ad_calibration_release(ad_calibration *c)
 	ad_free(c->index);
 	ad_free(c->peaks);
 	ad_free(c->q);
-	*c = (ad_calibration){ 0 };
+	*c = (ad_calibration){0};
 }
 
 /* residual: of one picture, `cells` sums of squares; q: sum z^2 / lambda (ppca). */
 static void set_score(const ad_fit_options *o, ad_calibration *c, size_t i, const double *residual, double q,
-                      double noise, double shift)
+		      double noise, double shift)
 {
 	size_t cell;
 
@@ -451,8 +457,8 @@ static void advance(struct progress *p, unsigned worker)
 /* What one refit works in. */
 struct lane {
 	ad_eigen eigen;
-	double *matrix;   /* n x n */
-	double *means;    /* n: of the subset's rows of G */
+	double *matrix; /* n x n */
+	double *means;  /* n: of the subset's rows of G */
 	double grand;
 	size_t *subset;   /* n */
 	double *products; /* group x n: with the pictures left out */
@@ -469,21 +475,21 @@ struct bench {
 struct gram {
 	const ad_fit_options *o;
 	const ad_linalg *l;
-	const float *rows;      /* n x D */
+	const float *rows; /* n x D */
 	size_t n, d;
-	double *centre;         /* D */
-	double *g;              /* n x n */
-	size_t main_count;      /* pictures of the main fit */
-	size_t *order;          /* the pictures left out, group by group */
-	size_t *start;          /* groups + 1: where each begins in order */
+	double *centre;    /* D */
+	double *g;         /* n x n */
+	size_t main_count; /* pictures of the main fit */
+	size_t *order;     /* the pictures left out, group by group */
+	size_t *start;     /* groups + 1: where each begins in order */
 	size_t groups;
-	size_t *slot;           /* n: a picture's place among those calibrated */
+	size_t *slot; /* n: a picture's place among those calibrated */
 	size_t calibrated;
-	double *combination;    /* calibrated x n: residual = combination * (rows less centre) */
-	double *residual;       /* calibrated x cells */
+	double *combination;       /* calibrated x n: residual = combination * (rows less centre) */
+	double *residual;          /* calibrated x cells */
 	double *q, *noise, *shift; /* calibrated; ppca */
-	int *failed;            /* groups: LAPACK's info */
-	struct choice *choices; /* groups */
+	int *failed;               /* groups: LAPACK's info */
+	struct choice *choices;    /* groups */
 	struct lane *lanes;
 	size_t lane_count;
 	struct bench *benches;
@@ -648,7 +654,7 @@ static int gram_centre(struct gram *m, const size_t *subset, size_t count, adtoo
 
 /* Columns begin .. begin + width - 1 of `count` rows (subset NULL: the first ones), less the centre. */
 static void gram_columns(const struct gram *m, const size_t *subset, size_t count, size_t begin, size_t width,
-                         double *out)
+			 double *out)
 {
 	size_t i, j;
 
@@ -671,8 +677,8 @@ static void gram_panel(void *context, size_t panel, unsigned worker)
 		size_t width = smaller(COLUMNS, m->d - begin);
 
 		gram_columns(m, NULL, end, begin, width, b->rows);
-		ad_linalg_gemm(m->l, end - row, end, width, 1, (ad_matrix){ b->rows + row * COLUMNS, COLUMNS, 0 },
-		               (ad_matrix){ b->rows, COLUMNS, 1 }, begin ? 1 : 0, m->g + row * m->n, m->n);
+		ad_linalg_gemm(m->l, end - row, end, width, 1, (ad_matrix){b->rows + row * COLUMNS, COLUMNS, 0},
+			       (ad_matrix){b->rows, COLUMNS, 1}, begin ? 1 : 0, m->g + row * m->n, m->n);
 	}
 }
 
@@ -726,9 +732,9 @@ static void gram_leave_out(struct gram *m, struct lane *w, size_t n, const struc
 			w->products[h * n + i] = row[w->subset[i]] - w->means[i] - mean + w->grand;
 	}
 	if (c->k) {
-		ad_matrix u = { w->eigen.vectors, n, 0 }, ut = { w->eigen.vectors, n, 1 };
+		ad_matrix u = {w->eigen.vectors, n, 0}, ut = {w->eigen.vectors, n, 1};
 
-		ad_linalg_gemm(m->l, count, c->k, n, 1, (ad_matrix){ w->products, n, 0 }, ut, 0, w->factors, c->k);
+		ad_linalg_gemm(m->l, count, c->k, n, 1, (ad_matrix){w->products, n, 0}, ut, 0, w->factors, c->k);
 		for (h = 0; h < count; h++) {
 			double *t = w->factors + h * c->k, q = 0;
 
@@ -739,7 +745,7 @@ static void gram_leave_out(struct gram *m, struct lane *w, size_t n, const struc
 			}
 			m->q[m->slot[left[h]]] = q;
 		}
-		ad_linalg_gemm(m->l, count, n, c->k, 1, (ad_matrix){ w->factors, c->k, 0 }, u, 0, w->weights, n);
+		ad_linalg_gemm(m->l, count, n, c->k, 1, (ad_matrix){w->factors, c->k, 0}, u, 0, w->weights, n);
 	} else {
 		memset(w->weights, 0, count * n * sizeof(double));
 	}
@@ -793,8 +799,8 @@ static void gram_residuals(void *context, size_t panel, unsigned worker)
 		size_t width = smaller(COLUMNS, m->d - begin);
 
 		gram_columns(m, NULL, m->n, begin, width, b->rows);
-		ad_linalg_gemm(m->l, count, width, m->n, 1, (ad_matrix){ m->combination + row * m->n, m->n, 0 },
-		               (ad_matrix){ b->rows, COLUMNS, 0 }, 0, b->product, COLUMNS);
+		ad_linalg_gemm(m->l, count, width, m->n, 1, (ad_matrix){m->combination + row * m->n, m->n, 0},
+			       (ad_matrix){b->rows, COLUMNS, 0}, 0, b->product, COLUMNS);
 		for (i = 0; i < count; i++) {
 			double *sums = m->residual + (row + i) * cells;
 			size_t cell = begin % cells;
@@ -820,8 +826,8 @@ static void gram_components(void *context, size_t task, unsigned worker)
 
 	ad_linalg_enter(m->l);
 	gram_columns(m, w->subset, n, begin, width, b->rows);
-	ad_linalg_gemm(m->l, d->components, width, n, 1, (ad_matrix){ w->eigen.vectors, n, 0 },
-	               (ad_matrix){ b->rows, COLUMNS, 0 }, 0, b->product, COLUMNS);
+	ad_linalg_gemm(m->l, d->components, width, n, 1, (ad_matrix){w->eigen.vectors, n, 0},
+		       (ad_matrix){b->rows, COLUMNS, 0}, 0, b->product, COLUMNS);
 	for (i = 0; i < d->components; i++) {
 		double s = sqrt(w->eigen.values[i]);
 
@@ -860,9 +866,9 @@ static void normalise(double *row, size_t n)
 }
 
 static int finish_gram(ad_fitter *f, ad_pool *pool, struct progress *progress, ad_detector *detector, double *kept,
-                       ad_calibration *calibration, adtool_error *err)
+		       ad_calibration *calibration, adtool_error *err)
 {
-	struct gram m = { .o = &f->o, .l = f->l, .rows = f->rows, .d = f->o.dimensions, .progress = progress };
+	struct gram m = {.o = &f->o, .l = f->l, .rows = f->rows, .d = f->o.dimensions, .progress = progress};
 	struct choice c;
 	size_t i, n = 0, *index = ad_malloc_array(f->added, sizeof(*index));
 	int code, info, refits;
@@ -946,7 +952,8 @@ static int finish_gram(ad_fitter *f, ad_pool *pool, struct progress *progress, a
 		if (slot == SIZE_MAX)
 			continue;
 		calibration->index[slot] = index[i];
-		set_score(&f->o, calibration, slot, m.residual + slot * f->o.cells, m.q[slot], m.noise[slot], m.shift[slot]);
+		set_score(&f->o, calibration, slot, m.residual + slot * f->o.cells, m.q[slot], m.noise[slot],
+			  m.shift[slot]);
 	}
 	*kept = c.kept;
 	advance(progress, 0);
@@ -961,17 +968,18 @@ out:
 struct held {
 	const ad_fit_options *o;
 	const ad_linalg *l;
-	const float *rows;      /* count x D */
+	const float *rows;                     /* count x D */
 	const double *mean, *vectors, *values; /* D; k x D; k squared singular values */
 	size_t count, k, fitted;
-	double *residual, *q;   /* count x cells; count */
-	double **work;          /* per worker: PANEL x (2 D + k) */
+	double *residual, *q; /* count x cells; count */
+	double **work;        /* per worker: PANEL x (2 D + k) */
 };
 
 static void held_panel(void *context, size_t panel, unsigned worker)
 {
 	struct held *h = context;
-	size_t d = h->o->dimensions, cells = h->o->cells, row = panel * PANEL, count = smaller(PANEL, h->count - row), i, j;
+	size_t d = h->o->dimensions, cells = h->o->cells, row = panel * PANEL, count = smaller(PANEL, h->count - row),
+	       i, j;
 	double *a = h->work[worker], *r = a + PANEL * d, *z = r + PANEL * d;
 
 	ad_linalg_enter(h->l);
@@ -979,8 +987,10 @@ static void held_panel(void *context, size_t panel, unsigned worker)
 		for (j = 0; j < d; j++)
 			r[i * d + j] = a[i * d + j] = (double)h->rows[(row + i) * d + j] - h->mean[j];
 	if (h->k) {
-		ad_linalg_gemm(h->l, count, h->k, d, 1, (ad_matrix){ a, d, 0 }, (ad_matrix){ h->vectors, d, 1 }, 0, z, h->k);
-		ad_linalg_gemm(h->l, count, d, h->k, -1, (ad_matrix){ z, h->k, 0 }, (ad_matrix){ h->vectors, d, 0 }, 1, r, d);
+		ad_linalg_gemm(h->l, count, h->k, d, 1, (ad_matrix){a, d, 0}, (ad_matrix){h->vectors, d, 1}, 0, z,
+			       h->k);
+		ad_linalg_gemm(h->l, count, d, h->k, -1, (ad_matrix){z, h->k, 0}, (ad_matrix){h->vectors, d, 0}, 1, r,
+			       d);
 	}
 	for (i = 0; i < count; i++) {
 		double *sums = h->residual + (row + i) * cells, q = 0;
@@ -996,11 +1006,18 @@ static void held_panel(void *context, size_t panel, unsigned worker)
 }
 
 static int calibrate_held(const ad_fitter *f, ad_pool *pool, const double *mean, const ad_eigen *eigen,
-                          const struct choice *c, double shift, ad_calibration *calibration, adtool_error *err)
+			  const struct choice *c, double shift, ad_calibration *calibration, adtool_error *err)
 {
 	struct held h = {
-		.o = &f->o, .l = f->l, .rows = f->rows, .mean = mean, .vectors = eigen->vectors,
-		.values = eigen->values, .count = f->held_count, .k = c->k, .fitted = f->fitted,
+	    .o = &f->o,
+	    .l = f->l,
+	    .rows = f->rows,
+	    .mean = mean,
+	    .vectors = eigen->vectors,
+	    .values = eigen->values,
+	    .count = f->held_count,
+	    .k = c->k,
+	    .fitted = f->fitted,
 	};
 	size_t i, d = f->o.dimensions, workers = ad_pool_size(pool);
 	int code = 0;
@@ -1035,17 +1052,19 @@ static int calibrate_held(const ad_fitter *f, ad_pool *pool, const double *mean,
 }
 
 static int finish_covariance(ad_fitter *f, ad_pool *pool, struct progress *progress, ad_detector *detector,
-                             double *kept, ad_calibration *calibration, adtool_error *err)
+			     double *kept, ad_calibration *calibration, adtool_error *err)
 {
 	size_t d = f->o.dimensions, i, j;
 	double largest = 0, *mean = f->sum;
 	struct choice c;
-	ad_eigen eigen = { 0 };
+	ad_eigen eigen = {0};
 	int code, info;
 
 	if (f->fitted < 2 || !f->held_count)
-		return ad_fail(err, ADTOOL_EINVAL, "of %zu usable pictures %zu are held out for calibration: too few to learn "
-		               "from", f->added, f->held_count);
+		return ad_fail(err, ADTOOL_EINVAL,
+			       "of %zu usable pictures %zu are held out for calibration: too few to learn "
+			       "from",
+			       f->added, f->held_count);
 	if (!f->differ)
 		return fail_same(f->fitted, err);
 	progress->total = 3;
@@ -1102,12 +1121,12 @@ out:
 }
 
 int ad_fitter_finish(ad_fitter *f, ad_pool *pool, void (*progress)(void *context, size_t done, size_t total),
-                     void *context, ad_detector *detector, double *energy_kept, ad_calibration *calibration,
-                     adtool_error *err)
+		     void *context, ad_detector *detector, double *energy_kept, ad_calibration *calibration,
+		     adtool_error *err)
 {
-	struct progress state = { .fn = progress, .context = context };
-	ad_detector d = { 0 };
-	ad_calibration c = { 0 };
+	struct progress state = {.fn = progress, .context = context};
+	ad_detector d = {0};
+	ad_calibration c = {0};
 	double kept = 0;
 	int code, threads;
 

@@ -56,7 +56,7 @@ static size_t pictures_needed(double alpha)
 int ad_box_fit(const double *q, size_t n, double scale, double shift, ad_box *out, adtool_error *err)
 {
 	double mean = 0, variance = 0, *sorted = NULL;
-	ad_box box = { .scale = scale, .shift = shift };
+	ad_box box = {.scale = scale, .shift = shift};
 	size_t i;
 	int code;
 
@@ -75,23 +75,25 @@ int ad_box_fit(const double *q, size_t n, double scale, double shift, ad_box *ou
 	if (n < 2)
 		return ad_fail(err, ADTOOL_ENUMERIC, "%zu calibration picture cannot show how normal scores vary", n);
 	if (!(variance > 1e-24 * mean * mean))
-		return ad_fail(err, ADTOOL_ENUMERIC, "all %zu calibration pictures give the same score, so no threshold can "
-		               "be set", n);
+		return ad_fail(err, ADTOOL_ENUMERIC,
+			       "all %zu calibration pictures give the same score, so no threshold can "
+			       "be set",
+			       n);
 	if (!(mean > 0) || !isfinite(variance))
-		return ad_fail(err, ADTOOL_ENUMERIC, "calibration scores of mean %g and variance %g allow no threshold", mean,
-		               variance);
+		return ad_fail(err, ADTOOL_ENUMERIC, "calibration scores of mean %g and variance %g allow no threshold",
+			       mean, variance);
 	box.g = variance / (2 * mean);
 	box.h = 2 * (mean / variance) * mean;
 	if (!(box.g > 0) || !(box.h > 0) || !isfinite(box.h))
-		return ad_fail(err, ADTOOL_ENUMERIC, "calibration scores of mean %g and variance %g allow no threshold", mean,
-		               variance);
+		return ad_fail(err, ADTOOL_ENUMERIC, "calibration scores of mean %g and variance %g allow no threshold",
+			       mean, variance);
 	*out = box;
 	return 0;
 }
 
 int ad_limit_at(const double *sorted, size_t n, const ad_box *box, double alpha, ad_limit *out, adtool_error *err)
 {
-	ad_limit limit = { .alpha = alpha, .box = *box };
+	ad_limit limit = {.alpha = alpha, .box = *box};
 	double l = rank_at(alpha, (double)n);
 
 	if (!(alpha > 0 && alpha < 1))
@@ -99,8 +101,10 @@ int ad_limit_at(const double *sorted, size_t n, const ad_box *box, double alpha,
 	if (!n)
 		return ad_fail(err, ADTOOL_EINVAL, "no calibration scores");
 	if (!(sorted[0] < sorted[n - 1]))
-		return ad_fail(err, ADTOOL_ENUMERIC, "all %zu calibration pictures give the same score (%g), so no threshold "
-		               "can be set", n, sorted[0]);
+		return ad_fail(err, ADTOOL_ENUMERIC,
+			       "all %zu calibration pictures give the same score (%g), so no threshold "
+			       "can be set",
+			       n, sorted[0]);
 	limit.needed = pictures_needed(alpha);
 	if (l >= 1) {
 		limit.rule = ADTOOL_RULE_CONFORMAL;

@@ -28,15 +28,15 @@ struct ad_linalg {
 	void *lapack_handle, *blas_handle, *threads_handle;
 };
 
-static const char *const lapack_names[] = { LAPACK_SYMBOLS(AD_LAZY_NAME) };
-static const char *const blas_names[] = { BLAS_SYMBOLS(AD_LAZY_NAME) };
-static const char *const threads_names[] = { "openblas_set_num_threads", "openblas_get_num_threads" };
+static const char *const lapack_names[] = {LAPACK_SYMBOLS(AD_LAZY_NAME)};
+static const char *const blas_names[] = {BLAS_SYMBOLS(AD_LAZY_NAME)};
+static const char *const threads_names[] = {"openblas_set_num_threads", "openblas_get_num_threads"};
 
 /*
  * A handle also finds the symbols of what its library depends on: liblapacke needs libblas.so.3 and
  * liblapack.so.3, either of which may be OpenBLAS in disguise. So all is looked for there first.
  */
-static const char *const blas_sonames[] = { AD_SONAME_LAPACKE, "libblas.so.3", "libopenblas.so.0", "libcblas.so.3" };
+static const char *const blas_sonames[] = {AD_SONAME_LAPACKE, "libblas.so.3", "libopenblas.so.0", "libcblas.so.3"};
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -49,14 +49,15 @@ int ad_linalg_open(ad_linalg **out, adtool_error *err)
 	if (!l)
 		return ad_fail_nomem(err);
 	code = ad_lazy_open(AD_SONAME_LAPACKE, lapack_names, COUNT(lapack_names), &l->lapack_handle,
-	                    (void **)&l->lapack, err);
+			    (void **)&l->lapack, err);
 	if (code)
 		goto fail;
 	code = ADTOOL_EUNSUPPORTED;
 	for (i = 0; code && i < COUNT(blas_sonames); i++) {
-		code = ad_lazy_open(blas_sonames[i], blas_names, COUNT(blas_names), &l->blas_handle, (void **)&l->blas, err);
+		code = ad_lazy_open(blas_sonames[i], blas_names, COUNT(blas_names), &l->blas_handle, (void **)&l->blas,
+				    err);
 		if (!code && ad_lazy_open(blas_sonames[i], threads_names, COUNT(threads_names), &l->threads_handle,
-		                          (void **)&l->threads, NULL)) {
+					  (void **)&l->threads, NULL)) {
 			l->threads.set = NULL;
 			l->threads.get = NULL;
 		}
@@ -106,12 +107,12 @@ void ad_linalg_end(const ad_linalg *l, int threads)
 }
 
 void ad_linalg_gemm(const ad_linalg *l, size_t m, size_t n, size_t inner, double alpha, ad_matrix a, ad_matrix b,
-                    double beta, double *c, size_t c_stride)
+		    double beta, double *c, size_t c_stride)
 {
 	if (m && n)
 		l->blas.cblas_dgemm(CblasRowMajor, a.transposed ? CblasTrans : CblasNoTrans,
-		                    b.transposed ? CblasTrans : CblasNoTrans, (int)m, (int)n, (int)inner, alpha, a.data,
-		                    (int)a.stride, b.data, (int)b.stride, beta, c, (int)c_stride);
+				    b.transposed ? CblasTrans : CblasNoTrans, (int)m, (int)n, (int)inner, alpha, a.data,
+				    (int)a.stride, b.data, (int)b.stride, beta, c, (int)c_stride);
 }
 
 void ad_linalg_add_scatter(const ad_linalg *l, size_t n, size_t rows, const double *a, double *c)
@@ -141,11 +142,11 @@ static size_t work_doubles(size_t n)
 
 int ad_eigen_create(size_t capacity, ad_eigen *out, adtool_error *err)
 {
-	ad_eigen e = { .capacity = capacity };
+	ad_eigen e = {.capacity = capacity};
 
 	if (capacity > AD_LINALG_MAX)
-		return ad_fail(err, ADTOOL_ELIMIT, "an eigenvalue problem of %zu rows: at most %d can be solved", capacity,
-		               AD_LINALG_MAX);
+		return ad_fail(err, ADTOOL_ELIMIT, "an eigenvalue problem of %zu rows: at most %d can be solved",
+			       capacity, AD_LINALG_MAX);
 	e.values = ad_malloc_aligned(capacity, sizeof(double));
 	e.tail = ad_malloc_aligned(capacity, sizeof(double));
 	e.reflectors = ad_malloc_aligned(capacity, sizeof(double));
@@ -170,7 +171,7 @@ void ad_eigen_release(ad_eigen *e)
 	ad_free_aligned(e->vectors);
 	ad_free_aligned(e->work);
 	ad_free(e->iwork);
-	*e = (ad_eigen){ 0 };
+	*e = (ad_eigen){0};
 }
 
 uint64_t ad_eigen_bytes(size_t capacity)
@@ -200,11 +201,11 @@ int ad_eigen_values(const ad_linalg *l, ad_eigen *e, double *a, size_t n)
 	e->n = n;
 	e->matrix = a;
 	info = l->lapack.LAPACKE_dsytrd_work(LAPACK_COL_MAJOR, 'L', size, a, size, e->values, e->tail, e->reflectors,
-	                                     e->work, (lapack_int)work_doubles(n));
+					     e->work, (lapack_int)work_doubles(n));
 	if (!info)
 		info = l->lapack.LAPACKE_dstedc_work(LAPACK_COL_MAJOR, 'I', size, e->values, e->tail, e->vectors, size,
-		                                     e->work, (lapack_int)work_doubles(n), e->iwork,
-		                                     (lapack_int)(3 + 5 * n));
+						     e->work, (lapack_int)work_doubles(n), e->iwork,
+						     (lapack_int)(3 + 5 * n));
 	for (i = 0; i < n / 2; i++)
 		swap(&e->values[i], &e->values[n - 1 - i], 1);
 	return info;
@@ -219,6 +220,6 @@ int ad_eigen_vectors(const ad_linalg *l, ad_eigen *e, size_t k)
 	if (!k)
 		return 0;
 	return l->lapack.LAPACKE_dormtr_work(LAPACK_COL_MAJOR, 'L', 'L', 'N', (lapack_int)n, (lapack_int)k, e->matrix,
-	                                     (lapack_int)n, e->reflectors, e->vectors, (lapack_int)n, e->work,
-	                                     (lapack_int)work_doubles(n));
+					     (lapack_int)n, e->reflectors, e->vectors, (lapack_int)n, e->work,
+					     (lapack_int)work_doubles(n));
 }

@@ -38,7 +38,7 @@ typedef struct ad_matrix {
 } ad_matrix;
 
 void ad_linalg_gemm(const ad_linalg *l, size_t m, size_t n, size_t inner, double alpha, ad_matrix a, ad_matrix b,
-                    double beta, double *c, size_t c_stride);
+		    double beta, double *c, size_t c_stride);
 
 /* The lower triangle of c (n x n) += a^T a; a: rows x n. */
 void ad_linalg_add_scatter(const ad_linalg *l, size_t n, size_t rows, const double *a, double *c);

@@ -31,7 +31,7 @@ struct curve {
 
 static int curve_of(const double *scores, const uint8_t *anomalous, size_t n, struct curve *out, adtool_error *err)
 {
-	struct curve c = { 0 };
+	struct curve c = {0};
 	struct labelled *sorted = NULL;
 	size_t i, true_positives = 0;
 	int code = 0;
@@ -43,8 +43,9 @@ static int curve_of(const double *scores, const uint8_t *anomalous, size_t n, st
 	}
 	c.normals = n - c.anomalies;
 	if (!c.anomalies || !c.normals)
-		return ad_fail(err, ADTOOL_EINVAL, "%zu normal and %zu anomalous scores: at least one of each is needed",
-		               c.normals, c.anomalies);
+		return ad_fail(err, ADTOOL_EINVAL,
+			       "%zu normal and %zu anomalous scores: at least one of each is needed", c.normals,
+			       c.anomalies);
 	sorted = ad_malloc_array(n, sizeof(*sorted));
 	c.points = ad_malloc_array(n, sizeof(*c.points));
 	if (!sorted || !c.points) {
@@ -52,13 +53,13 @@ static int curve_of(const double *scores, const uint8_t *anomalous, size_t n, st
 		goto out;
 	}
 	for (i = 0; i < n; i++)
-		sorted[i] = (struct labelled){ scores[i], anomalous[i] != 0 };
+		sorted[i] = (struct labelled){scores[i], anomalous[i] != 0};
 	qsort(sorted, n, sizeof(*sorted), descending);
 	for (i = 0; i < n; i++) {
 		true_positives += sorted[i].anomalous;
 		if (i + 1 < n && sorted[i + 1].score == sorted[i].score)
 			continue;
-		c.points[c.count++] = (struct point){ sorted[i].score, true_positives, i + 1 - true_positives };
+		c.points[c.count++] = (struct point){sorted[i].score, true_positives, i + 1 - true_positives};
 	}
 	*out = c;
 	c.points = NULL;
@@ -83,10 +84,10 @@ static const struct point *point_at(const struct curve *c, double tpr)
 }
 
 int adtool_metrics_compute(const double *scores, const uint8_t *anomalous, size_t n, adtool_metrics *out,
-                           adtool_error *err)
+			   adtool_error *err)
 {
 	struct curve c;
-	adtool_metrics m = { 0 };
+	adtool_metrics m = {0};
 	double area = 0;
 	size_t i, before_tp = 0, before_fp = 0;
 	int code = curve_of(scores, anomalous, n, &c, err);
@@ -118,7 +119,7 @@ int adtool_metrics_compute(const double *scores, const uint8_t *anomalous, size_
 }
 
 int adtool_fpr_at_tpr(const double *scores, const uint8_t *anomalous, size_t n, double tpr, double *fpr,
-                      double *threshold, adtool_error *err)
+		      double *threshold, adtool_error *err)
 {
 	struct curve c;
 	const struct point *p;
@@ -138,9 +139,9 @@ int adtool_fpr_at_tpr(const double *scores, const uint8_t *anomalous, size_t n, 
 }
 
 void adtool_confusion_at(const double *scores, const uint8_t *anomalous, size_t n, double threshold,
-                         adtool_confusion *out)
+			 adtool_confusion *out)
 {
-	adtool_confusion c = { 0 };
+	adtool_confusion c = {0};
 	size_t i;
 
 	for (i = 0; i < n; i++) {
@@ -196,7 +197,8 @@ int adtool_pixel_roc_auroc(const adtool_pixel_roc *roc, double *auroc, double *e
 	size_t i;
 
 	if (roc->not_numbers)
-		return ad_fail(err, ADTOOL_EINVAL, "%llu pixel scores are not numbers", (unsigned long long)roc->not_numbers);
+		return ad_fail(err, ADTOOL_EINVAL, "%llu pixel scores are not numbers",
+			       (unsigned long long)roc->not_numbers);
 	/* Pairs in which the anomalous pixel has the larger score, bin by bin from below. */
 	for (i = 0; i < PIXEL_BINS; i++) {
 		double a = (double)roc->anomalies[i], b = (double)roc->normals[i];
@@ -207,8 +209,9 @@ int adtool_pixel_roc_auroc(const adtool_pixel_roc *roc, double *auroc, double *e
 		anomalies += a;
 	}
 	if (!(normals > 0) || !(anomalies > 0))
-		return ad_fail(err, ADTOOL_EINVAL, "%.0f normal and %.0f anomalous pixels: at least one of each is needed",
-		               normals, anomalies);
+		return ad_fail(err, ADTOOL_EINVAL,
+			       "%.0f normal and %.0f anomalous pixels: at least one of each is needed", normals,
+			       anomalies);
 	*auroc = (won + tied / 2) / normals / anomalies;
 	if (error_bound)
 		*error_bound = tied / 2 / normals / anomalies;

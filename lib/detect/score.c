@@ -10,7 +10,7 @@
 
 enum { BLOCK = 8, GROUP = 4, LANES = 4, CHUNK = 512 };
 
-/* Eight floats side by side, at any address; the compiler makes of it what the machine has. */
+/* Four floats side by side, at any address; the compiler makes of it what the machine has. */
 typedef float lanes __attribute__((vector_size(LANES * sizeof(float)), aligned(sizeof(float)), may_alias));
 
 static const lanes *at(const float *p)
@@ -23,7 +23,7 @@ static const lanes *at(const float *p)
  * error is that of a few hundred float additions, of values that are small beside |a|.
  */
 static inline __attribute__((always_inline)) void dot_rows(const float *const *v, size_t count, const float *a,
-                                                           size_t n, double *dots)
+							   size_t n, double *dots)
 {
 	size_t begin, i, j, lane;
 
@@ -31,7 +31,7 @@ static inline __attribute__((always_inline)) void dot_rows(const float *const *v
 		dots[j] = 0;
 	for (begin = 0; begin < n; begin += CHUNK) {
 		size_t end = n - begin < CHUNK ? n : begin + CHUNK, whole = begin + (end - begin) / LANES * LANES;
-		lanes sums[GROUP] = { { 0 } };
+		lanes sums[GROUP] = {{0}};
 
 		for (i = begin; i < whole; i += LANES)
 			for (j = 0; j < count; j++)
@@ -50,7 +50,7 @@ static inline __attribute__((always_inline)) void dot_rows(const float *const *v
 
 /* r -= sum_j z_j v_j */
 static inline __attribute__((always_inline)) void subtract_rows(const float *const *v, size_t count, const float *z,
-                                                                float *r, size_t n)
+								float *r, size_t n)
 {
 	size_t whole = n / LANES * LANES, i, j;
 
@@ -92,7 +92,7 @@ static void remove_group(const float *const *v, size_t count, const float *a, fl
 
 /* centred, residual: rows x D each; cells: as many doubles as a map has cells. */
 static void score_fre(const ad_detector *d, size_t n, const float *rows, double *scores, float *maps, float *centred,
-                      float *residual, double *sums, float *map)
+		      float *residual, double *sums, float *map)
 {
 	size_t dims = d->dimensions, channels = dims / d->cells, row, i, j, c;
 
@@ -135,7 +135,7 @@ static double score_ppca(const ad_detector *d, const float *row, double *centred
 		centred[i] = residual[i] = (double)row[i] - d->mean[i];
 	for (j = 0; j < d->components; j++) {
 		const double *v = d->rows + j * dims;
-		double part[4] = { 0 }, z;
+		double part[4] = {0}, z;
 
 		for (i = 0; i + 4 <= dims; i += 4) {
 			part[0] += v[i] * centred[i];
@@ -169,7 +169,8 @@ double ad_ppca_shift(const double *variances, size_t k, double noise, size_t dim
 
 	for (i = 0; i < k; i++)
 		sum += log(variances[i]);
-	return 0.5 * (sum + (double)(dimensions - k) * log(noise) + (double)dimensions * log(2 * 3.14159265358979323846));
+	return 0.5 *
+	       (sum + (double)(dimensions - k) * log(noise) + (double)dimensions * log(2 * 3.14159265358979323846));
 }
 
 size_t ad_detector_scratch(const ad_detector *d, size_t n)
@@ -198,7 +199,7 @@ void ad_detector_score(const ad_detector *d, size_t n, const float *rows, double
 		size_t count = n - done < block ? n - done : block;
 
 		score_fre(d, count, rows + done * dims, scores + done, maps ? maps + done * d->cells : NULL, centred,
-		          residual, sums, residual + block * dims);
+			  residual, sums, residual + block * dims);
 	}
 }
 
@@ -211,5 +212,5 @@ void ad_detector_release(ad_detector *d)
 	ad_free_aligned(d->rows);
 	ad_free_aligned(d->rows32);
 	ad_free_aligned(d->variances);
-	*d = (ad_detector){ 0 };
+	*d = (ad_detector){0};
 }

@@ -45,7 +45,6 @@ static void assert_near(double a, double b, double relative)
 		fail_msg("%.17g is not %.17g within %g relative", a, b, relative);
 }
 
-
 /* -- material ---------------------------------------------------------------------------------------- */
 
 /* n rows of d floats around a mean far from 0: `rank` directions of falling weight, and noise. */
@@ -84,8 +83,16 @@ static float *make_rows(size_t n, size_t d, size_t rank, uint64_t seed)
 static ad_fit_options options_of(enum adtool_method method, size_t n, size_t d, size_t cells)
 {
 	ad_fit_options o = {
-		.method = method, .pictures = n, .dimensions = d, .cells = cells, .energy = 0.9, .components = SIZE_MAX,
-		.aggregate = ADTOOL_TOP, .top = 0.3, .alpha = 0.01, .seed = 11,
+	    .method = method,
+	    .pictures = n,
+	    .dimensions = d,
+	    .cells = cells,
+	    .energy = 0.9,
+	    .components = SIZE_MAX,
+	    .aggregate = ADTOOL_TOP,
+	    .top = 0.3,
+	    .alpha = 0.01,
+	    .seed = 11,
 	};
 
 	return o;
@@ -105,7 +112,7 @@ static void release(struct fitted *f)
 
 /* skip: every skip-th picture is refused (0: none). backwards: the calls come in reverse. */
 static int fit(const ad_fit_options *o, const float *rows, size_t skip, int backwards, unsigned threads,
-               struct fitted *out, adtool_error *err)
+	       struct fitted *out, adtool_error *err)
 {
 	ad_fitter *f = NULL;
 	ad_pool *pool = NULL;
@@ -193,7 +200,7 @@ static int descending(const void *a, const void *b)
 
 /* map: cells; peak, q and map may be NULL. */
 static double explicit_score(const ad_fit_options *o, const struct explicit_fit *e, const float *row, double *peak,
-                             double *q, double *map)
+			     double *q, double *map)
 {
 	size_t d = e->d, i, j, take;
 	double *a = test_malloc(d * sizeof(double)), *r = test_malloc(d * sizeof(double));
@@ -222,9 +229,9 @@ static double explicit_score(const ad_fit_options *o, const struct explicit_fit 
 			*q = mahalanobis;
 	} else {
 		qsort(cells, o->cells, sizeof(double), descending);
-		take = o->aggregate == ADTOOL_SUM ? o->cells
+		take = o->aggregate == ADTOOL_SUM   ? o->cells
 		       : o->aggregate == ADTOOL_MAX ? 1
-		                                    : (size_t)ceil(o->top * (double)o->cells - 1e-9);
+						    : (size_t)ceil(o->top * (double)o->cells - 1e-9);
 		for (i = 0; i < take; i++)
 			score += cells[i];
 		if (o->aggregate != ADTOOL_SUM)
@@ -249,11 +256,15 @@ static void groups_of(const ad_fit_options *o, size_t n, enum adtool_calibration
 	ad_rng_seed(&rng, o->seed);
 	ad_rng_shuffle(&rng, order, n);
 	for (i = 0; i < n; i++)
-		group[order[i]] = kind == ADTOOL_CV_FOLDS ? i % 10 : kind == ADTOOL_CV_LEAVE_ONE_OUT ? i : i < held ? 0 : SIZE_MAX;
+		group[order[i]] = kind == ADTOOL_CV_FOLDS           ? i % 10
+				  : kind == ADTOOL_CV_LEAVE_ONE_OUT ? i
+				  : i < held                        ? 0
+								    : SIZE_MAX;
 	test_free(order);
 }
 
-static void check_against_explicit(const ad_fit_options *o, const float *rows, enum adtool_calibration kind, size_t held)
+static void check_against_explicit(const ad_fit_options *o, const float *rows, enum adtool_calibration kind,
+				   size_t held)
 {
 	size_t n = o->pictures, d = o->dimensions, i, j, refits, g, count, seen = 0;
 	size_t *group = test_malloc(n * sizeof(size_t)), *subset = test_malloc(n * sizeof(size_t));
@@ -289,7 +300,7 @@ static void check_against_explicit(const ad_fit_options *o, const float *rows, e
 		assert_true(f.detector.noise_variance == 0);
 		for (j = 0; j < d; j++)
 			assert_true(f.detector.mean32[j] == (float)e.mean[j] ||
-			            nextafterf(f.detector.mean32[j], (float)e.mean[j]) == (float)e.mean[j]);
+				    nextafterf(f.detector.mean32[j], (float)e.mean[j]) == (float)e.mean[j]);
 	}
 	/* Rows are orthonormal, span the same, and their largest component is positive. */
 	for (i = 0; i < e.k; i++) {
@@ -299,13 +310,15 @@ static void check_against_explicit(const ad_fit_options *o, const float *rows, e
 			double dot = 0;
 
 			for (j = 0; j < d; j++)
-				dot += o->method == ADTOOL_PPCA
-				           ? f.detector.rows[i * d + j] * f.detector.rows[g * d + j]
-				           : (double)f.detector.rows32[i * d + j] * (double)f.detector.rows32[g * d + j];
+				dot +=
+				    o->method == ADTOOL_PPCA
+					? f.detector.rows[i * d + j] * f.detector.rows[g * d + j]
+					: (double)f.detector.rows32[i * d + j] * (double)f.detector.rows32[g * d + j];
 			assert_true(fabs(dot - (g == i)) < (o->method == ADTOOL_PPCA ? 1e-9 : 1e-6));
 		}
 		for (j = 0; j < d; j++) {
-			double v = o->method == ADTOOL_PPCA ? f.detector.rows[i * d + j] : (double)f.detector.rows32[i * d + j];
+			double v = o->method == ADTOOL_PPCA ? f.detector.rows[i * d + j]
+							    : (double)f.detector.rows32[i * d + j];
 
 			if (fabs(v) > largest) {
 				largest = fabs(v);
@@ -329,8 +342,8 @@ static void check_against_explicit(const ad_fit_options *o, const float *rows, e
 			assert_true(picture < n && group[picture] != SIZE_MAX);
 			if (group[picture] != g)
 				continue;
-			assert_near(f.calibration.scores[i],
-			            explicit_score(o, &e, rows + picture * d, &peak, &q, map), 1e-9);
+			assert_near(f.calibration.scores[i], explicit_score(o, &e, rows + picture * d, &peak, &q, map),
+				    1e-9);
 			if (o->method == ADTOOL_FRE)
 				assert_near(f.calibration.peaks[i], peak, 1e-9);
 			else
@@ -543,8 +556,8 @@ static void test_scoring(void **unused)
 		enum adtool_method method;
 		size_t n, d, cells;
 	} sizes[] = {
-		{ADTOOL_FRE, 60, 128 * 49, 49}, {ADTOOL_FRE, 30, 37 * 9, 9}, {ADTOOL_FRE, 200, 35, 5}, {ADTOOL_FRE, 5, 7, 1},
-		{ADTOOL_PPCA, 60, 515, 1}, {ADTOOL_PPCA, 200, 33, 1},
+	    {ADTOOL_FRE, 60, 128 * 49, 49}, {ADTOOL_FRE, 30, 37 * 9, 9}, {ADTOOL_FRE, 200, 35, 5},
+	    {ADTOOL_FRE, 5, 7, 1},          {ADTOOL_PPCA, 60, 515, 1},   {ADTOOL_PPCA, 200, 33, 1},
 	};
 	enum { TESTS = 19 };
 	size_t s, i, j, step;
@@ -553,7 +566,8 @@ static void test_scoring(void **unused)
 	for (s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
 		size_t n = sizes[s].n, d = sizes[s].d, cells = sizes[s].cells, count = 0;
 		float *rows = make_rows(n + TESTS, d, d < 20 ? d : 20, 6), *tests = rows + n * d;
-		float *maps = test_malloc(TESTS * cells * sizeof(float)), *again = test_malloc(TESTS * cells * sizeof(float));
+		float *maps = test_malloc(TESTS * cells * sizeof(float)),
+		      *again = test_malloc(TESTS * cells * sizeof(float));
 		double scores[TESTS], other[TESTS], *map = test_malloc(cells * sizeof(double));
 		size_t *subset = test_malloc(n * sizeof(size_t)), *group = test_malloc(n * sizeof(size_t));
 		ad_fit_options o = options_of(sizes[s].method, n, d, cells);
@@ -572,7 +586,8 @@ static void test_scoring(void **unused)
 		ad_detector_score(&f.detector, TESTS, tests, scores, fre ? maps : NULL, scratch);
 		test_free(scratch);
 		for (i = 0; i < TESTS; i++) {
-			assert_near(scores[i], explicit_score(&o, &e, tests + i * d, NULL, NULL, map), fre ? 1e-5 : 1e-9);
+			assert_near(scores[i], explicit_score(&o, &e, tests + i * d, NULL, NULL, map),
+				    fre ? 1e-5 : 1e-9);
 			for (j = 0; fre && j < cells; j++)
 				assert_near((double)maps[i * cells + j], map[j], 1e-5);
 		}
@@ -580,8 +595,8 @@ static void test_scoring(void **unused)
 			/* The scratch is just as large as asked for: a sanitizer sees more. */
 			scratch = test_malloc(ad_detector_scratch(&f.detector, step));
 			for (i = 0; i < TESTS; i += step)
-				ad_detector_score(&f.detector, step < TESTS - i ? step : TESTS - i, tests + i * d, other + i,
-				                  fre && step % 2 ? again + i * cells : NULL, scratch);
+				ad_detector_score(&f.detector, step < TESTS - i ? step : TESTS - i, tests + i * d,
+						  other + i, fre && step % 2 ? again + i * cells : NULL, scratch);
 			test_free(scratch);
 			assert_memory_equal(scores, other, sizeof(scores));
 			if (fre && step % 2)
@@ -675,8 +690,8 @@ static const struct {
 	enum adtool_method method;
 	size_t n, d, cells;
 } shapes[] = {
-	{ADTOOL_FRE, 150, 30 * 49, 49}, {ADTOOL_FRE, 30, 600, 4}, {ADTOOL_FRE, 600, 96, 4},
-	{ADTOOL_PPCA, 60, 300, 1},      {ADTOOL_PPCA, 505, 600, 1}, {ADTOOL_PPCA, 300, 64, 1},
+    {ADTOOL_FRE, 150, 30 * 49, 49}, {ADTOOL_FRE, 30, 600, 4},   {ADTOOL_FRE, 600, 96, 4},
+    {ADTOOL_PPCA, 60, 300, 1},      {ADTOOL_PPCA, 505, 600, 1}, {ADTOOL_PPCA, 300, 64, 1},
 };
 
 static void test_pool_size(void **unused)
@@ -756,8 +771,8 @@ static void test_gaps_covariance(void **unused)
 		size_t index = f.calibration.index[i];
 
 		assert_true(group[index] == 0 && index % 5 != 4);
-		assert_near(f.calibration.scores[i], explicit_score(&o, &e, rows + (index - index / 5) * D, NULL, NULL, NULL),
-		            1e-9);
+		assert_near(f.calibration.scores[i],
+			    explicit_score(&o, &e, rows + (index - index / 5) * D, NULL, NULL, NULL), 1e-9);
 	}
 	explicit_release(&e);
 	release(&f);
@@ -961,12 +976,14 @@ static void test_channels(void **unused)
 {
 	static const struct {
 		size_t n, channels, cells, keep;
-	} sizes[] = {{20, 70, 49, 16}, {3, 130, 9, 8}, {50, 33, 1, 33}, {7, 9, 4, 1}, {40, 200, 64, 128}, {3, 40, 1600, 5}};
+	} sizes[] = {{20, 70, 49, 16}, {3, 130, 9, 8},     {50, 33, 1, 33},
+		     {7, 9, 4, 1},     {40, 200, 64, 128}, {3, 40, 1600, 5}};
 	size_t s, i, j, m, cell;
 
 	(void)unused;
 	for (s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
-		size_t n = sizes[s].n, c = sizes[s].channels, cells = sizes[s].cells, keep = sizes[s].keep, samples = n * cells;
+		size_t n = sizes[s].n, c = sizes[s].channels, cells = sizes[s].cells, keep = sizes[s].keep,
+		       samples = n * cells;
 		float *rows = make_rows(samples, c, 12, 13), *data = test_malloc(samples * c * sizeof(float));
 		const float **maps = test_malloc(n * sizeof(*maps));
 		float *out = test_malloc(keep * cells * sizeof(float));
@@ -1014,7 +1031,8 @@ static void test_channels(void **unused)
 			}
 			assert_true(at > 0);
 			/* The same direction as the explicit SVD's, where that is well apart from its neighbours. */
-			if (j < (samples < c ? samples : c) - 1 && e.s[j] > 1.01 * e.s[j + 1] && (!j || e.s[j - 1] > 1.01 * e.s[j]))
+			if (j < (samples < c ? samples : c) - 1 && e.s[j] > 1.01 * e.s[j + 1] &&
+			    (!j || e.s[j - 1] > 1.01 * e.s[j]))
 				assert_near(fabs(along), 1, 1e-6);
 		}
 		for (m = 0; m < n; m++) {
@@ -1064,15 +1082,23 @@ static void test_channels_refused(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_fre_folds),          cmocka_unit_test(test_fre_leave_one_out),
-		cmocka_unit_test(test_fre_held_out),       cmocka_unit_test(test_ppca_leave_one_out),
-		cmocka_unit_test(test_ppca_held_out),      cmocka_unit_test(test_scikit_learn),
-		cmocka_unit_test(test_scoring),            cmocka_unit_test(test_energy),
-		cmocka_unit_test(test_pool_size),          cmocka_unit_test(test_gaps_and_order),
-		cmocka_unit_test(test_gaps_covariance),    cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_degenerate),         cmocka_unit_test(test_memory_formula),
-		cmocka_unit_test(test_threads_and_progress), cmocka_unit_test(test_channels),
-		cmocka_unit_test(test_channels_refused),
+	    cmocka_unit_test(test_fre_folds),
+	    cmocka_unit_test(test_fre_leave_one_out),
+	    cmocka_unit_test(test_fre_held_out),
+	    cmocka_unit_test(test_ppca_leave_one_out),
+	    cmocka_unit_test(test_ppca_held_out),
+	    cmocka_unit_test(test_scikit_learn),
+	    cmocka_unit_test(test_scoring),
+	    cmocka_unit_test(test_energy),
+	    cmocka_unit_test(test_pool_size),
+	    cmocka_unit_test(test_gaps_and_order),
+	    cmocka_unit_test(test_gaps_covariance),
+	    cmocka_unit_test(test_refused),
+	    cmocka_unit_test(test_degenerate),
+	    cmocka_unit_test(test_memory_formula),
+	    cmocka_unit_test(test_threads_and_progress),
+	    cmocka_unit_test(test_channels),
+	    cmocka_unit_test(test_channels_refused),
 	};
 
 	return cmocka_run_group_tests_name("fit", tests, open_lapack, NULL);

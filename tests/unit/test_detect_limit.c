@@ -53,13 +53,13 @@ static void test_chi2_closed_forms(void **unused)
 static const struct {
 	double h, x, p;
 } digits[] = {
-	{0.25, 0.01, 0.4527346325541004},        {0.25, 3, 0.0146015328071969},
-	{0.7, 5.5, 0.010950639210252352},        {1.5, 0.3, 0.75382847732647917},
-	{3.7, 12.25, 0.012263079179921359},      {7.3, 2.5, 0.93958365721432946},
-	{12.5, 40, 0.00010023312963460469},      {31.4, 31.4, 0.46642851175536859},
-	{150.5, 222, 0.00013502891958394679},    {1000.25, 900, 0.98944279311071959},
-	{20000.5, 20300, 0.067666214405413316},  {3e6, 3005000, 0.020656213408928942},
-	{3e8, 300040000, 0.051239987201180656},  {3e8, 299980000, 0.79288931770170934},
+    {0.25, 0.01, 0.4527346325541004},       {0.25, 3, 0.0146015328071969},
+    {0.7, 5.5, 0.010950639210252352},       {1.5, 0.3, 0.75382847732647917},
+    {3.7, 12.25, 0.012263079179921359},     {7.3, 2.5, 0.93958365721432946},
+    {12.5, 40, 0.00010023312963460469},     {31.4, 31.4, 0.46642851175536859},
+    {150.5, 222, 0.00013502891958394679},   {1000.25, 900, 0.98944279311071959},
+    {20000.5, 20300, 0.067666214405413316}, {3e6, 3005000, 0.020656213408928942},
+    {3e8, 300040000, 0.051239987201180656}, {3e8, 299980000, 0.79288931770170934},
 };
 
 static void test_chi2_digits(void **unused)
@@ -160,15 +160,15 @@ static void test_verdict_and_p_agree(void **unused)
 		assert_int_equal(limit.rule == ADTOOL_RULE_CONFORMAL, floor(alpha * (double)(n + 1) + 1e-9) >= 1);
 		assert_int_equal(limit.rule == ADTOOL_RULE_CONFORMAL, n >= limit.needed);
 		for (i = 0; i < 4 * n + 5; i++) {
-			double s = i == 4 * n ? limit.threshold
-			           : i == 4 * n + 1 ? nextafter(limit.threshold, INFINITY)
-			           : i == 4 * n + 2 ? nextafter(limit.threshold, -INFINITY)
-			           : i == 4 * n + 3 ? 1e9
-			           : i == 4 * n + 4 ? -1e9
-			           : i % 4 == 0 ? sorted[i / 4]
-			           : i % 4 == 1 ? nextafter(sorted[i / 4], INFINITY)
-			           : i % 4 == 2 ? nextafter(sorted[i / 4], -INFINITY)
-			                        : ad_rng_double(&rng) * 8 + shift;
+			double s = i == 4 * n       ? limit.threshold
+				   : i == 4 * n + 1 ? nextafter(limit.threshold, INFINITY)
+				   : i == 4 * n + 2 ? nextafter(limit.threshold, -INFINITY)
+				   : i == 4 * n + 3 ? 1e9
+				   : i == 4 * n + 4 ? -1e9
+				   : i % 4 == 0     ? sorted[i / 4]
+				   : i % 4 == 1     ? nextafter(sorted[i / 4], INFINITY)
+				   : i % 4 == 2     ? nextafter(sorted[i / 4], -INFINITY)
+						    : ad_rng_double(&rng) * 8 + shift;
 			double p = ad_p_value(sorted, n, &limit, s);
 
 			assert_true(p >= 0 && p <= 1);
@@ -325,11 +325,16 @@ static void test_quantile(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_chi2_closed_forms), cmocka_unit_test(test_chi2_digits),
-		cmocka_unit_test(test_chi2_recurrence),   cmocka_unit_test(test_chi2_inverse),
-		cmocka_unit_test(test_verdict_and_p_agree), cmocka_unit_test(test_conformal),
-		cmocka_unit_test(test_box),               cmocka_unit_test(test_needed),
-		cmocka_unit_test(test_refused),           cmocka_unit_test(test_quantile),
+	    cmocka_unit_test(test_chi2_closed_forms),
+	    cmocka_unit_test(test_chi2_digits),
+	    cmocka_unit_test(test_chi2_recurrence),
+	    cmocka_unit_test(test_chi2_inverse),
+	    cmocka_unit_test(test_verdict_and_p_agree),
+	    cmocka_unit_test(test_conformal),
+	    cmocka_unit_test(test_box),
+	    cmocka_unit_test(test_needed),
+	    cmocka_unit_test(test_refused),
+	    cmocka_unit_test(test_quantile),
 	};
 
 	return cmocka_run_group_tests_name("limits", tests, NULL, NULL);

@@ -13,7 +13,8 @@
 static void test_pool_naive(void **unused)
 {
 	static const size_t sizes[][3] = {
-		{14, 14, 7}, {7, 7, 7}, {13, 17, 7}, {8, 7, 7}, {1, 1, 1}, {56, 56, 7}, {5, 9, 1}, {20, 11, 11}, {25, 33, 10},
+	    {14, 14, 7}, {7, 7, 7}, {13, 17, 7},  {8, 7, 7},    {1, 1, 1},
+	    {56, 56, 7}, {5, 9, 1}, {20, 11, 11}, {25, 33, 10},
 	};
 	enum { CHANNELS = 3 };
 	ad_rng rng;
@@ -36,12 +37,13 @@ static void test_pool_naive(void **unused)
 
 					for (y = 0; y < height; y++)
 						for (x = 0; x < width; x++)
-							if ((y + 1) * g > i * height && y * g < (i + 1) * height && (x + 1) * g > j * width &&
-							    x * g < (j + 1) * width) {
+							if ((y + 1) * g > i * height && y * g < (i + 1) * height &&
+							    (x + 1) * g > j * width && x * g < (j + 1) * width) {
 								sum += (double)map[(c * height + y) * width + x];
 								count++;
 							}
-					assert_true(fabs((double)out[(c * g + i) * g + j] - sum / count) <= 1e-7 * (1 + fabs(sum)));
+					assert_true(fabs((double)out[(c * g + i) * g + j] - sum / count) <=
+						    1e-7 * (1 + fabs(sum)));
 				}
 		test_free(map);
 		test_free(out);
@@ -83,8 +85,8 @@ static void test_aggregate(void **unused)
 
 		for (i = 0; i < n; i++)
 			sorted[i] = map[i] = round % 3 == 0   ? (float)ad_rng_below(&rng, 4)
-			                     : round % 3 == 1 ? (float)exp(3 * ad_rng_normal(&rng))
-			                                      : (float)ad_rng_normal(&rng);
+					     : round % 3 == 1 ? (float)exp(3 * ad_rng_normal(&rng))
+							      : (float)ad_rng_normal(&rng);
 		qsort(sorted, n, sizeof(float), descending);
 		take = (percent * n + 99) / 100;
 		for (i = 0; i < n; i++) {
@@ -92,7 +94,7 @@ static void test_aggregate(void **unused)
 			sum += i < take ? (double)sorted[i] : 0;
 		}
 		assert_true(fabs(ad_aggregate(map, n, ADTOOL_TOP, (double)percent / 100) - sum / (double)take) <=
-		            1e-12 * (fabs(all) + 100));
+			    1e-12 * (fabs(all) + 100));
 		assert_true(ad_aggregate(map, n, ADTOOL_MAX, 0.5) == (double)sorted[0]);
 		assert_true(fabs(ad_aggregate(map, n, ADTOOL_SUM, 0.5) - all) <= 1e-12 * (fabs(all) + 100));
 		map[n / 2] = NAN;
@@ -116,9 +118,9 @@ static void test_aggregate(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_pool_naive),
-		cmocka_unit_test(test_pool_known),
-		cmocka_unit_test(test_aggregate),
+	    cmocka_unit_test(test_pool_naive),
+	    cmocka_unit_test(test_pool_known),
+	    cmocka_unit_test(test_aggregate),
 	};
 
 	return cmocka_run_group_tests_name("pooling", tests, NULL, NULL);

@@ -27,9 +27,12 @@ static const struct {
 	size_t anomalies;
 	double auroc, ap, f1, f1_threshold, fpr_100, fpr_95;
 } counted[] = {
-	{40, 11, 13, 0.61396011396011396, 0.5679875378244944, 0.54166666666666663, 3, 0.81481481481481477, 0.81481481481481477},
-	{200, 23, 67, 0.76652452025586348, 0.68248707013940335, 0.59296482412060303, 10, 0.69172932330827064, 0.69172932330827064},
-	{301, 5, 87, 0.69341497475561287, 0.49319083774765254, 0.52500000000000002, 3, 0.83177570093457942, 0.83177570093457942},
+    {40, 11, 13, 0.61396011396011396, 0.5679875378244944, 0.54166666666666663, 3, 0.81481481481481477,
+     0.81481481481481477},
+    {200, 23, 67, 0.76652452025586348, 0.68248707013940335, 0.59296482412060303, 10, 0.69172932330827064,
+     0.69172932330827064},
+    {301, 5, 87, 0.69341497475561287, 0.49319083774765254, 0.52500000000000002, 3, 0.83177570093457942,
+     0.83177570093457942},
 };
 
 static unsigned next(uint32_t *state)
@@ -109,8 +112,9 @@ static void test_tpr_rule(void **unused)
 			size_t rank = (percent * n + 99) / 100;
 			double fpr, threshold;
 
-			assert_int_equal(adtool_fpr_at_tpr(scores, labels, n + 20, (double)percent / 100, &fpr, &threshold, NULL),
-			                 0);
+			assert_int_equal(
+			    adtool_fpr_at_tpr(scores, labels, n + 20, (double)percent / 100, &fpr, &threshold, NULL),
+			    0);
 			assert_true(threshold == 1001 - (double)rank);
 		}
 	}
@@ -169,7 +173,10 @@ static void test_pixels(void **unused)
 			labels[i] = ad_rng_below(&rng, 10) == 0;
 			x += labels[i] ? 0.7 : 0;
 			/* residuals; both signs; many ties; values that hardly differ */
-			scores[i] = (float)(spread == 0 ? exp(x) : spread == 1 ? x : spread == 2 ? floor(x) : 1 + x * 1e-6);
+			scores[i] = (float)(spread == 0   ? exp(x)
+					    : spread == 1 ? x
+					    : spread == 2 ? floor(x)
+							  : 1 + x * 1e-6);
 			wide[i] = (double)scores[i];
 		}
 		assert_int_equal(adtool_metrics_compute(wide, labels, N, &m, NULL), 0);
@@ -220,9 +227,9 @@ static void test_pixels_refused(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_against_counting), cmocka_unit_test(test_known),
-		cmocka_unit_test(test_tpr_rule),         cmocka_unit_test(test_extremes),
-		cmocka_unit_test(test_pixels),           cmocka_unit_test(test_pixels_refused),
+	    cmocka_unit_test(test_against_counting), cmocka_unit_test(test_known),
+	    cmocka_unit_test(test_tpr_rule),         cmocka_unit_test(test_extremes),
+	    cmocka_unit_test(test_pixels),           cmocka_unit_test(test_pixels_refused),
 	};
 
 	return cmocka_run_group_tests_name("metrics", tests, NULL, NULL);
