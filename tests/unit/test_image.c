@@ -466,7 +466,7 @@ struct jpeg_case {
 	const char *name;
 	unsigned width, height;
 	J_COLOR_SPACE from, stored;
-	int progressive, subsampled, restart, no_adobe, arithmetic, scans;
+	int progressive, subsampled, restart, no_adobe, arithmetic, scans, separate;
 	int orientation, big_endian;
 };
 
@@ -522,6 +522,15 @@ static void make_jpeg(const struct jpeg_case *c, ad_buf *file)
 		}
 		jpeg.scan_info = script;
 		jpeg.num_scans = c->scans;
+	}
+	if (c->separate) { /* sequential, a scan for each component */
+		for (i = 0; i < 3; i++) {
+			script[i].comps_in_scan = 1;
+			script[i].component_index[0] = i;
+			script[i].Se = 63;
+		}
+		jpeg.scan_info = script;
+		jpeg.num_scans = 3;
 	}
 	jpeg_start_compress(&jpeg, TRUE);
 	if (c->orientation)
@@ -679,21 +688,34 @@ static void jpeg_tolerance(void **state)
 	ad_buf_release(&file);
 }
 
-static void jpeg_without_a_component(void **state)
+/* Offset of the n-th start-of-scan marker; the file's size when there are fewer. */
+static size_t scan_at(const ad_buf *file, int n)
 {
-	struct jpeg_case c = jpeg_cases[4];
-	ad_buf file = {0};
 	size_t i;
 
+	for (i = 0; i + 1 < file->size; i++)
+		if (file->data[i] == 0xff && file->data[i + 1] == 0xda && n-- == 1)
+			return i;
+	return file->size;
+}
+
+static void jpeg_without_a_component(void **state)
+{
+	struct jpeg_case c = jpeg_cases[2];
+	adtool_image *image;
+	ad_buf file = {0};
+	int scan;
+
 	(void)state;
-	/* Cut behind the first scan of a progressive file: it brings DC only, but of all components. */
+	c.separate = 1;
 	make_jpeg(&c, &file);
-	for (i = 0; i + 1 < file.size && !(file.data[i] == 0xff && file.data[i + 1] == 0xda); i++)
-		;
-	assert_true(i + 1 < file.size);
-	file.size = i;
-	assert_int_equal(ad_buf_add(&file, "\xff\xd9", 2), 0);
-	refused(file.data, file.size, ADTOOL_EFORMAT, "JPEG");
+	decode_ok(&file, c.width, c.height, &image);
+	adtool_image_free(image);
+	for (scan = 3; scan >= 1; scan--) {
+		file.size = scan_at(&file, scan);
+		assert_int_equal(ad_buf_add(&file, "\xff\xd9", 2), 0);
+		refused(file.data, file.size, ADTOOL_EFORMAT, scan == 3 ? "component 3" : scan == 2 ? "component 2" : "JPEG");
+	}
 	ad_buf_release(&file);
 }
 
