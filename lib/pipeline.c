@@ -390,7 +390,7 @@ static int plan_of_onnx(const void *onnx, size_t size, const adtool_model_info *
 	adtool_backbone *backbone = NULL;
 	ad_plan *plan = NULL;
 	size_t shape[3];
-	int code = adtool_backbone_open_memory(onnx, size, &backbone, err);
+	int code = ad_backbone_open_view(onnx, size, &backbone, err);
 
 	if (!code)
 		code = ad_plan_create(backbone, info->layer, info->width, info->height, NULL, &plan, err);
@@ -1652,7 +1652,6 @@ int adtool_features(const adtool_backbone *backbone, adtool_dataset *dataset, co
 	struct features_job job = {.options = o};
 	struct stream s = {.dataset = dataset, .emit = features_emit, .context = &job};
 	struct extractor e;
-	adtool_backbone_info b;
 	ad_plan *plan = NULL;
 	ad_pool *pool = NULL;
 	int code = check_threads(o->threads, err);
@@ -1663,12 +1662,10 @@ int adtool_features(const adtool_backbone *backbone, adtool_dataset *dataset, co
 	s.extractor = &e;
 	code = ad_pool_create(s.threads, &pool, err);
 	if (!code)
-		code = adtool_backbone_get_info(backbone, &b, err);
-	if (!code)
 		code = ad_plan_create(backbone, o->layer, o->width, o->height, pool, &plan, err);
 	ad_pool_free(pool);
 	if (!code) {
-		extractor_init(&e, plan, &b.preprocessing, o->width, o->height, o->grid, o->max_pixels);
+		extractor_init(&e, plan, ad_backbone_preprocessing(backbone), o->width, o->height, o->grid, o->max_pixels);
 		job.shape[0] = e.shape[0];
 		job.shape[1] = o->grid ? o->grid : e.shape[1];
 		job.shape[2] = o->grid ? o->grid : e.shape[2];

@@ -27,7 +27,7 @@ struct row {
 };
 
 static struct row table[MAX_ROWS];
-static char test_names[MAX_ROWS][192];
+static char test_names[MAX_ROWS][256];
 static char shared[1024];
 
 static void in_shared(char *out, size_t size, const char *tail)
@@ -314,7 +314,7 @@ int main(void)
 	snprintf(shared, sizeof(shared), "%s", where ? where : "../shared");
 	n = read_table();
 	for (i = 0; i < n; i++) {
-		snprintf(test_names[i], sizeof(test_names[i]), "%s %u %s %s", table[i].data, table[i].side,
+		snprintf(test_names[i], sizeof(test_names[i]), "%.31s %u %.63s %.31s", table[i].data, table[i].side,
 		         table[i].backbone, table[i].layer);
 		if (only && !strstr(test_names[i], only))
 			continue;
