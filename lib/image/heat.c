@@ -11,8 +11,8 @@
 
 #include "font.h"
 
-#define TOP 8.0            /* ratio at the end of the scale; more looks the same */
-#define LEVEL_AT 0.4       /* where the level stands on the scale, 0 .. 1 */
+#define TOP 8.0      /* ratio at the end of the scale; more looks the same */
+#define LEVEL_AT 0.4 /* where the level stands on the scale, 0 .. 1 */
 #define STEPS_PER_LEVEL 256
 #define STEPS ((unsigned)(TOP * STEPS_PER_LEVEL) + 1)
 
@@ -33,9 +33,9 @@ static const struct stop {
 	double at;
 	rgb colour;
 } stops[] = {
-	{0.00, {{0x15, 0x1b, 0x29}}}, {0.20, {{0x21, 0x30, 0x49}}}, {LEVEL_AT, {{0x34, 0x47, 0x68}}},
-	{0.46, {{0x84, 0x48, 0x7f}}}, {0.58, {{0xc9, 0x4c, 0x5e}}}, {0.72, {{0xee, 0x73, 0x3a}}},
-	{0.86, {{0xfb, 0xaf, 0x38}}}, {1.00, {{0xfd, 0xf3, 0xa9}}},
+    {0.00, {{0x15, 0x1b, 0x29}}}, {0.20, {{0x21, 0x30, 0x49}}}, {LEVEL_AT, {{0x34, 0x47, 0x68}}},
+    {0.46, {{0x84, 0x48, 0x7f}}}, {0.58, {{0xc9, 0x4c, 0x5e}}}, {0.72, {{0xee, 0x73, 0x3a}}},
+    {0.86, {{0xfb, 0xaf, 0x38}}}, {1.00, {{0xfd, 0xf3, 0xa9}}},
 };
 
 static double place_of(double ratio)
@@ -135,11 +135,11 @@ static int smooth_init(smooth *s, const ad_heat *heat, unsigned width, unsigned 
 	*s = (smooth){.rows = heat->rows, .width = width, .height = height};
 	if (!heat->rows || !heat->cols || !width || !height)
 		return ad_fail(err, ADTOOL_EINVAL, "a heat map of %u x %u cells at %u x %u pixels", heat->cols,
-		               heat->rows, width, height);
+			       heat->rows, width, height);
 	for (i = 0; i < cells; i++)
 		if (!isfinite(heat->map[i]) || heat->map[i] < 0)
 			return ad_fail(err, ADTOOL_ENUMERIC, "the residual %g of cell %zu cannot be drawn",
-			               heat->map[i], i);
+				       heat->map[i], i);
 	if (width <= SIZE_MAX / heat->rows) {
 		s->value = ad_malloc_array((size_t)width * heat->rows, sizeof(float));
 		s->slope = ad_malloc_array((size_t)width * heat->rows, sizeof(float));
@@ -209,10 +209,10 @@ enum { PAD = 7, BAR = 9, TICK = 3, GAP = 2, STRIP = PAD + BAR + TICK + GAP + AD_
 
 typedef struct canvas {
 	adtool_image *image;
-	unsigned factor;       /* whole enlargement of the picture */
-	unsigned left;         /* of the drawing; the margins are paper */
+	unsigned factor;        /* whole enlargement of the picture */
+	unsigned left;          /* of the drawing; the margins are paper */
 	unsigned width, height; /* of the drawing */
-	unsigned scale;        /* of the legend */
+	unsigned scale;         /* of the legend */
 } canvas;
 
 static void fill(adtool_image *image, size_t x, size_t y, size_t w, size_t h, rgb colour)
@@ -272,7 +272,7 @@ static int canvas_init(canvas *v, const ad_heat *heat, unsigned width, unsigned 
 
 	if (!width || !height || width > AD_MAX_SIDE || height > AD_MAX_SIDE)
 		return ad_fail(err, ADTOOL_EINVAL, "a heat map cannot be %u x %u pixels (1 .. %u a side)", width,
-		               height, AD_MAX_SIDE);
+			       height, AD_MAX_SIDE);
 	if (!(heat->level >= 1e-35 && heat->level <= 1e35)) /* its inverse, too, is an ordinary float */
 		return ad_fail(err, ADTOOL_EINVAL, "a heat map cannot be anchored at a level of %g", heat->level);
 	v->factor = (NARROWEST + width - 1) / width;
@@ -339,7 +339,7 @@ static void heat_row(const float *value, unsigned width, const shade *shades, fl
 
 /* The heat over a row of the picture, which is drawn mostly gray and a little darker, each pixel `factor` times. */
 static void cover_row(const float *value, const uint8_t *from, unsigned width, unsigned factor, const shade *shades,
-                      float steps, uint8_t *restrict to)
+		      float steps, uint8_t *restrict to)
 {
 	unsigned x, k;
 
@@ -363,7 +363,7 @@ static void cover_row(const float *value, const uint8_t *from, unsigned width, u
  * light line with a dark edge, so that it shows on any ground.
  */
 static void draw_contour(const float *above, const float *here, const float *below, unsigned width, float level,
-                         float steepest, float half, uint8_t *restrict to)
+			 float steepest, float half, uint8_t *restrict to)
 {
 	float reach = half + 1.5f, far = reach * steepest;
 	unsigned x;
@@ -391,8 +391,8 @@ static void draw_contour(const float *above, const float *here, const float *bel
 	}
 }
 
-static int draw(const ad_heat *heat, const adtool_image *picture, unsigned width, unsigned height,
-                adtool_image **out, adtool_error *err)
+static int draw(const ad_heat *heat, const adtool_image *picture, unsigned width, unsigned height, adtool_image **out,
+		adtool_error *err)
 {
 	float *lines = NULL, *above, *here, *below, peak = 0, level = (float)heat->level, half, steps, steepest;
 	shade *shades = NULL;
@@ -433,7 +433,7 @@ static int draw(const ad_heat *heat, const adtool_image *picture, unsigned width
 		smooth_row(&s, y + 1 < v.height ? y + 1 : y, below);
 		if (picture)
 			cover_row(here, picture->pixels + (size_t)3 * width * (y / v.factor), width, v.factor, shades,
-			          steps, row);
+				  steps, row);
 		else
 			heat_row(here, v.width, shades, steps, row);
 		if (picture && peak > level)

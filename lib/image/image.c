@@ -34,15 +34,15 @@ int ad_image_check_size(uint64_t width, uint64_t height, uint64_t max_pixels, ad
 		max_pixels = ADTOOL_MAX_PIXELS_DEFAULT;
 	if (!width || !height)
 		return ad_fail(err, ADTOOL_EFORMAT, "a picture of %" PRIu64 " x %" PRIu64 " pixels has none", width,
-		               height);
+			       height);
 	if (width > AD_MAX_SIDE || height > AD_MAX_SIDE)
 		return ad_fail(err, ADTOOL_ELIMIT,
-		               "%" PRIu64 " x %" PRIu64 " pixels: a side is longer than the limit of %u", width, height,
-		               AD_MAX_SIDE);
+			       "%" PRIu64 " x %" PRIu64 " pixels: a side is longer than the limit of %u", width, height,
+			       AD_MAX_SIDE);
 	if (width * height > max_pixels)
 		return ad_fail(err, ADTOOL_ELIMIT,
-		               "%" PRIu64 " x %" PRIu64 " pixels are more than the limit of %" PRIu64 " pixels", width,
-		               height, max_pixels);
+			       "%" PRIu64 " x %" PRIu64 " pixels are more than the limit of %" PRIu64 " pixels", width,
+			       height, max_pixels);
 	return 0;
 }
 
@@ -53,7 +53,7 @@ int adtool_image_create(unsigned width, unsigned height, adtool_image **out, adt
 
 	if (!width || !height || width > AD_MAX_SIDE || height > AD_MAX_SIDE)
 		return ad_fail(err, ADTOOL_EINVAL, "a picture cannot be %u x %u pixels (1 .. %u a side)", width, height,
-		               AD_MAX_SIDE);
+			       AD_MAX_SIDE);
 	rc = ad_image_alloc(width, height, &image, err);
 	if (rc)
 		return rc;

@@ -12,7 +12,7 @@ const char *ad_image_sniff(const void *data, size_t size);
 
 /* Resizes as adtool_image_resize and normalises into tensor: 3 x height x width floats (CHW). */
 int ad_image_to_tensor(const adtool_image *image, const adtool_preprocessing *p, unsigned width, unsigned height,
-                       float *tensor, adtool_error *err);
+		       float *tensor, adtool_error *err);
 
 /*
  * A residual map to draw. map: rows x cols of finite residuals >= 0, row-major, covering the whole picture. level

@@ -28,8 +28,7 @@ int ad_image_check_size(uint64_t width, uint64_t height, uint64_t max_pixels, ad
  * Decoders. A decoder is handed bytes that begin as its format does, and must refuse with one clear message
  * whatever it cannot decode whole.
  */
-typedef int ad_decode_fn(const uint8_t *data, size_t size, uint64_t max_pixels, adtool_image **out,
-                         adtool_error *err);
+typedef int ad_decode_fn(const uint8_t *data, size_t size, uint64_t max_pixels, adtool_image **out, adtool_error *err);
 ad_decode_fn ad_jpeg_decode, ad_png_decode;
 
 /*
@@ -43,10 +42,10 @@ int ad_exif_orientation(const uint8_t *exif, size_t size);
  * it is put to where `orientation` says.
  */
 typedef struct ad_upright {
-	adtool_image *image;          /* sides swapped for orientations 5 .. 8 */
-	unsigned width;               /* of the stored picture */
-	size_t first;                 /* byte offset of the stored picture's first pixel */
-	ptrdiff_t right, down;        /* byte steps of its x and y */
+	adtool_image *image;   /* sides swapped for orientations 5 .. 8 */
+	unsigned width;        /* of the stored picture */
+	size_t first;          /* byte offset of the stored picture's first pixel */
+	ptrdiff_t right, down; /* byte steps of its x and y */
 } ad_upright;
 
 /* Rows that ad_upright_put likes to get at once. */

@@ -170,7 +170,7 @@ static void choose_colours(struct job *job)
 		break;
 	default:
 		ad_fail(job->err, ADTOOL_EUNSUPPORTED, "JPEG: %d components of an unknown colour space",
-		        c->num_components);
+			c->num_components);
 		escape(job, ADTOOL_EUNSUPPORTED);
 	}
 }

@@ -22,13 +22,13 @@ struct job {
 	png_infop info;
 	const uint8_t *data;
 	size_t size, at;
-	size_t idat_end;   /* just behind the last IDAT */
+	size_t idat_end; /* just behind the last IDAT */
 	unsigned width, height;
-	size_t stored;     /* bytes of a row before any transformation */
+	size_t stored; /* bytes of a row before any transformation */
 	int orientation;
 	ad_upright upright;
-	uint8_t *rows;     /* a strip of rows, or of the whole picture when interlaced; NULL: decoded in place */
-	uint8_t *rgb;      /* the strip without alpha */
+	uint8_t *rows; /* a strip of rows, or of the whole picture when interlaced; NULL: decoded in place */
+	uint8_t *rgb;  /* the strip without alpha */
 	adtool_error *err;
 	int code;
 };
@@ -56,7 +56,7 @@ static void on_read(png_structp png, png_bytep to, size_t size)
 
 	if (size > job->size - job->at) {
 		job->code =
-			ad_fail(job->err, ADTOOL_EFORMAT, "truncated PNG: its %zu bytes end inside a chunk", job->size);
+		    ad_fail(job->err, ADTOOL_EFORMAT, "truncated PNG: its %zu bytes end inside a chunk", job->size);
 		png_error(png, "");
 	}
 	memcpy(to, job->data + job->at, size);
@@ -114,8 +114,8 @@ static void check_excess(struct job *job, uint64_t rows_left)
 
 	if (job->idat_end > job->at && job->idat_end - job->at > allowed) {
 		job->code = ad_fail(job->err, ADTOOL_EFORMAT,
-		                    "damaged PNG: %zu bytes of image data where %" PRIu64 " would be too many",
-		                    job->idat_end - job->at, allowed);
+				    "damaged PNG: %zu bytes of image data where %" PRIu64 " would be too many",
+				    job->idat_end - job->at, allowed);
 		png_error(job->png, "");
 	}
 }

@@ -9,12 +9,13 @@
 #include "../base/mem.h"
 
 enum {
-	BLOCK = 1 << 16,    /* bytes of filtered rows per block, or one row */
-	CHUNK = 1 << 20,    /* bytes after which an IDAT ends */
-	END = 256,          /* the symbol that ends a block */
+	BLOCK = 1 << 16, /* bytes of filtered rows per block, or one row */
+	CHUNK = 1 << 20, /* bytes after which an IDAT ends */
+	END = 256,       /* the symbol that ends a block */
 	SYMBOLS = 286,
-	LENGTHS = 19,       /* symbols of the code that codes code lengths */
-	SHORTEST = 3, LONGEST = 258,
+	LENGTHS = 19, /* symbols of the code that codes code lengths */
+	SHORTEST = 3,
+	LONGEST = 258,
 };
 
 /* -- Huffman codes --------------------------------------------------------------------------------------- */
@@ -104,15 +105,15 @@ static void code_make(code *c, const uint32_t *weights, unsigned symbols, unsign
 
 typedef struct writer {
 	ad_buf *out;
-	size_t chunk;         /* where the current IDAT's length stands in out */
-	uint64_t bits;        /* pending, first bit lowest */
+	size_t chunk;  /* where the current IDAT's length stands in out */
+	uint64_t bits; /* pending, first bit lowest */
 	unsigned pending;
 	uint32_t sum_a, sum_b; /* Adler-32 */
 	uint32_t crc[4][256];
 	struct {
 		uint16_t symbol, extra;
 		uint8_t extra_bits;
-	} run[LONGEST + 1];   /* how a run's length is coded */
+	} run[LONGEST + 1]; /* how a run's length is coded */
 } writer;
 
 static void put32(uint8_t *p, uint32_t v)

@@ -211,8 +211,8 @@ static int resize(const adtool_image *image, adtool_image *out, adtool_error *er
 		for (; narrower && ready < end; ready++)
 			for (x = 0; x < out->width; x++)
 				across_one(image->pixels + ready * from_pitch + (size_t)3 * h.first[x],
-				           &h.pairs[h.stride * x], (h.count[x] + 1) / 2,
-				           ring + ready % depth * pitch + 3 * x);
+					   &h.pairs[h.stride * x], (h.count[x] + 1) / 2,
+					   ring + ready % depth * pitch + 3 * x);
 		for (k = first; k < first + 2 * n; k++) {
 			size_t row = k < end ? k : end - 1; /* the last of an odd number, again, at weight 0 */
 
@@ -236,14 +236,14 @@ done:
 }
 
 int adtool_image_resize(const adtool_image *image, unsigned width, unsigned height, adtool_image **out,
-                        adtool_error *err)
+			adtool_error *err)
 {
 	adtool_image *result;
 	int rc;
 
 	if (!width || !height || width > AD_MAX_SIDE || height > AD_MAX_SIDE)
 		return ad_fail(err, ADTOOL_EINVAL, "a picture cannot be resized to %u x %u pixels (1 .. %u a side)",
-		               width, height, AD_MAX_SIDE);
+			       width, height, AD_MAX_SIDE);
 	rc = ad_image_alloc(width, height, &result, err);
 	if (rc)
 		return rc;
@@ -259,7 +259,7 @@ int adtool_image_resize(const adtool_image *image, unsigned width, unsigned heig
 }
 
 int ad_image_to_tensor(const adtool_image *image, const adtool_preprocessing *p, unsigned width, unsigned height,
-                       float *tensor, adtool_error *err)
+		       float *tensor, adtool_error *err)
 {
 	size_t pixels = (size_t)width * height, i;
 	adtool_image *small;
@@ -271,7 +271,7 @@ int ad_image_to_tensor(const adtool_image *image, const adtool_preprocessing *p,
 
 		if (!isfinite(mean) || !isfinite(std) || !(std > 0) || !isfinite(p->range) || !(p->range > 0))
 			return ad_fail(err, ADTOOL_EINVAL, "preprocessing: range %g, mean %g, std %g of channel %d",
-			               p->range, mean, std, c);
+				       p->range, mean, std, c);
 		for (s = 0; s < 256; s++)
 			value[c][s] = (float)((s * ((double)p->range / 255) - mean) / std);
 	}

@@ -80,7 +80,8 @@ static void upsampling_stays_between_neighbours(void **state)
 				}
 				if (value < low - 1e-6f || value > high + 1e-6f)
 					fail_msg("(%u, %u): %g is not in %g .. %g", x, y, value, low, high);
-				/* No jump: a cubic between 0 and 1 is never steeper than 3 a cell; here 14.4 and 9.6 pixels. */
+				/* No jump: a cubic between 0 and 1 is never steeper than 3 a cell; here 14.4 and 9.6
+				 * pixels. */
 				if (x)
 					assert_true(fabsf(value - out[y * W + x - 1]) <= 3.0f * SIDE / W + 1e-5f);
 				if (y)
@@ -112,8 +113,8 @@ static void upsampling_has_no_preferred_side(void **state)
 
 static void upsampling_of_odd_shapes(void **state)
 {
-	static const unsigned shapes[][4] = {{1, 1, 1, 1},  {1, 1, 30, 20}, {7, 7, 1, 1},  {1, 9, 40, 3},
-	                                     {9, 1, 3, 40}, {2, 2, 65, 65}, {56, 56, 7, 9}, {7, 7, 65535, 1}};
+	static const unsigned shapes[][4] = {{1, 1, 1, 1},  {1, 1, 30, 20}, {7, 7, 1, 1},   {1, 9, 40, 3},
+					     {9, 1, 3, 40}, {2, 2, 65, 65}, {56, 56, 7, 9}, {7, 7, 65535, 1}};
 	float map[56 * 56];
 	size_t i, k;
 
@@ -188,7 +189,8 @@ static void the_scale_is_ordered_by_lightness(void **state)
 	ramp(map, 8);
 	image = draw_map(map, 1, 700, 20);
 	for (kind = 0; kind < 3; kind++) {
-		double before = 0, first = lightness(pixel(image, 0, 5), kind), last = lightness(pixel(image, 699, 5), kind);
+		double before = 0, first = lightness(pixel(image, 0, 5), kind),
+		       last = lightness(pixel(image, 699, 5), kind);
 
 		for (x = 0; x < 700; x++) {
 			double l = lightness(pixel(image, x, 5), kind);
@@ -271,10 +273,11 @@ static void calm_below_the_level_hot_above(void **state)
 
 static void drawings_have_a_legend(void **state)
 {
-	static const unsigned sizes[][4] = { /* picture, drawing without the legend */
-		{1, 1, 160, 160},     {28, 28, 168, 168},   {100, 700, 160, 700}, {159, 512, 318, 1024},
-		{160, 90, 160, 90},   {640, 480, 640, 480}, {3, 2000, 160, 2000}, {2000, 3, 2000, 3},
-		{65535, 1, 65535, 1}, {1, 65535, 160, 65535}};
+	static const unsigned sizes[][4] = {/* picture, drawing without the legend */
+					    {1, 1, 160, 160},      {28, 28, 168, 168}, {100, 700, 160, 700},
+					    {159, 512, 318, 1024}, {160, 90, 160, 90}, {640, 480, 640, 480},
+					    {3, 2000, 160, 2000},  {2000, 3, 2000, 3}, {65535, 1, 65535, 1},
+					    {1, 65535, 160, 65535}};
 	float map[SIDE * SIDE];
 	size_t i;
 
@@ -356,16 +359,16 @@ static void what_cannot_be_drawn_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(upsampling_passes_through_the_cells),
-		cmocka_unit_test(upsampling_stays_between_neighbours),
-		cmocka_unit_test(upsampling_has_no_preferred_side),
-		cmocka_unit_test(upsampling_of_odd_shapes),
-		cmocka_unit_test(the_scale_is_ordered_by_lightness),
-		cmocka_unit_test(one_scale_for_all_pictures),
-		cmocka_unit_test(calm_below_the_level_hot_above),
-		cmocka_unit_test(drawings_have_a_legend),
-		cmocka_unit_test(enlarged_pictures_keep_their_pixels_square),
-		cmocka_unit_test(what_cannot_be_drawn_is_refused),
+	    cmocka_unit_test(upsampling_passes_through_the_cells),
+	    cmocka_unit_test(upsampling_stays_between_neighbours),
+	    cmocka_unit_test(upsampling_has_no_preferred_side),
+	    cmocka_unit_test(upsampling_of_odd_shapes),
+	    cmocka_unit_test(the_scale_is_ordered_by_lightness),
+	    cmocka_unit_test(one_scale_for_all_pictures),
+	    cmocka_unit_test(calm_below_the_level_hot_above),
+	    cmocka_unit_test(drawings_have_a_legend),
+	    cmocka_unit_test(enlarged_pictures_keep_their_pixels_square),
+	    cmocka_unit_test(what_cannot_be_drawn_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -51,7 +51,7 @@ static void turn(const uint8_t *stored, unsigned width, unsigned height, int ori
 	static const struct {
 		char row, column; /* side of the upright picture where the 0th row and the 0th column are */
 	} sides[9] = {{0, 0},     {'t', 'l'}, {'t', 'r'}, {'b', 'r'}, {'b', 'l'},
-	              {'l', 't'}, {'r', 't'}, {'r', 'b'}, {'l', 'b'}};
+		      {'l', 't'}, {'r', 't'}, {'r', 'b'}, {'l', 'b'}};
 	char row = sides[orientation].row, column = sides[orientation].column;
 	int swap = row == 'l' || row == 'r';
 	unsigned W = swap ? height : width, H = swap ? width : height, x, y;
@@ -75,16 +75,14 @@ static void turn(const uint8_t *stored, unsigned width, unsigned height, int ori
 /* A TIFF header and one IFD with the orientation among others. */
 static size_t make_exif(uint8_t *p, int big, int orientation)
 {
-	static const uint8_t little_endian[] = {'I', 'I', 42, 0,    8, 0, 0, 0, 3, 0, /* 3 entries */
-	                                        0x0f, 1, 2, 0, 4, 0, 0, 0, 'c', 'a', 'm', 0, /* make */
-	                                        0x12, 1, 3, 0, 1, 0, 0, 0, 0, 0, 0, 0,       /* orientation */
-	                                        0x31, 1, 2, 0, 2, 0, 0, 0, 'v', 0, 0, 0,     /* software */
-	                                        0, 0, 0, 0};
-	static const uint8_t big_endian[] = {'M', 'M', 0, 42, 0, 0, 0, 8, 0, 3,
-	                                     1, 0x0f, 0, 2, 0, 0, 0, 4, 'c', 'a', 'm', 0,
-	                                     1, 0x12, 0, 3, 0, 0, 0, 1, 0, 0, 0, 0,
-	                                     1, 0x31, 0, 2, 0, 0, 0, 2, 'v', 0, 0, 0,
-	                                     0, 0, 0, 0};
+	static const uint8_t little_endian[] = {'I',  'I', 42, 0, 8, 0, 0, 0, 3,   0,           /* 3 entries */
+						0x0f, 1,   2,  0, 4, 0, 0, 0, 'c', 'a', 'm', 0, /* make */
+						0x12, 1,   3,  0, 1, 0, 0, 0, 0,   0,   0,   0, /* orientation */
+						0x31, 1,   2,  0, 2, 0, 0, 0, 'v', 0,   0,   0, /* software */
+						0,    0,   0,  0};
+	static const uint8_t big_endian[] = {'M', 'M',  0,   42,  0, 0, 0,    8, 0,   3, 1, 0x0f, 0, 2, 0, 0, 0,
+					     4,   'c',  'a', 'm', 0, 1, 0x12, 0, 3,   0, 0, 0,    1, 0, 0, 0, 0,
+					     1,   0x31, 0,   2,   0, 0, 0,    2, 'v', 0, 0, 0,    0, 0, 0, 0};
 
 	memcpy(p, big ? big_endian : little_endian, sizeof(big_endian));
 	p[big ? 31 : 30] = (uint8_t)orientation;
@@ -132,9 +130,9 @@ static void exif_is_read_and_its_damage_ignored(void **state)
 struct png_case {
 	unsigned width, height;
 	int type, depth, interlaced;
-	int transparent;   /* tRNS, for types without alpha */
-	int orientation;   /* 0: no eXIf */
-	int exif_last;     /* eXIf behind the picture */
+	int transparent; /* tRNS, for types without alpha */
+	int orientation; /* 0: no eXIf */
+	int exif_last;   /* eXIf behind the picture */
 };
 
 static void png_to_buf(png_structp png, png_bytep data, size_t size)
@@ -152,7 +150,7 @@ static unsigned channels_of(int type)
 	return type == PNG_COLOR_TYPE_GRAY || type == PNG_COLOR_TYPE_PALETTE ? 1
 	       : type == PNG_COLOR_TYPE_GRAY_ALPHA                           ? 2
 	       : type == PNG_COLOR_TYPE_RGB                                  ? 3
-	                                                                     : 4;
+									     : 4;
 }
 
 static unsigned scaled(unsigned value, int depth)
@@ -204,8 +202,8 @@ static void make_png(const struct png_case *c, ad_rng *rng, ad_buf *file, uint8_
 	}
 	png_set_write_fn(png, file, png_to_buf, png_flush_nothing);
 	png_set_IHDR(png, info, c->width, c->height, c->depth, c->type,
-	             c->interlaced ? PNG_INTERLACE_ADAM7 : PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_BASE,
-	             PNG_FILTER_TYPE_BASE);
+		     c->interlaced ? PNG_INTERLACE_ADAM7 : PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_BASE,
+		     PNG_FILTER_TYPE_BASE);
 	if (c->type == PNG_COLOR_TYPE_PALETTE)
 		png_set_PLTE(png, info, palette, (int)max + 1);
 	if (c->transparent) {
@@ -218,13 +216,13 @@ static void make_png(const struct png_case *c, ad_rng *rng, ad_buf *file, uint8_
 	}
 	png_write_info(png, info);
 	if (c->orientation && !c->exif_last)
-		png_write_chunk(png, (png_const_bytep)"eXIf", exif, make_exif(exif, 1, c->orientation));
+		png_write_chunk(png, (png_const_bytep) "eXIf", exif, make_exif(exif, 1, c->orientation));
 	for (y = 0; y < c->height; y++)
 		rows[y] = packed + y * pitch;
 	png_set_interlace_handling(png);
 	png_write_image(png, rows);
 	if (c->orientation && c->exif_last)
-		png_write_chunk(png, (png_const_bytep)"eXIf", exif, make_exif(exif, 0, c->orientation));
+		png_write_chunk(png, (png_const_bytep) "eXIf", exif, make_exif(exif, 0, c->orientation));
 	png_write_end(png, NULL);
 	png_destroy_write_struct(&png, &info);
 
@@ -243,7 +241,9 @@ static void make_png(const struct png_case *c, ad_rng *rng, ad_buf *file, uint8_
 			} else if (channels == 2 || channels == 4) {
 				alpha = scaled(s[channels - 1], c->depth);
 			} else if (c->transparent) {
-				alpha = s[0] == key.red && (channels == 1 || (s[1] == key.green && s[2] == key.blue)) ? 0 : 255;
+				alpha = s[0] == key.red && (channels == 1 || (s[1] == key.green && s[2] == key.blue))
+					    ? 0
+					    : 255;
 			}
 			for (k = 0; k < 3; k++)
 				expected[((size_t)y * c->width + x) * 3 + k] = (uint8_t)over_black(rgb[k], alpha);
@@ -268,8 +268,8 @@ static void check_png(const struct png_case *c, ad_rng *rng)
 	turn(expected, c->width, c->height, c->orientation ? c->orientation : 1, upright);
 	decode_ok(&file, swap ? c->height : c->width, swap ? c->width : c->height, &image);
 	if (memcmp(adtool_image_pixels(image), upright, bytes) != 0)
-		fail_msg("pixels differ: type %d, depth %d, %ux%u, interlaced %d, tRNS %d, orientation %d", c->type, c->depth,
-		         c->width, c->height, c->interlaced, c->transparent, c->orientation);
+		fail_msg("pixels differ: type %d, depth %d, %ux%u, interlaced %d, tRNS %d, orientation %d", c->type,
+			 c->depth, c->width, c->height, c->interlaced, c->transparent, c->orientation);
 	adtool_image_free(image);
 	ad_buf_release(&file);
 	free(expected);
@@ -281,11 +281,11 @@ static void png_of_every_kind(void **state)
 	static const struct {
 		int type, depth;
 	} kinds[] = {
-		{PNG_COLOR_TYPE_GRAY, 1},        {PNG_COLOR_TYPE_GRAY, 2},         {PNG_COLOR_TYPE_GRAY, 4},
-		{PNG_COLOR_TYPE_GRAY, 8},        {PNG_COLOR_TYPE_GRAY, 16},        {PNG_COLOR_TYPE_PALETTE, 1},
-		{PNG_COLOR_TYPE_PALETTE, 2},     {PNG_COLOR_TYPE_PALETTE, 4},      {PNG_COLOR_TYPE_PALETTE, 8},
-		{PNG_COLOR_TYPE_RGB, 8},         {PNG_COLOR_TYPE_RGB, 16},         {PNG_COLOR_TYPE_GRAY_ALPHA, 8},
-		{PNG_COLOR_TYPE_GRAY_ALPHA, 16}, {PNG_COLOR_TYPE_RGB_ALPHA, 8},    {PNG_COLOR_TYPE_RGB_ALPHA, 16},
+	    {PNG_COLOR_TYPE_GRAY, 1},        {PNG_COLOR_TYPE_GRAY, 2},      {PNG_COLOR_TYPE_GRAY, 4},
+	    {PNG_COLOR_TYPE_GRAY, 8},        {PNG_COLOR_TYPE_GRAY, 16},     {PNG_COLOR_TYPE_PALETTE, 1},
+	    {PNG_COLOR_TYPE_PALETTE, 2},     {PNG_COLOR_TYPE_PALETTE, 4},   {PNG_COLOR_TYPE_PALETTE, 8},
+	    {PNG_COLOR_TYPE_RGB, 8},         {PNG_COLOR_TYPE_RGB, 16},      {PNG_COLOR_TYPE_GRAY_ALPHA, 8},
+	    {PNG_COLOR_TYPE_GRAY_ALPHA, 16}, {PNG_COLOR_TYPE_RGB_ALPHA, 8}, {PNG_COLOR_TYPE_RGB_ALPHA, 16},
 	};
 	static const unsigned sizes[][2] = {{1, 1}, {1, 9}, {9, 1}, {7, 5}, {16, 16}, {17, 33}, {40, 15}};
 	struct png_case c = {0};
@@ -301,7 +301,8 @@ static void png_of_every_kind(void **state)
 			c.width = sizes[s][0];
 			c.height = sizes[s][1];
 			for (c.interlaced = 0; c.interlaced < 2; c.interlaced++)
-				for (c.transparent = 0; c.transparent <= !(c.type & PNG_COLOR_MASK_ALPHA); c.transparent++)
+				for (c.transparent = 0; c.transparent <= !(c.type & PNG_COLOR_MASK_ALPHA);
+				     c.transparent++)
 					check_png(&c, &rng);
 		}
 		c.transparent = 0;
@@ -380,16 +381,16 @@ static void sizes_are_limited_from_the_header(void **state)
 		int code;
 		const char *words;
 	} cases[] = {
-		{20000, 20000, ADTOOL_ELIMIT, "20000 x 20000 pixels are more than the limit of 178956970"},
-		{65536, 1, ADTOOL_ELIMIT, "65535"},
-		{1, 65536, ADTOOL_ELIMIT, "65535"},
-		{0, 5, ADTOOL_EFORMAT, "none"},
-		{5, 0, ADTOOL_EFORMAT, "none"},
-		{0xffffffffu, 0xffffffffu, ADTOOL_ELIMIT, "limit"},
-		{100, 100, ADTOOL_EFORMAT, "truncated"},
+	    {20000, 20000, ADTOOL_ELIMIT, "20000 x 20000 pixels are more than the limit of 178956970"},
+	    {65536, 1, ADTOOL_ELIMIT, "65535"},
+	    {1, 65536, ADTOOL_ELIMIT, "65535"},
+	    {0, 5, ADTOOL_EFORMAT, "none"},
+	    {5, 0, ADTOOL_EFORMAT, "none"},
+	    {0xffffffffu, 0xffffffffu, ADTOOL_ELIMIT, "limit"},
+	    {100, 100, ADTOOL_EFORMAT, "truncated"},
 	};
-	uint8_t jpeg[] = {0xff, 0xd8, 0xff, 0xc0, 0, 11, 8, 0x4e, 0x20, 0x4e, 0x20, 1, 1, 0x11, 0,
-	                  0xff, 0xda, 0, 8, 1, 1, 0, 0, 63, 0, 0xff, 0xd9};
+	uint8_t jpeg[] = {0xff, 0xd8, 0xff, 0xc0, 0, 11, 8, 0x4e, 0x20, 0x4e, 0x20, 1,    1,   0x11,
+			  0,    0xff, 0xda, 0,    8, 1,  1, 0,    0,    63,   0,    0xff, 0xd9};
 	adtool_image *image = NULL;
 	adtool_error err;
 	ad_buf file = {0};
@@ -535,7 +536,7 @@ static void make_jpeg(const struct jpeg_case *c, ad_buf *file)
 	jpeg_start_compress(&jpeg, TRUE);
 	if (c->orientation)
 		jpeg_write_marker(&jpeg, JPEG_APP0 + 1, exif,
-		                  (unsigned)(6 + make_exif(exif + 6, c->big_endian, c->orientation)));
+				  (unsigned)(6 + make_exif(exif + 6, c->big_endian, c->orientation)));
 	while (jpeg.next_scanline < c->height) {
 		for (x = 0; x < c->width; x++)
 			for (k = 0; k < channels; k++)
@@ -550,26 +551,39 @@ static void make_jpeg(const struct jpeg_case *c, ad_buf *file)
 }
 
 static const struct jpeg_case jpeg_cases[] = {
-	{.name = "gray", .width = 45, .height = 31, .from = JCS_GRAYSCALE, .stored = JCS_GRAYSCALE},
-	{.name = "gray progressive", .width = 45, .height = 31, .from = JCS_GRAYSCALE, .stored = JCS_GRAYSCALE,
-	 .progressive = 1},
-	{.name = "YCbCr", .width = 33, .height = 50, .from = JCS_RGB, .stored = JCS_YCbCr},
-	{.name = "YCbCr 4:2:0", .width = 33, .height = 50, .from = JCS_RGB, .stored = JCS_YCbCr, .subsampled = 1},
-	{.name = "YCbCr progressive", .width = 40, .height = 24, .from = JCS_RGB, .stored = JCS_YCbCr, .progressive = 1},
-	{.name = "YCbCr progressive 4:2:0", .width = 41, .height = 25, .from = JCS_RGB, .stored = JCS_YCbCr,
-	 .progressive = 1, .subsampled = 1},
-	{.name = "YCbCr restarts", .width = 64, .height = 40, .from = JCS_RGB, .stored = JCS_YCbCr, .restart = 3},
-	{.name = "RGB", .width = 20, .height = 20, .from = JCS_RGB, .stored = JCS_RGB},
-	{.name = "CMYK", .width = 30, .height = 19, .from = JCS_CMYK, .stored = JCS_CMYK},
-	{.name = "CMYK progressive", .width = 30, .height = 19, .from = JCS_CMYK, .stored = JCS_CMYK, .progressive = 1},
-	{.name = "CMYK without Adobe marker", .width = 30, .height = 19, .from = JCS_CMYK, .stored = JCS_CMYK,
-	 .no_adobe = 1},
-	{.name = "YCCK", .width = 30, .height = 19, .from = JCS_CMYK, .stored = JCS_YCCK},
-	{.name = "YCCK progressive", .width = 30, .height = 19, .from = JCS_CMYK, .stored = JCS_YCCK, .progressive = 1},
-	{.name = "one pixel", .width = 1, .height = 1, .from = JCS_RGB, .stored = JCS_YCbCr, .subsampled = 1},
-	{.name = "one pixel CMYK", .width = 1, .height = 1, .from = JCS_CMYK, .stored = JCS_CMYK},
+    {.name = "gray", .width = 45, .height = 31, .from = JCS_GRAYSCALE, .stored = JCS_GRAYSCALE},
+    {.name = "gray progressive",
+     .width = 45,
+     .height = 31,
+     .from = JCS_GRAYSCALE,
+     .stored = JCS_GRAYSCALE,
+     .progressive = 1},
+    {.name = "YCbCr", .width = 33, .height = 50, .from = JCS_RGB, .stored = JCS_YCbCr},
+    {.name = "YCbCr 4:2:0", .width = 33, .height = 50, .from = JCS_RGB, .stored = JCS_YCbCr, .subsampled = 1},
+    {.name = "YCbCr progressive", .width = 40, .height = 24, .from = JCS_RGB, .stored = JCS_YCbCr, .progressive = 1},
+    {.name = "YCbCr progressive 4:2:0",
+     .width = 41,
+     .height = 25,
+     .from = JCS_RGB,
+     .stored = JCS_YCbCr,
+     .progressive = 1,
+     .subsampled = 1},
+    {.name = "YCbCr restarts", .width = 64, .height = 40, .from = JCS_RGB, .stored = JCS_YCbCr, .restart = 3},
+    {.name = "RGB", .width = 20, .height = 20, .from = JCS_RGB, .stored = JCS_RGB},
+    {.name = "CMYK", .width = 30, .height = 19, .from = JCS_CMYK, .stored = JCS_CMYK},
+    {.name = "CMYK progressive", .width = 30, .height = 19, .from = JCS_CMYK, .stored = JCS_CMYK, .progressive = 1},
+    {.name = "CMYK without Adobe marker",
+     .width = 30,
+     .height = 19,
+     .from = JCS_CMYK,
+     .stored = JCS_CMYK,
+     .no_adobe = 1},
+    {.name = "YCCK", .width = 30, .height = 19, .from = JCS_CMYK, .stored = JCS_YCCK},
+    {.name = "YCCK progressive", .width = 30, .height = 19, .from = JCS_CMYK, .stored = JCS_YCCK, .progressive = 1},
+    {.name = "one pixel", .width = 1, .height = 1, .from = JCS_RGB, .stored = JCS_YCbCr, .subsampled = 1},
+    {.name = "one pixel CMYK", .width = 1, .height = 1, .from = JCS_CMYK, .stored = JCS_CMYK},
 #ifdef C_ARITH_CODING_SUPPORTED
-	{.name = "arithmetic", .width = 33, .height = 17, .from = JCS_RGB, .stored = JCS_YCbCr, .arithmetic = 1},
+    {.name = "arithmetic", .width = 33, .height = 17, .from = JCS_RGB, .stored = JCS_YCbCr, .arithmetic = 1},
 #endif
 };
 #define JPEG_CASES (sizeof(jpeg_cases) / sizeof(jpeg_cases[0]))
@@ -714,7 +728,10 @@ static void jpeg_without_a_component(void **state)
 	for (scan = 3; scan >= 1; scan--) {
 		file.size = scan_at(&file, scan);
 		assert_int_equal(ad_buf_add(&file, "\xff\xd9", 2), 0);
-		refused(file.data, file.size, ADTOOL_EFORMAT, scan == 3 ? "component 3" : scan == 2 ? "component 2" : "JPEG");
+		refused(file.data, file.size, ADTOOL_EFORMAT,
+			scan == 3   ? "component 3"
+			: scan == 2 ? "component 2"
+				    : "JPEG");
 	}
 	ad_buf_release(&file);
 }
@@ -792,13 +809,18 @@ static void damaged_jpeg(void **state)
 static void damaged_png(void **state)
 {
 	static const struct png_case cases[] = {
-		{.width = 13, .height = 9, .type = PNG_COLOR_TYPE_GRAY, .depth = 1, .orientation = 6},
-		{.width = 13, .height = 9, .type = PNG_COLOR_TYPE_PALETTE, .depth = 4, .interlaced = 1, .transparent = 1},
-		{.width = 13, .height = 9, .type = PNG_COLOR_TYPE_PALETTE, .depth = 8},
-		{.width = 13, .height = 9, .type = PNG_COLOR_TYPE_RGB, .depth = 8, .orientation = 3, .exif_last = 1},
-		{.width = 7, .height = 9, .type = PNG_COLOR_TYPE_RGB, .depth = 16, .interlaced = 1, .transparent = 1},
-		{.width = 7, .height = 9, .type = PNG_COLOR_TYPE_RGB_ALPHA, .depth = 16},
-		{.width = 13, .height = 9, .type = PNG_COLOR_TYPE_GRAY_ALPHA, .depth = 8, .interlaced = 1, .orientation = 8},
+	    {.width = 13, .height = 9, .type = PNG_COLOR_TYPE_GRAY, .depth = 1, .orientation = 6},
+	    {.width = 13, .height = 9, .type = PNG_COLOR_TYPE_PALETTE, .depth = 4, .interlaced = 1, .transparent = 1},
+	    {.width = 13, .height = 9, .type = PNG_COLOR_TYPE_PALETTE, .depth = 8},
+	    {.width = 13, .height = 9, .type = PNG_COLOR_TYPE_RGB, .depth = 8, .orientation = 3, .exif_last = 1},
+	    {.width = 7, .height = 9, .type = PNG_COLOR_TYPE_RGB, .depth = 16, .interlaced = 1, .transparent = 1},
+	    {.width = 7, .height = 9, .type = PNG_COLOR_TYPE_RGB_ALPHA, .depth = 16},
+	    {.width = 13,
+	     .height = 9,
+	     .type = PNG_COLOR_TYPE_GRAY_ALPHA,
+	     .depth = 8,
+	     .interlaced = 1,
+	     .orientation = 8},
 	};
 	uint8_t expected[3 * 13 * 9];
 	ad_rng rng;
@@ -820,7 +842,7 @@ static void damaged_png(void **state)
 			ad_buf_add(&copy, file.data, file.size);
 			for (at = 8; at + 12 <= copy.size;) {
 				size_t length = (size_t)copy.data[at] << 24 | (size_t)copy.data[at + 1] << 16 |
-				                (size_t)copy.data[at + 2] << 8 | copy.data[at + 3];
+						(size_t)copy.data[at + 2] << 8 | copy.data[at + 3];
 
 				if (length && ad_rng_below(&rng, 2))
 					copy.data[at + 8 + ad_rng_below(&rng, length)] = (uint8_t)ad_rng_next(&rng);
@@ -841,22 +863,26 @@ static void other_kinds_are_named(void **state)
 		size_t size;
 		const char *name;
 	} cases[] = {
-		{"", 0, "empty"},
-		{"GIF89a\1\0\1\0", 10, "GIF"},
-		{"BM\x3a\0\0\0\0\0\0\0", 10, "BMP"},
-		{"II*\0\x08\0\0\0", 8, "TIFF"},
-		{"MM\0*\0\0\0\x08", 8, "TIFF"},
-		{"RIFF\x10\0\0\0WEBPVP8 ", 16, "WebP"},
-		{"\0\0\0\x18" "ftypheic\0\0\0\0", 16, "HEIC"},
-		{"\0\0\0\x1c" "ftypavif\0\0\0\0", 16, "AVIF"},
-		{"%PDF-1.7\n", 9, "PDF"},
-		{"P6\n1 1\n255\nabc", 14, "PNM"},
-		{"PK\3\4\x14\0", 6, "zip"},
-		{"<svg xmlns=''/>", 15, "SVG"},
-		{"just a few words\n", 17, "text"},
-		{"\x01\x80\x02\x03", 4, "known kind"},
-		{"\xff", 1, "known kind"},
-		{"\x89PN", 3, "known kind"},
+	    {"", 0, "empty"},
+	    {"GIF89a\1\0\1\0", 10, "GIF"},
+	    {"BM\x3a\0\0\0\0\0\0\0", 10, "BMP"},
+	    {"II*\0\x08\0\0\0", 8, "TIFF"},
+	    {"MM\0*\0\0\0\x08", 8, "TIFF"},
+	    {"RIFF\x10\0\0\0WEBPVP8 ", 16, "WebP"},
+	    {"\0\0\0\x18"
+	     "ftypheic\0\0\0\0",
+	     16, "HEIC"},
+	    {"\0\0\0\x1c"
+	     "ftypavif\0\0\0\0",
+	     16, "AVIF"},
+	    {"%PDF-1.7\n", 9, "PDF"},
+	    {"P6\n1 1\n255\nabc", 14, "PNM"},
+	    {"PK\3\4\x14\0", 6, "zip"},
+	    {"<svg xmlns=''/>", 15, "SVG"},
+	    {"just a few words\n", 17, "text"},
+	    {"\x01\x80\x02\x03", 4, "known kind"},
+	    {"\xff", 1, "known kind"},
+	    {"\x89PN", 3, "known kind"},
 	};
 	size_t i;
 
@@ -918,8 +944,9 @@ static void resize_is_the_triangle_filter(void **state)
 								weight += s;
 							}
 						if (fabs(sum / weight - small->pixels[(y * W + x) * 3 + c]) > 1.01)
-							fail_msg("%ux%u -> %ux%u: (%u, %u) is %d, not %g", w, h, W, H, x, y,
-							         small->pixels[(y * W + x) * 3 + c], sum / weight);
+							fail_msg("%ux%u -> %ux%u: (%u, %u) is %d, not %g", w, h, W, H,
+								 x, y, small->pixels[(y * W + x) * 3 + c],
+								 sum / weight);
 					}
 				}
 			}
@@ -931,8 +958,8 @@ static void resize_is_the_triangle_filter(void **state)
 
 static void resize_keeps_what_it_must(void **state)
 {
-	static const unsigned sizes[][4] = {{1, 1, 224, 224}, {65535, 1, 1, 1}, {1, 65535, 1, 3}, {50, 40, 50, 13},
-	                                    {50, 40, 17, 40}, {3000, 2, 7, 500}};
+	static const unsigned sizes[][4] = {{1, 1, 224, 224}, {65535, 1, 1, 1}, {1, 65535, 1, 3},
+					    {50, 40, 50, 13}, {50, 40, 17, 40}, {3000, 2, 7, 500}};
 	adtool_image *image, *other;
 	adtool_error err;
 	size_t i, k;
@@ -992,12 +1019,13 @@ static void tensors(void **state)
 	assert_int_equal(ad_image_to_tensor(image, &rgb, 8, 5, tensor, &err), 0);
 	for (c = 0; c < 3; c++)
 		for (i = 0; i < 40; i++)
-			assert_float_equal(tensor[c * 40 + i], (small->pixels[3 * i + c] - rgb.mean[c]) / rgb.std[c], 1e-5);
+			assert_float_equal(tensor[c * 40 + i], (small->pixels[3 * i + c] - rgb.mean[c]) / rgb.std[c],
+					   1e-5);
 	assert_int_equal(ad_image_to_tensor(image, &bgr, 8, 5, tensor, &err), 0);
 	for (c = 0; c < 3; c++)
 		for (i = 0; i < 40; i++)
 			assert_float_equal(tensor[c * 40 + i],
-			                   (small->pixels[3 * i + 2 - c] / 255.0 - bgr.mean[c]) / bgr.std[c], 1e-6);
+					   (small->pixels[3 * i + 2 - c] / 255.0 - bgr.mean[c]) / bgr.std[c], 1e-6);
 	rgb.std[1] = 0;
 	assert_int_equal(ad_image_to_tensor(image, &rgb, 8, 5, tensor, &err), ADTOOL_EINVAL);
 	rgb.std[1] = 1;
@@ -1123,25 +1151,25 @@ static void png_written_whatever_the_statistics(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(exif_is_read_and_its_damage_ignored),
-		cmocka_unit_test(png_of_every_kind),
-		cmocka_unit_test(png_orientations),
-		cmocka_unit_test(sizes_are_limited_from_the_header),
-		cmocka_unit_test(png_damage_is_named),
-		cmocka_unit_test(jpeg_of_every_kind),
-		cmocka_unit_test(jpeg_orientations),
-		cmocka_unit_test(jpeg_scans_are_limited),
-		cmocka_unit_test(jpeg_tolerance),
-		cmocka_unit_test(jpeg_without_a_component),
-		cmocka_unit_test(damaged_jpeg),
-		cmocka_unit_test(damaged_png),
-		cmocka_unit_test(other_kinds_are_named),
-		cmocka_unit_test(resize_is_the_triangle_filter),
-		cmocka_unit_test(resize_keeps_what_it_must),
-		cmocka_unit_test(resize_equals_pillow),
-		cmocka_unit_test(tensors),
-		cmocka_unit_test(png_written_is_read_back),
-		cmocka_unit_test(png_written_whatever_the_statistics),
+	    cmocka_unit_test(exif_is_read_and_its_damage_ignored),
+	    cmocka_unit_test(png_of_every_kind),
+	    cmocka_unit_test(png_orientations),
+	    cmocka_unit_test(sizes_are_limited_from_the_header),
+	    cmocka_unit_test(png_damage_is_named),
+	    cmocka_unit_test(jpeg_of_every_kind),
+	    cmocka_unit_test(jpeg_orientations),
+	    cmocka_unit_test(jpeg_scans_are_limited),
+	    cmocka_unit_test(jpeg_tolerance),
+	    cmocka_unit_test(jpeg_without_a_component),
+	    cmocka_unit_test(damaged_jpeg),
+	    cmocka_unit_test(damaged_png),
+	    cmocka_unit_test(other_kinds_are_named),
+	    cmocka_unit_test(resize_is_the_triangle_filter),
+	    cmocka_unit_test(resize_keeps_what_it_must),
+	    cmocka_unit_test(resize_equals_pillow),
+	    cmocka_unit_test(tensors),
+	    cmocka_unit_test(png_written_is_read_back),
+	    cmocka_unit_test(png_written_whatever_the_statistics),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
