@@ -102,7 +102,7 @@ static int put_header(adtool_npy_writer *w, const size_t *shape, int ndim, adtoo
 	}
 	/* Its text ends in a newline, before which spaces fill the room. */
 	b.size--;
-	while (b.size < HEADER_BYTES - 1)
+	while (!b.failed && b.size < HEADER_BYTES - 1)
 		ad_buf_putc(&b, ' ');
 	if (ad_buf_putc(&b, '\n')) {
 		code = ad_fail_nomem(err);

@@ -379,12 +379,12 @@ static void tsv_and_csv_are_lossless_for_any_name(void **state)
 
 /* -- .npy -------------------------------------------------------------------------------------------- */
 
-static char root[64];
+static char root[4096];
 
 static int make_root(void **state)
 {
 	(void)state;
-	snprintf(root, sizeof(root), "/tmp/adtool-report-XXXXXX");
+	snprintf(root, sizeof(root), "%s/adtool-report-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
 	return !mkdtemp(root) || chdir(root);
 }
 
