@@ -1007,7 +1007,9 @@ static uint64_t train_memory(const struct trainer *t, const ad_fit_options *fit,
 	uint64_t channels = e->shape[0], n = t->list.count, pooled = pooled_size(e) * sizeof(float);
 	uint64_t thread = ad_plan_arena_bytes(e->plan) + (uint64_t)12 * e->width * e->height +
 	                  channels * e->shape[1] * e->shape[2] * 4 + pooled;
-	uint64_t basis = with_basis ? (n < BASIS_PICTURES ? n : BASIS_PICTURES) * pooled + 24 * channels * channels : 0;
+	uint64_t basis = with_basis ? (n < BASIS_PICTURES ? n : BASIS_PICTURES) * pooled +
+	                                    ad_channels_memory(channels, cells_of(e))
+	                              : 0;
 
 	return t->threads * thread + ad_plan_weight_bytes(e->plan) + stream_slots(t->threads) * pooled + basis +
 	       ad_fit_memory(fit, t->threads);
