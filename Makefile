@@ -134,14 +134,15 @@ $(B)/lib/libadtool.so: $(B)/lib/libadtool.so.$(VERSION)
 	ln -sf $(<F) $(B)/lib/libadtool.so.$(SOVERSION)
 	ln -sf $(<F) $@
 
+PC = sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
+	-e 's|@VERSION@|$(VERSION)|' -e 's|@LIBS@|$(LDLIBS)|'
 $(B)/lib/adtool.pc: lib/adtool.pc.in include/adtool/version.h Makefile
 	@mkdir -p $(@D)
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
-		-e 's|@VERSION@|$(VERSION)|' -e 's|@LIBS@|$(LDLIBS)|' $< >$@
+	$(PC) $< >$@
 
 $(B)/cli/%.o: cli/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -DADTOOL_MANDIR='"$(MANDIR)"' $(ALL_CFLAGS) -fPIE -c -o $@ $<
+	$(CC) $(CPPFLAGS) -DADTOOL_MANDIR='"$(MANDIR)"' -DADTOOL_LIBEXECDIR='"$(LIBEXECDIR)"' $(ALL_CFLAGS) -fPIE -c -o $@ $<
 
 $(B)/bin/%: $(B)/cli/%.o $(CLI_COMMON_OBJ) $(B)/lib/libadtool.a
 	@mkdir -p $(@D)
@@ -188,7 +189,7 @@ install: all ## install to $(DESTDIR)$(PREFIX)
 	install -m 755 $(B)/lib/libadtool.so.$(VERSION) $(DESTDIR)$(LIBDIR)/
 	ln -sf libadtool.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libadtool.so.$(SOVERSION)
 	ln -sf libadtool.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libadtool.so
-	install -m 644 $(B)/lib/adtool.pc $(DESTDIR)$(LIBDIR)/pkgconfig/
+	$(PC) lib/adtool.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/adtool.pc
 	install -m 644 include/adtool/*.h $(DESTDIR)$(INCLUDEDIR)/adtool/
 	for page in $(MAN_PAGES); do \
 		section=$(DESTDIR)$(MANDIR)/man$${page##*.}; \

@@ -5,10 +5,6 @@
 
 #include "cli.h"
 
-#ifndef ADTOOL_LIBEXECDIR
-#define ADTOOL_LIBEXECDIR "/usr/local/libexec/adtool"
-#endif
-
 static void overview(void)
 {
 	cli_print("\nCommands:\n");
