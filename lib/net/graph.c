@@ -40,8 +40,9 @@ void *ad_graph_alloc(ad_graph *g, size_t count, size_t size, adtool_error *err)
 
 	if (!m)
 		goto nomem;
-	if (size && count > (AD_MAX_CONSTANTS - m->bytes) / size) {
-		ad_fail(err, ADTOOL_ELIMIT, "the graph's constants take more than %zu MiB", AD_MAX_CONSTANTS >> 20);
+	if (size && count > (g->most_bytes - m->bytes) / size) {
+		ad_fail(err, ADTOOL_ELIMIT, "constants take more than %zu MiB, too much for a file of this size",
+		        g->most_bytes >> 20);
 		return NULL;
 	}
 	array = m->blocks;

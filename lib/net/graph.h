@@ -126,6 +126,7 @@ typedef struct ad_graph {
 	size_t n_nodes;
 	int input, output;    /* value indices; equal when the layer is the input under another name */
 	int64_t parameters;   /* elements of the initialisers that the output needs */
+	size_t most_bytes;    /* that constants may take; those of a plan, too */
 	struct ad_graph_memory *memory;
 } ad_graph;
 

@@ -5,11 +5,13 @@
 #include "graph.h"
 #include "onnx.h"
 
-/* Limits of one graph. */
-#define AD_MAX_TENSOR ((size_t)1 << 28)            /* floats of one activation */
-#define AD_MAX_CONSTANTS ((size_t)4 << 30)         /* bytes of constants that were widened, folded or repeated */
-#define AD_MAX_WINDOW 65535                        /* kernel, stride, dilation, pad */
-#define AD_MAX_WORK 1e14                           /* multiply-adds and comparisons of one picture */
+/* Limits of one graph; those of constants and work grow with what they are for. */
+#define AD_MAX_TENSOR ((size_t)1 << 28)  /* floats of one activation */
+#define AD_MAX_WINDOW 65535              /* kernel, stride, dilation, pad */
+#define AD_FREE_CONSTANTS ((size_t)64 << 20) /* bytes of constants, widened, folded, repeated: this and ... */
+#define AD_CONSTANTS_PER_BYTE 8          /* ... this for each byte of the file */
+#define AD_FREE_WORK 1e10                /* multiply-adds and comparisons of one picture: this and ... */
+#define AD_WORK_PER_INPUT 1e7            /* ... this for each element of the input */
 
 typedef struct ad_constant {
 	const char *name;

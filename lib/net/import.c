@@ -1262,7 +1262,7 @@ static int import_needed(struct build *b, int tensor)
 {
 	const ad_onnx *onnx = b->onnx;
 	uint8_t *needed = ad_malloc(onnx->n_tensors), *nodes = ad_malloc(onnx->graph->n_node);
-	double work = 0;
+	double work = 0, most = AD_FREE_WORK + AD_WORK_PER_INPUT * (double)b->g->values[b->g->input].count;
 	size_t i;
 	int code = 0;
 
@@ -1290,8 +1290,9 @@ static int import_needed(struct build *b, int tensor)
 		code = import_node(b, i);
 		if (!code && b->g->n_nodes > before)
 			work += ad_node_work(b->g, &b->g->nodes[before]);
-		if (!code && work > AD_MAX_WORK)
-			code = ad_fail(b->err, ADTOOL_ELIMIT, "more than %g operations for one picture", AD_MAX_WORK);
+		if (!code && work > most)
+			code = ad_fail(b->err, ADTOOL_ELIMIT, "more than %g operations, too many for an input of this size",
+			               most);
 		if (code) {
 			ad_fail_within(b->err, code, "%s '%s'", node->op_type ? node->op_type : "node",
 			               ad_onnx_node_name(node));
@@ -1324,6 +1325,7 @@ int ad_graph_build(const ad_onnx *onnx, const char *layer, const size_t shape[3]
 		code = ad_fail_nomem(err);
 		goto out;
 	}
+	b.g->most_bytes = AD_FREE_CONSTANTS + AD_CONSTANTS_PER_BYTE * onnx->size;
 	code = ad_graph_add_value(b.g, onnx->tensors[onnx->picture].name, 4, dims, &input, b.err);
 	if (code) {
 		code = ad_fail(err, code, "an input of %zux%zu is not supported", shape[2], shape[1]);

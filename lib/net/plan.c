@@ -65,9 +65,10 @@ static int place_values(const ad_graph *g, struct place *places, int *root, size
 {
 	size_t *last = ad_calloc(g->n_values, sizeof(*last));
 	struct life *live = ad_malloc_array(g->n_values, sizeof(*live));
-	size_t n = 0, kept, i, j;
+	size_t most = AD_FREE_ARENA + AD_ARENA_PER_INPUT * g->values[g->input].count, n = 0, kept, i, j;
 	int code = 0;
 
+	most = most < AD_MAX_ARENA ? most : AD_MAX_ARENA;
 	if (!last || !live) {
 		code = ad_fail_nomem(err);
 		goto out;
@@ -98,8 +99,9 @@ static int place_values(const ad_graph *g, struct place *places, int *root, size
 		if (places[out].offset + round_up(g->values[out].count) > *arena)
 			*arena = places[out].offset + round_up(g->values[out].count);
 	}
-	if (*arena > AD_MAX_ARENA / sizeof(float))
-		code = ad_fail(err, ADTOOL_ELIMIT, "activations take more than %zu MiB", AD_MAX_ARENA >> 20);
+	if (*arena > most)
+		code = ad_fail(err, ADTOOL_ELIMIT, "activations take more than %zu MiB, too much for an input of this size",
+		               most >> 18);
 out:
 	ad_free(last);
 	ad_free(live);
@@ -198,8 +200,9 @@ static int copy_weights(ad_plan *plan, const ad_graph *g, const int *kept, adtoo
 			if (w.from[part] && *w.from[part])
 				total += round_up(w.count[part]);
 		names += strlen(node->name) + strlen(node->kind) + 2;
-		if (total > AD_MAX_ARENA / sizeof(float))
-			return ad_fail(err, ADTOOL_ELIMIT, "weights take more than %zu MiB", AD_MAX_ARENA >> 20);
+		if (total > g->most_bytes / sizeof(float))
+			return ad_fail(err, ADTOOL_ELIMIT, "weights take more than %zu MiB, too much for a file of this size",
+			               g->most_bytes >> 20);
 	}
 	plan->weight_floats = total;
 	plan->weights = ad_malloc_aligned(total, sizeof(float));
@@ -322,9 +325,9 @@ int ad_plan_build(const struct ad_onnx *onnx, const char *layer, const size_t sh
 	plan->strands = cpus < MOST_STRANDS ? cpus : MOST_STRANDS;
 	code = plan_graph(plan, graph, err);
 	ad_graph_free(graph);
-	if (!code && plan->scratch > AD_MAX_ARENA / sizeof(float) / plan->strands)
+	if (!code && plan->scratch > AD_MAX_ARENA / plan->strands)
 		code = ad_fail(err, ADTOOL_ELIMIT, "a convolution needs more than %zu MiB beside its activations",
-		               AD_MAX_ARENA >> 20);
+		               AD_MAX_ARENA >> 18);
 	if (!code && plan->sgemm_steps)
 		code = ad_sgemm_open(&plan->sgemm, err);
 	if (code) {

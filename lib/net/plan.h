@@ -5,8 +5,10 @@
 #include "graph.h"
 #include "net.h"
 
-/* Limit of the activations of one picture. */
-#define AD_MAX_ARENA ((size_t)8 << 30)
+/* Limit of the activations of one picture, and of what else a plan needs to run, in floats. */
+#define AD_MAX_ARENA ((size_t)2 << 30)
+#define AD_FREE_ARENA ((size_t)16 << 20)   /* the activations of a small input: this and ... */
+#define AD_ARENA_PER_INPUT ((size_t)1024)  /* ... this for each element of the input */
 
 /* shape: C, H, W of the input. */
 int ad_plan_build(const struct ad_onnx *onnx, const char *layer, const size_t shape[3], ad_pool *pool, ad_plan **out,

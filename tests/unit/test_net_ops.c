@@ -1101,7 +1101,7 @@ static void test_not_finite(void **state)
 	check_run(m, x, 1, 4, 4, y, 4, "max of NaN");
 }
 
-/* The library behind the matrix product stays open over all tests. */
+/* What plans open at run time stays open over all tests. */
 static void *held;
 
 static int hold(void **state)
