@@ -61,7 +61,7 @@ function room_of(path, parts) {
 	if (path !~ /^lib\//)
 		return ""
 	split(path, parts, "/")
-	return path ~ /^lib\/[^\/]*$/ ? "pipeline" : parts[2]
+	return parts[2]
 }
 
 function normal(path,    parts, n, i, m, kept, out) {

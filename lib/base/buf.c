@@ -125,6 +125,11 @@ int ad_buf_float(ad_buf *b, float value)
 	return put_number(b, text);
 }
 
+const char *ad_buf_text(const ad_buf *b)
+{
+	return b->data ? (const char *)b->data : "";
+}
+
 void ad_buf_clear(ad_buf *b)
 {
 	b->size = 0;

@@ -21,6 +21,7 @@ int ad_buf_printf(ad_buf *b, const char *fmt, ...) __attribute__((format(printf,
 /* The shortest decimal that reads back as the same double/float; "." whatever the locale; "nan", "inf", "-inf". */
 int ad_buf_double(ad_buf *b, double value);
 int ad_buf_float(ad_buf *b, float value);
+const char *ad_buf_text(const ad_buf *b); /* its bytes as text; "" while empty */
 void ad_buf_clear(ad_buf *b);   /* size = 0, keeps the memory */
 void ad_buf_release(ad_buf *b); /* frees; the buffer may be used again */
 

@@ -1,4 +1,4 @@
-/* The image room, as lib/pipeline.c uses it. */
+/* The image room, as lib/pipeline uses it. */
 #ifndef AD_IMAGE_H
 #define AD_IMAGE_H
 

@@ -1,4 +1,4 @@
-/* The net room, as lib/pipeline.c uses it: ONNX file -> graph -> plan -> run. */
+/* The net room, as lib/pipeline uses it: ONNX file -> graph -> plan -> run. */
 #ifndef AD_NET_H
 #define AD_NET_H
 

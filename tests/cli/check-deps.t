@@ -2,14 +2,14 @@
 # check-deps finds what it is there to find.
 . "${0%/*}/lib.sh"
 
-mkdir -p include/adtool lib/base lib/image lib/net lib/kernel/avx2 cli examples
+mkdir -p include/adtool lib/base lib/pipeline lib/image lib/net lib/kernel/avx2 cli examples
 echo '#include <stdint.h>' >include/adtool/image.h
 printf '#include <adtool/image.h>\n#include "cli.h"\n' >cli/adtool.c
 : >cli/cli.h
 printf '#include "../base/mem.h"\n#include "image.h"\n#  include <png.h>\n' >lib/image/png.c
 printf '#include "../base/mem.h"\n#include "onnx.pb-c.h"\n#include "../kernel/kernel.h"\n' >lib/net/onnx.c
 printf '#include "../kernel.h"\n#include "../../base/mem.h"\n#include <immintrin.h>\n' >lib/kernel/avx2/gemm.c
-printf '#include "net/net.h"\n#include "image/image.h"\n' >lib/pipeline.c
+printf '#include "../net/net.h"\n#include "../image/image.h"\n' >lib/pipeline/train.c
 
 run sh "$ROOT/tests/check-deps.sh" .
 exits 'a tree in order passes' 0

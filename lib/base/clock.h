@@ -1,0 +1,8 @@
+/* Time for reports; never for decisions. */
+#ifndef AD_CLOCK_H
+#define AD_CLOCK_H
+
+/* Seconds of a clock that only goes forward. */
+double ad_now(void);
+
+#endif

@@ -1,0 +1,77 @@
+/* One picture: pixels -> row of features. */
+#include "pipeline.h"
+
+#include "../base/fail.h"
+#include "../base/mem.h"
+
+void ad_scratch_release(struct ad_scratch *s)
+{
+	ad_free_aligned(s->arena);
+	ad_free_aligned(s->tensor);
+	ad_free_aligned(s->map);
+	ad_free_aligned(s->pooled);
+	memset(s, 0, sizeof(*s));
+}
+
+size_t ad_extractor_cells(const struct ad_extractor *e)
+{
+	return e->grid ? (size_t)e->grid * e->grid : e->shape[1] * e->shape[2];
+}
+
+size_t ad_extractor_pooled(const struct ad_extractor *e)
+{
+	return e->shape[0] * ad_extractor_cells(e);
+}
+
+int ad_scratch_create(struct ad_scratch *s, const struct ad_extractor *e, adtool_error *err)
+{
+	memset(s, 0, sizeof(*s));
+	s->arena = ad_malloc_aligned(ad_plan_arena_bytes(e->plan), 1);
+	s->tensor = ad_malloc_aligned((size_t)3 * e->width * e->height, sizeof(float));
+	s->map = ad_malloc_aligned(e->shape[0] * e->shape[1] * e->shape[2], sizeof(float));
+	s->pooled = ad_malloc_aligned(ad_extractor_pooled(e), sizeof(float));
+	if (s->arena && s->tensor && s->map && s->pooled)
+		return 0;
+	ad_scratch_release(s);
+	return ad_fail_nomem(err);
+}
+
+void ad_extractor_init(struct ad_extractor *e, const ad_plan *plan, const adtool_preprocessing *preprocessing,
+		       unsigned width, unsigned height, unsigned grid, uint64_t max_pixels)
+{
+	memset(e, 0, sizeof(*e));
+	e->plan = plan;
+	e->preprocessing = *preprocessing;
+	e->width = width;
+	e->height = height;
+	e->grid = grid;
+	e->max_pixels = max_pixels;
+	ad_plan_output_shape(plan, e->shape);
+}
+
+int ad_extract_image(const struct ad_extractor *e, struct ad_scratch *s, ad_pool *pool, const adtool_image *image,
+		     float *row, adtool_error *err)
+{
+	float *pooled = e->basis ? s->pooled : row;
+	int code = ad_image_to_tensor(image, &e->preprocessing, e->width, e->height, s->tensor, err);
+
+	if (code)
+		return code;
+	ad_plan_run(e->plan, s->arena, pool, s->tensor, s->map);
+	if (e->grid)
+		ad_pool_grid(s->map, e->shape[0], e->shape[1], e->shape[2], e->grid, pooled);
+	else
+		memcpy(pooled, s->map, ad_extractor_pooled(e) * sizeof(float));
+	if (e->basis)
+		ad_channels_apply(e->basis, pooled, ad_extractor_cells(e), row);
+	return 0;
+}
+
+int ad_extractor_check(const struct ad_extractor *e, adtool_error *err)
+{
+	if (e->grid <= e->shape[1] && e->grid <= e->shape[2])
+		return 0;
+	return ad_fail(err, ADTOOL_EINVAL,
+		       "a grid of %u x %u is larger than the feature map of %zu x %zu (height x width)", e->grid,
+		       e->grid, e->shape[1], e->shape[2]);
+}

@@ -1,0 +1,122 @@
+/*
+ * Whole jobs: the only room that sees every other.
+ *
+ *   file --1--> pixels --2--> tensor --3--> feature map --4--> residual map, score --5--> decision
+ */
+#ifndef AD_PIPELINE_H
+#define AD_PIPELINE_H
+
+#include <adtool/pipeline.h>
+#include <pthread.h>
+
+#include "../base/pool.h"
+#include "../bundle/bundle.h"
+#include "../detect/detect.h"
+#include "../image/image.h"
+#include "../net/net.h"
+
+/* -- extract.c: one picture, pixels -> row of features ------------------------------------------------ */
+
+struct ad_extractor {
+	const ad_plan *plan;
+	adtool_preprocessing preprocessing;
+	unsigned width, height;
+	size_t shape[3];          /* of the layer's map */
+	unsigned grid;            /* 0: the whole map */
+	const ad_channels *basis; /* NULL: all channels */
+	uint64_t max_pixels;
+};
+
+/* What one thread needs for one picture at a time. */
+struct ad_scratch {
+	void *arena;
+	float *tensor, *map, *pooled;
+};
+
+void ad_scratch_release(struct ad_scratch *s);
+/* Cells of the row: g^2, or all of the map. */
+size_t ad_extractor_cells(const struct ad_extractor *e);
+/* Floats of the pooled map, before any projection. */
+size_t ad_extractor_pooled(const struct ad_extractor *e);
+int ad_scratch_create(struct ad_scratch *s, const struct ad_extractor *e, adtool_error *err);
+void ad_extractor_init(struct ad_extractor *e, const ad_plan *plan, const adtool_preprocessing *preprocessing,
+		       unsigned width, unsigned height, unsigned grid, uint64_t max_pixels);
+/* row: the pooled map, projected when there is a basis. Never fails on a decoded picture but for memory. */
+int ad_extract_image(const struct ad_extractor *e, struct ad_scratch *s, ad_pool *pool, const adtool_image *image,
+		     float *row, adtool_error *err);
+/* Refuses a grid that is larger than the layer's map. */
+int ad_extractor_check(const struct ad_extractor *e, adtool_error *err);
+
+/* -- stream.c: many pictures through all threads, in order -------------------------------------------- */
+
+struct ad_stream;
+
+struct ad_picture {
+	ad_buf name, label, why, bytes;
+	size_t index; /* what select gave it */
+	int code;     /* why it could not be used; `why` says it */
+	unsigned width, height;
+	char digest[65];
+};
+
+struct ad_stream {
+	adtool_dataset *dataset;
+	const struct ad_extractor *extractor;
+	unsigned threads;
+	int want_digest;
+	/* May be NULL: takes all. Else: whether to take the item; the index to give it. Reader's thread. */
+	int (*select)(struct ad_stream *s, const adtool_item *item, size_t *index);
+	/* Worker's thread, may be NULL: more work on the row, with the picture still at hand. */
+	int (*work)(struct ad_stream *s, struct ad_picture *p, size_t slot, struct ad_scratch *scratch,
+		    const adtool_image *image, float *row, adtool_error *err);
+	/* Caller's thread, in order. row is NULL when p->code is set. */
+	int (*emit)(struct ad_stream *s, struct ad_picture *p, size_t slot, const float *row, adtool_error *err);
+	void *context;
+
+	size_t slots, row_size;
+	struct ad_picture *pictures;
+	float *rows;
+	struct ad_scratch *scratch;
+	ad_pool *pool; /* for a picture that is alone */
+	pthread_mutex_t pool_lock;
+};
+
+/* The slots a stream of so many threads has: enough that no worker waits for the reader. */
+size_t ad_stream_slots(unsigned threads);
+int ad_stream_run(struct ad_stream *s, adtool_error *err);
+unsigned ad_stream_threads(unsigned threads);
+int ad_stream_check_threads(unsigned threads, adtool_error *err);
+
+/* -- model.c: what scoring needs, open, checked and saved --------------------------------------------- */
+
+struct adtool_model {
+	adtool_model_info info;
+	ad_bundle *bundle; /* of an opened model: parts point into it */
+	ad_bundle_parts parts;
+	ad_buf onnx; /* of a trained model: the parts' memory */
+	float *mean32, *variances32, *channels, *channels_mean;
+	double *calibration; /* n, ascending */
+	double selftest;
+	ad_detector trained;  /* owns mean and rows of a trained model */
+	ad_detector detector; /* what scoring uses; points into trained or bundle, and owns `variances` if opened */
+	double *opened_variances;
+	ad_channels basis; /* from == 0: all channels are kept */
+	ad_limit limit;
+
+	pthread_mutex_t lock; /* of plan: made when first needed */
+	ad_plan *plan;
+};
+
+int ad_model_extractor(const adtool_model *m, uint64_t max_pixels, struct ad_extractor *e, adtool_error *err);
+int ad_model_create(adtool_model **out, adtool_error *err);
+/* Fills detector, basis and limit from info, parts and calibration. */
+int ad_model_assemble(adtool_model *m, adtool_error *err);
+/* Scores one upright picture: the whole flow for one, on the caller's thread. map may be NULL. */
+int ad_model_score(const adtool_model *m, const adtool_image *image, double *score, float *map, adtool_error *err);
+/* The built-in picture: waves, an edge and seeded noise, so that every part of a net has something to do. */
+int ad_selftest_picture(adtool_image **out, adtool_error *err);
+int ad_selftest_score(const adtool_model *m, double *score, adtool_error *err);
+int ad_selftest_compare(double got, double wanted, adtool_error *err);
+const double *ad_model_calibration(const adtool_model *m);
+
+#endif

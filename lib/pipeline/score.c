@@ -1,0 +1,246 @@
+/* Score: rows, verdicts, heat maps. */
+#include "pipeline.h"
+
+#include <math.h>
+
+#include "../base/clock.h"
+#include "../base/fail.h"
+#include "../base/file.h"
+#include "../base/mem.h"
+
+void adtool_score_options_init(adtool_score_options *o)
+{
+	memset(o, 0, sizeof(*o));
+}
+
+struct scored {
+	double score;
+	ad_buf heatmap, overlay; /* files written */
+	adtool_error failed;     /* why one could not be */
+};
+
+struct scorer {
+	const adtool_model *model;
+	const adtool_score_options *options;
+	ad_limit limit;
+	double threshold;
+	struct scored *results; /* per slot */
+	float *maps;            /* per slot: cells */
+	void **work;            /* per worker */
+	struct ad_stream *stream;
+	adtool_score_report report;
+};
+
+/*
+ * DIR/<name>.png: a leading '/' and '.' parts are dropped, '..' parts become '_', so that whatever a list
+ * or an archive calls its pictures, the file lies below DIR.
+ */
+static int map_path(const char *dir, const char *name, ad_buf *out)
+{
+	ad_buf_clear(out);
+	ad_buf_puts(out, dir);
+	while (*name) {
+		size_t n = strcspn(name, "/");
+
+		if (n == 2 && name[0] == '.' && name[1] == '.') {
+			ad_buf_puts(out, "/_");
+		} else if (n && !(n == 1 && name[0] == '.')) {
+			ad_buf_putc(out, '/');
+			ad_buf_add(out, name, n);
+		}
+		name += n + (name[n] == '/');
+	}
+	return ad_buf_puts(out, ".png");
+}
+
+static int write_map(const char *dir, const char *name, const adtool_image *image, ad_buf *path, adtool_error *err)
+{
+	char *slash;
+	int code;
+
+	if (map_path(dir, name, path))
+		return ad_fail_nomem(err);
+	slash = strrchr((char *)path->data, '/');
+	*slash = '\0';
+	code = ad_mkdirs((char *)path->data, err);
+	*slash = '/';
+	if (!code)
+		code = adtool_image_write_png(image, (char *)path->data, err);
+	return code ? ad_fail_within(err, code, "%s", ad_buf_text(path)) : 0;
+}
+
+/* Heat maps of a picture that was scored; a file that cannot be written ends the job, not the picture. */
+static int draw_maps(const struct scorer *c, struct scored *result, const struct ad_picture *p, const float *map,
+		     const adtool_image *image, adtool_error *err)
+{
+	const adtool_model_info *info = &c->model->info;
+	ad_heat heat = {.map = map, .rows = info->grid, .cols = info->grid, .level = info->heat_level};
+	adtool_image *drawn = NULL;
+	int code = 0;
+
+	if (c->options->heatmap_dir) {
+		code = ad_heat_map(&heat, p->width, p->height, &drawn, err);
+		if (!code)
+			code = write_map(c->options->heatmap_dir, ad_buf_text(&p->name), drawn, &result->heatmap, err);
+		adtool_image_free(drawn);
+		drawn = NULL;
+	}
+	if (!code && c->options->overlay_dir) {
+		code = ad_heat_overlay(&heat, image, &drawn, err);
+		if (!code)
+			code = write_map(c->options->overlay_dir, ad_buf_text(&p->name), drawn, &result->overlay, err);
+		adtool_image_free(drawn);
+	}
+	return code;
+}
+
+static int score_work(struct ad_stream *s, struct ad_picture *p, size_t slot, struct ad_scratch *scratch,
+		      const adtool_image *image, float *row, adtool_error *err)
+{
+	struct scorer *c = s->context;
+	const ad_detector *d = &c->model->detector;
+	struct scored *result = &c->results[slot];
+	float *map = c->maps + slot * d->cells;
+
+	result->failed.code = 0;
+	ad_detector_score(d, 1, row, &result->score, d->method == ADTOOL_FRE ? map : NULL,
+			  c->work[scratch - s->scratch]);
+	if (!isfinite(result->score))
+		return ad_fail(err, ADTOOL_ENUMERIC, "its score is not finite");
+	draw_maps(c, result, p, map, image, &result->failed);
+	return 0;
+}
+
+static int score_emit(struct ad_stream *s, struct ad_picture *p, size_t slot, const float *row, adtool_error *err)
+{
+	struct scorer *c = s->context;
+	const adtool_model *m = c->model;
+	const struct scored *result = &c->results[slot];
+	adtool_row out = {
+	    .name = ad_buf_text(&p->name),
+	    .label = ad_buf_text(&p->label),
+	    .verdict = ADTOOL_ERROR,
+	    .score = NAN,
+	    .p = NAN,
+	    .threshold = c->threshold,
+	};
+
+	if (row) {
+		out.score = result->score;
+		out.p = ad_p_value(ad_model_calibration(m), m->info.calibration_count, &c->limit, out.score);
+		out.verdict = out.score > c->threshold ? ADTOOL_ANOMALOUS : ADTOOL_NORMAL;
+		out.width = p->width;
+		out.height = p->height;
+		if (m->info.method == ADTOOL_FRE) {
+			out.map = c->maps + slot * m->detector.cells;
+			out.map_rows = out.map_cols = m->info.grid;
+		}
+		out.heatmap = c->options->heatmap_dir ? ad_buf_text(&result->heatmap) : NULL;
+		out.overlay = c->options->overlay_dir ? ad_buf_text(&result->overlay) : NULL;
+	} else {
+		out.code = p->code;
+		out.why = ad_buf_text(&p->why);
+	}
+	if (out.verdict == ADTOOL_ERROR)
+		c->report.errors++;
+	else if (out.verdict == ADTOOL_ANOMALOUS)
+		c->report.anomalous++;
+	else
+		c->report.normal++;
+	if (c->options->row && c->options->row(c->options->context, &out))
+		return ad_fail(err, ADTOOL_ECANCELLED, "stopped");
+	if (row && result->failed.code) {
+		if (err)
+			*err = result->failed;
+		return result->failed.code;
+	}
+	return 0;
+}
+
+int adtool_score(const adtool_model *model, adtool_dataset *dataset, const adtool_score_options *o,
+		 adtool_score_report *report, adtool_error *err)
+{
+	struct scorer c = {.model = model, .options = o, .limit = model->limit, .threshold = model->info.threshold};
+	struct ad_stream s = {.dataset = dataset, .work = score_work, .emit = score_emit, .context = &c};
+	struct ad_extractor e;
+	double start = ad_now();
+	size_t slots, i;
+	int code = ad_stream_check_threads(o->threads, err);
+
+	if (code)
+		return code;
+	if (model->info.method == ADTOOL_PPCA && (o->heatmap_dir || o->overlay_dir))
+		return ad_fail(err, ADTOOL_EINVAL, "the method ppca has no heat maps; train with fre for those");
+	if (o->has_threshold && !isfinite(o->threshold))
+		return ad_fail(err, ADTOOL_EINVAL, "the threshold must be a finite number");
+	s.threads = ad_stream_threads(o->threads);
+	slots = ad_stream_slots(s.threads);
+	if (o->alpha > 0) {
+		code = ad_limit_at(ad_model_calibration(model), model->info.calibration_count, &model->limit.box,
+				   o->alpha, &c.limit, err);
+		c.threshold = c.limit.threshold;
+	}
+	if (o->has_threshold)
+		c.threshold = o->threshold;
+	if (!code)
+		code = ad_model_extractor(model, o->max_pixels, &e, err);
+	if (code)
+		return code;
+	s.extractor = &e;
+	c.results = ad_calloc(slots, sizeof(*c.results));
+	c.maps = ad_calloc(slots * model->detector.cells, sizeof(float));
+	c.work = ad_calloc(s.threads, sizeof(*c.work));
+	if (!c.results || !c.maps || !c.work)
+		code = ad_fail_nomem(err);
+	for (i = 0; !code && i < s.threads; i++) {
+		c.work[i] = ad_malloc_aligned(ad_detector_scratch(&model->detector, 1), 1);
+		if (!c.work[i])
+			code = ad_fail_nomem(err);
+	}
+	if (!code)
+		code = ad_stream_run(&s, err);
+	c.report.passed_over = adtool_dataset_passed_over(dataset);
+	c.report.arena_bytes = ad_plan_arena_bytes(e.plan);
+	c.report.threads = s.threads;
+	c.report.seconds = ad_now() - start;
+	if (report)
+		*report = c.report;
+	for (i = 0; c.results && i < slots; i++) {
+		ad_buf_release(&c.results[i].heatmap);
+		ad_buf_release(&c.results[i].overlay);
+	}
+	for (i = 0; c.work && i < s.threads; i++)
+		ad_free_aligned(c.work[i]);
+	ad_free(c.results);
+	ad_free(c.maps);
+	ad_free(c.work);
+	return code;
+}
+
+int adtool_score_image(const adtool_model *model, const void *data, size_t size, double *score, double *p, float *map,
+		       adtool_error *err)
+{
+	adtool_image *image = NULL;
+	double got;
+	int code = adtool_image_decode(data, size, 0, &image, err);
+
+	if (!code)
+		code = ad_model_score(model, image, &got, map, err);
+	if (!code && !isfinite(got))
+		code = ad_fail(err, ADTOOL_ENUMERIC, "its score is not finite");
+	if (!code) {
+		*score = got;
+		if (p)
+			*p = adtool_model_p_value(model, got);
+	}
+	adtool_image_free(image);
+	return code;
+}
+
+int adtool_map_upsample(const float *map, unsigned rows, unsigned cols, unsigned width, unsigned height, float *out,
+			adtool_error *err)
+{
+	ad_heat heat = {.map = map, .rows = rows, .cols = cols, .level = 1};
+
+	return ad_heat_upsample(&heat, width, height, out, err);
+}

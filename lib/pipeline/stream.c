@@ -1,0 +1,151 @@
+/* Many pictures through all threads, rows out in order. */
+#include "pipeline.h"
+
+#include "../base/digest.h"
+#include "../base/fail.h"
+#include "../base/mem.h"
+#include "../base/ordered.h"
+
+static int refuse(struct ad_picture *p, int code, const char *why)
+{
+	p->code = code;
+	ad_buf_clear(&p->why);
+	return ad_buf_puts(&p->why, why);
+}
+
+static int stream_produce(void *context, size_t slot, adtool_error *err)
+{
+	struct ad_stream *s = context;
+	struct ad_picture *p = &s->pictures[slot];
+	adtool_item item;
+	adtool_error why;
+	const void *data;
+	size_t size;
+	int got;
+
+	do {
+		got = adtool_dataset_next(s->dataset, &item, err);
+		if (got <= 0)
+			return got;
+		p->index = 0;
+	} while (s->select && !s->select(s, &item, &p->index));
+	p->code = 0;
+	p->width = p->height = 0;
+	ad_buf_clear(&p->name);
+	ad_buf_clear(&p->label);
+	ad_buf_clear(&p->bytes);
+	ad_buf_puts(&p->name, item.name);
+	ad_buf_puts(&p->label, item.label ? item.label : "");
+	if (item.code)
+		refuse(p, item.code, item.why ? item.why : adtool_code_string(item.code));
+	else if ((got = adtool_dataset_read(s->dataset, &data, &size, &why)) != 0)
+		refuse(p, got, why.message);
+	else
+		ad_buf_add(&p->bytes, data, size);
+	if (p->name.failed || p->label.failed || p->bytes.failed || p->why.failed)
+		return ad_fail_nomem(err);
+	return 1;
+}
+
+static void stream_process(void *context, size_t slot, unsigned worker, int alone)
+{
+	struct ad_stream *s = context;
+	struct ad_picture *p = &s->pictures[slot];
+	adtool_image *image = NULL;
+	adtool_error why = {0};
+	float *row = s->rows + slot * s->row_size;
+	ad_pool *pool = NULL;
+	int code;
+
+	if (p->code)
+		return;
+	if (s->want_digest)
+		ad_sha256_hex(p->bytes.data, p->bytes.size, p->digest);
+	code = adtool_image_decode(p->bytes.data, p->bytes.size, s->extractor->max_pixels, &image, &why);
+	if (!code) {
+		p->width = adtool_image_width(image);
+		p->height = adtool_image_height(image);
+		if (alone && s->pool && !pthread_mutex_trylock(&s->pool_lock))
+			pool = s->pool;
+		code = ad_extract_image(s->extractor, &s->scratch[worker], pool, image, row, &why);
+		if (pool)
+			pthread_mutex_unlock(&s->pool_lock);
+	}
+	if (!code && s->work)
+		code = s->work(s, p, slot, &s->scratch[worker], image, row, &why);
+	if (code && refuse(p, code, why.message))
+		ad_buf_release(&p->why);
+	adtool_image_free(image);
+}
+
+static int stream_consume(void *context, size_t slot, adtool_error *err)
+{
+	struct ad_stream *s = context;
+	struct ad_picture *p = &s->pictures[slot];
+
+	/* A picture of unusual size must not hold its memory for the rest of the job. */
+	if (p->bytes.capacity > (size_t)32 << 20)
+		ad_buf_release(&p->bytes);
+	if (p->code == ADTOOL_ENOMEM)
+		return ad_fail(err, ADTOOL_ENOMEM, "%s: out of memory", ad_buf_text(&p->name));
+	return s->emit(s, p, slot, p->code ? NULL : s->rows + slot * s->row_size, err);
+}
+
+size_t ad_stream_slots(unsigned threads)
+{
+	return (size_t)threads * 2 + 2;
+}
+
+int ad_stream_run(struct ad_stream *s, adtool_error *err)
+{
+	ad_ordered_job job = {
+	    .workers = s->threads,
+	    .slots = ad_stream_slots(s->threads),
+	    .produce = stream_produce,
+	    .process = stream_process,
+	    .consume = stream_consume,
+	    .context = s,
+	};
+	const struct ad_extractor *e = s->extractor;
+	size_t i;
+	int code = 0;
+
+	s->slots = job.slots;
+	s->row_size = e->basis ? e->basis->to * ad_extractor_cells(e) : ad_extractor_pooled(e);
+	s->pictures = ad_calloc(s->slots, sizeof(*s->pictures));
+	s->scratch = ad_calloc(s->threads, sizeof(*s->scratch));
+	s->rows = ad_malloc_aligned(s->slots * s->row_size, sizeof(float));
+	pthread_mutex_init(&s->pool_lock, NULL);
+	if (!s->pictures || !s->scratch || !s->rows)
+		code = ad_fail_nomem(err);
+	if (!code && s->threads > 1)
+		code = ad_pool_create(s->threads, &s->pool, err);
+	for (i = 0; !code && i < s->threads; i++)
+		code = ad_scratch_create(&s->scratch[i], e, err);
+	if (!code)
+		code = ad_ordered_run(&job, err);
+	for (i = 0; s->pictures && i < s->slots; i++) {
+		ad_buf_release(&s->pictures[i].name);
+		ad_buf_release(&s->pictures[i].label);
+		ad_buf_release(&s->pictures[i].why);
+		ad_buf_release(&s->pictures[i].bytes);
+	}
+	for (i = 0; s->scratch && i < s->threads; i++)
+		ad_scratch_release(&s->scratch[i]);
+	ad_pool_free(s->pool);
+	pthread_mutex_destroy(&s->pool_lock);
+	ad_free(s->pictures);
+	ad_free(s->scratch);
+	ad_free_aligned(s->rows);
+	return code;
+}
+
+unsigned ad_stream_threads(unsigned threads)
+{
+	return threads ? threads : ad_cpu_count();
+}
+
+int ad_stream_check_threads(unsigned threads, adtool_error *err)
+{
+	return threads > 1024 ? ad_fail(err, ADTOOL_EINVAL, "%u threads; at most 1024 make sense", threads) : 0;
+}

@@ -1,0 +1,682 @@
+/* Train: names, features, fit, calibration, selftest. */
+#include "pipeline.h"
+
+#include <math.h>
+#include <unistd.h>
+
+#include "../base/clock.h"
+#include "../base/digest.h"
+#include "../base/fail.h"
+#include "../base/mem.h"
+#include "../base/rng.h"
+
+enum { BASIS_PICTURES = 512, MINIMUM_PICTURES = 3 };
+
+void adtool_train_options_init(adtool_train_options *o)
+{
+	memset(o, 0, sizeof(*o));
+	o->width = o->height = 224;
+	o->grid = 7;
+	o->method = ADTOOL_FRE;
+	o->channels = 128;
+	o->energy = 0.97;
+	o->components = SIZE_MAX;
+	o->aggregate = ADTOOL_TOP;
+	o->top = 0.1;
+	o->alpha = 0.01;
+}
+
+/* A picture found while listing. */
+struct entry {
+	char *name;
+	char *archive; /* NULL: a file of its own */
+	size_t place;  /* in the order found */
+};
+
+struct list {
+	struct entry *entries;
+	size_t count, capacity;
+	size_t refused;
+	uint64_t passed_over;
+};
+
+static void list_release(struct list *l)
+{
+	size_t i;
+
+	for (i = 0; i < l->count; i++) {
+		ad_free(l->entries[i].name);
+		ad_free(l->entries[i].archive);
+	}
+	ad_free(l->entries);
+	memset(l, 0, sizeof(*l));
+}
+
+static int compare_entries(const void *a, const void *b)
+{
+	const struct entry *x = a, *y = b;
+	int order = strcmp(x->name, y->name);
+
+	return order ? order : x->place < y->place ? -1 : 1;
+}
+
+static int list_add(struct list *l, const adtool_item *item, adtool_error *err)
+{
+	struct entry *e;
+
+	if (l->count == l->capacity) {
+		size_t capacity = l->capacity ? l->capacity * 2 : 256;
+		struct entry *more = ad_realloc_array(l->entries, capacity, sizeof(*more));
+
+		if (!more)
+			return ad_fail_nomem(err);
+		l->entries = more;
+		l->capacity = capacity;
+	}
+	e = &l->entries[l->count];
+	e->place = l->count;
+	e->name = ad_strdup(item->name);
+	e->archive = item->archive ? ad_strdup(item->archive) : NULL;
+	l->count++;
+	return e->name && (e->archive || !item->archive) ? 0 : ad_fail_nomem(err);
+}
+
+static int report_progress(const adtool_train_options *o, const char *stage, uint64_t done, uint64_t total,
+			   adtool_error *err)
+{
+	if (o->progress && o->progress(o->context, stage, done, total))
+		return ad_fail(err, ADTOOL_ECANCELLED, "stopped");
+	return 0;
+}
+
+static void report_refused(const adtool_train_options *o, const char *name, int code, const char *text)
+{
+	adtool_error why;
+
+	ad_fail(&why, code, "%s", text);
+	if (o->refused)
+		o->refused(o->context, name, &why);
+}
+
+/* Names first: how many pictures there are decides how to fit, and their order must not depend on the inputs'. */
+static int list_pictures(const char *const *inputs, size_t count, const adtool_dataset_options *dataset_options,
+			 const adtool_train_options *o, struct list *l, adtool_error *err)
+{
+	adtool_dataset *dataset = NULL;
+	adtool_item item;
+	size_t i, kept = 0;
+	int code = adtool_dataset_open(inputs, count, dataset_options, &dataset, err), got = 0;
+
+	while (!code && (got = adtool_dataset_next(dataset, &item, err)) > 0) {
+		if (item.code) {
+			report_refused(o, item.name, item.code, item.why);
+			l->refused++;
+			continue;
+		}
+		code = list_add(l, &item, err);
+		if (!code && l->count % 256 == 0)
+			code = report_progress(o, "listing", l->count, 0, err);
+	}
+	if (!code && got < 0)
+		code = got;
+	if (!code)
+		l->passed_over = adtool_dataset_passed_over(dataset);
+	adtool_dataset_free(dataset);
+	if (code || !l->count)
+		return code;
+	qsort(l->entries, l->count, sizeof(*l->entries), compare_entries);
+	/* The same picture given twice would calibrate on itself. */
+	for (i = 0; i < l->count; i++) {
+		if (kept && !strcmp(l->entries[kept - 1].name, l->entries[i].name)) {
+			ad_free(l->entries[i].name);
+			ad_free(l->entries[i].archive);
+		} else {
+			l->entries[kept++] = l->entries[i];
+		}
+	}
+	l->count = kept;
+	return 0;
+}
+
+struct trainer {
+	const adtool_train_options *options;
+	const adtool_dataset_options *dataset_options;
+	struct list list;
+	unsigned char *sampled; /* per entry: its whole map is held for the channel basis */
+	float **maps;           /* per entry, for the sampled */
+	unsigned char *seen;    /* per entry; the reader's */
+	unsigned char *used;    /* per entry */
+	char (*digests)[65];    /* per entry */
+	struct ad_extractor extractor;
+	unsigned threads;
+	int want_sampled; /* which pass this is */
+	ad_channels basis;
+	ad_fitter *fitter;
+	size_t done, refused;
+};
+
+static int compare_name(const void *key, const void *element)
+{
+	return strcmp(key, ((const struct entry *)element)->name);
+}
+
+static int train_select(struct ad_stream *s, const adtool_item *item, size_t *index)
+{
+	struct trainer *t = s->context;
+	struct entry *e = bsearch(item->name, t->list.entries, t->list.count, sizeof(*e), compare_name);
+
+	if (!e)
+		return 0;
+	*index = (size_t)(e - t->list.entries);
+	if (t->sampled[*index] != t->want_sampled || t->seen[*index])
+		return 0;
+	t->seen[*index] = 1;
+	return 1;
+}
+
+static int train_emit(struct ad_stream *s, struct ad_picture *p, size_t slot, const float *row, adtool_error *err)
+{
+	struct trainer *t = s->context;
+	int code = 0;
+
+	(void)slot;
+	t->done++;
+	if (!row) {
+		report_refused(t->options, ad_buf_text(&p->name), p->code, ad_buf_text(&p->why));
+		t->refused++;
+	} else if (t->want_sampled) {
+		float *copy = ad_malloc_array(s->row_size, sizeof(float));
+
+		if (!copy)
+			return ad_fail_nomem(err);
+		memcpy(copy, row, s->row_size * sizeof(float));
+		t->maps[p->index] = copy;
+	} else {
+		code = ad_fitter_add(t->fitter, p->index, row, err);
+		if (code)
+			return ad_fail_within(err, code, "%s", ad_buf_text(&p->name));
+	}
+	if (row) {
+		t->used[p->index] = 1;
+		memcpy(t->digests[p->index], p->digest, sizeof(p->digest));
+	}
+	return report_progress(t->options, "features", t->done, t->list.count, err);
+}
+
+/* One pass over the pictures whose `sampled` is `want`, in the order of names (members in their archive's). */
+static int train_pass(struct trainer *t, int want, adtool_error *err)
+{
+	struct ad_stream s = {
+	    .extractor = &t->extractor,
+	    .threads = t->threads,
+	    .want_digest = 1,
+	    .select = train_select,
+	    .emit = train_emit,
+	    .context = t,
+	};
+	const char **inputs = ad_malloc_array(t->list.count, sizeof(*inputs));
+	const char *archive = NULL;
+	size_t i, n = 0;
+	int code = inputs ? 0 : ad_fail_nomem(err);
+
+	for (i = 0; !code && i < t->list.count; i++) {
+		const struct entry *e = &t->list.entries[i];
+
+		if (t->sampled[i] != want)
+			continue;
+		if (!e->archive)
+			inputs[n++] = e->name;
+		else if (!archive || strcmp(archive, e->archive))
+			inputs[n++] = archive = e->archive;
+	}
+	t->want_sampled = want;
+	if (!code && n)
+		code = adtool_dataset_open(inputs, n, t->dataset_options, &s.dataset, err);
+	if (!code && n)
+		code = ad_stream_run(&s, err);
+	adtool_dataset_free(s.dataset);
+	ad_free(inputs);
+	return code;
+}
+
+/* Every picture's map is held until the basis is known, so not more than BASIS_PICTURES, chosen by the seed. */
+static int choose_sample(struct trainer *t, adtool_error *err)
+{
+	size_t n = t->list.count, i, *order = ad_malloc_array(n, sizeof(*order));
+	ad_rng rng;
+
+	if (!order)
+		return ad_fail_nomem(err);
+	for (i = 0; i < n; i++)
+		order[i] = i;
+	ad_rng_seed(&rng, t->options->seed);
+	ad_rng_shuffle(&rng, order, n);
+	for (i = 0; i < n && i < BASIS_PICTURES; i++)
+		t->sampled[order[i]] = 1;
+	ad_free(order);
+	return 0;
+}
+
+static int fit_basis(struct trainer *t, size_t keep, ad_pool *pool, adtool_error *err)
+{
+	const float **maps = ad_malloc_array(t->list.count, sizeof(*maps));
+	size_t i, n = 0;
+	int code;
+
+	if (!maps)
+		return ad_fail_nomem(err);
+	for (i = 0; i < t->list.count; i++)
+		if (t->maps[i])
+			maps[n++] = t->maps[i];
+	if (n < MINIMUM_PICTURES)
+		code = ad_fail(err, ADTOOL_EINVAL, "%zu usable pictures; at least %d are needed", n, MINIMUM_PICTURES);
+	else
+		code = ad_channels_fit(maps, n, t->extractor.shape[0], ad_extractor_cells(&t->extractor), keep, pool,
+				       &t->basis, err);
+	ad_free(maps);
+	return code;
+}
+
+/* Projects the held maps and hands them to the fitter. */
+static int add_sampled(struct trainer *t, adtool_error *err)
+{
+	size_t cells = ad_extractor_cells(&t->extractor), i;
+	float *row = ad_malloc_array(t->basis.to * cells, sizeof(float));
+	int code = row ? 0 : ad_fail_nomem(err);
+
+	for (i = 0; !code && i < t->list.count; i++) {
+		if (!t->maps[i])
+			continue;
+		ad_channels_apply(&t->basis, t->maps[i], cells, row);
+		ad_free(t->maps[i]);
+		t->maps[i] = NULL;
+		code = ad_fitter_add(t->fitter, i, row, err);
+		if (code)
+			code = ad_fail_within(err, code, "%s", t->list.entries[i].name);
+	}
+	ad_free(row);
+	return code;
+}
+
+static uint64_t machine_memory(void)
+{
+	long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+
+	return pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : (uint64_t)4 << 30;
+}
+
+/*
+ * The formula of adtool-train(1): per thread, the arena, the input and the map; the plan's weights; the rows of
+ * pictures on their way; the maps held for the channel basis and its covariance; the fit.
+ */
+static uint64_t train_memory(const struct trainer *t, const ad_fit_options *fit, int with_basis)
+{
+	const struct ad_extractor *e = &t->extractor;
+	uint64_t channels = e->shape[0], n = t->list.count, pooled = ad_extractor_pooled(e) * sizeof(float);
+	uint64_t thread = ad_plan_arena_bytes(e->plan) + (uint64_t)12 * e->width * e->height +
+			  channels * e->shape[1] * e->shape[2] * 4 + pooled;
+	uint64_t basis = with_basis ? (n < BASIS_PICTURES ? n : BASIS_PICTURES) * pooled +
+					  ad_channels_memory(channels, ad_extractor_cells(e))
+				    : 0;
+
+	return t->threads * thread + ad_plan_weight_bytes(e->plan) + ad_stream_slots(t->threads) * pooled + basis +
+	       ad_fit_memory(fit, t->threads);
+}
+
+static int check_train_options(const adtool_train_options *o, adtool_error *err)
+{
+	if (o->width < 1 || o->height < 1 || o->width > 4096 || o->height > 4096)
+		return ad_fail(err, ADTOOL_EINVAL, "input size %u x %u; each side is 1 to 4096", o->width, o->height);
+	if (o->grid < 1 || o->grid > 256)
+		return ad_fail(err, ADTOOL_EINVAL, "grid %u; it is 1 to 256", o->grid);
+	if (!(o->energy > 0 && o->energy < 1))
+		return ad_fail(err, ADTOOL_EINVAL, "energy %g; it lies between 0 and 1", o->energy);
+	if (!(o->top > 0 && o->top <= 1))
+		return ad_fail(err, ADTOOL_EINVAL, "top fraction %g; it is more than 0 and at most 1", o->top);
+	if (!(o->alpha > 0 && o->alpha < 1))
+		return ad_fail(err, ADTOOL_EINVAL, "alpha %g; it lies between 0 and 1", o->alpha);
+	return ad_stream_check_threads(o->threads, err);
+}
+
+#define COPY_TEXT(to, from) snprintf(to, sizeof(to), "%s", (from) ? (from) : "")
+
+static int compare_doubles(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static ad_npy npy_of(int item_size, const void *data, int ndim, size_t a, size_t b)
+{
+	ad_npy npy = {.item_size = item_size, .ndim = ndim, .shape = {a, b, 1, 1}, .count = a * b, .data = data};
+
+	return npy;
+}
+
+/* Parts from what was fitted: exactly what a reader of the bundle will see. Takes over t->basis's memory. */
+static int model_fill_parts(adtool_model *m, struct trainer *t, const ad_calibration *calibration, adtool_error *err)
+{
+	const ad_detector *d = &m->trained;
+	ad_bundle_parts *parts = &m->parts;
+	size_t i, k = d->components, dimensions = d->dimensions;
+
+	parts->onnx = m->onnx.data;
+	parts->onnx_size = m->onnx.size;
+	if (t->basis.from) {
+		m->channels = t->basis.basis;
+		m->channels_mean = t->basis.mean;
+		parts->channels = npy_of(4, m->channels, 2, t->basis.to, t->basis.from);
+		parts->channels_mean = npy_of(4, m->channels_mean, 1, t->basis.from, 1);
+		memset(&t->basis, 0, sizeof(t->basis));
+	}
+	if (d->method == ADTOOL_FRE) {
+		m->variances32 = ad_malloc_array(k, sizeof(float));
+		if (!m->variances32)
+			return ad_fail_nomem(err);
+		for (i = 0; i < k; i++)
+			m->variances32[i] = (float)d->variances[i];
+		parts->mean = npy_of(4, d->mean32, 1, dimensions, 1);
+		parts->components = npy_of(4, d->rows32, 2, k, dimensions);
+		parts->variances = npy_of(4, m->variances32, 1, k, 1);
+	} else {
+		parts->mean = npy_of(8, d->mean, 1, dimensions, 1);
+		parts->components = npy_of(8, d->rows, 2, k, dimensions);
+		parts->variances = npy_of(8, d->variances, 1, k, 1);
+	}
+	m->calibration = ad_malloc_array(calibration->n, sizeof(double));
+	if (!m->calibration)
+		return ad_fail_nomem(err);
+	memcpy(m->calibration, calibration->scores, calibration->n * sizeof(double));
+	qsort(m->calibration, calibration->n, sizeof(double), compare_doubles);
+	parts->calibration = npy_of(8, m->calibration, 1, calibration->n, 1);
+	parts->selftest = npy_of(8, &m->selftest, 1, 1, 1);
+	return 0;
+}
+
+static int model_fill_info(adtool_model *m, const adtool_backbone *backbone, const struct trainer *t,
+			   const ad_calibration *calibration, double energy_kept, adtool_error *err)
+{
+	const adtool_train_options *o = t->options;
+	const ad_detector *d = &m->trained;
+	adtool_model_info *info = &m->info;
+	adtool_backbone_info b;
+	ad_buf digests = {0};
+	size_t i;
+	int code = adtool_backbone_get_info(backbone, &b, err);
+
+	if (code)
+		return code;
+	info->format_version = AD_BUNDLE_FORMAT;
+	COPY_TEXT(info->adtool_version, adtool_version());
+	COPY_TEXT(info->backbone_name, b.name);
+	COPY_TEXT(info->backbone_sha256, b.sha256);
+	COPY_TEXT(info->backbone_licence, b.licence);
+	COPY_TEXT(info->backbone_source, b.source);
+	info->preprocessing = b.preprocessing;
+	info->width = o->width;
+	info->height = o->height;
+	COPY_TEXT(info->layer, o->layer ? o->layer : ad_backbone_default_layer(backbone));
+	info->layer_channels = t->extractor.shape[0];
+	info->layer_height = t->extractor.shape[1];
+	info->layer_width = t->extractor.shape[2];
+	info->method = o->method;
+	info->grid = t->extractor.grid;
+	info->channels = t->basis.from ? t->basis.to : info->layer_channels;
+	info->dimensions = d->dimensions;
+	info->components = d->components;
+	info->energy = o->method == ADTOOL_FRE && o->components == SIZE_MAX ? o->energy : 0;
+	info->energy_kept = energy_kept;
+	info->noise_variance = d->noise_variance;
+	info->aggregate = o->aggregate;
+	info->top = o->top;
+	info->seed = o->seed;
+	info->calibration = calibration->kind;
+	info->folds = calibration->folds;
+	info->calibration_count = calibration->n;
+	info->pictures_refused = t->refused + t->list.refused;
+	for (i = 0; i < t->list.count; i++) {
+		if (!t->used[i])
+			continue;
+		info->pictures_used++;
+		ad_buf_puts(&digests, t->digests[i]);
+	}
+	if (digests.failed)
+		code = ad_fail_nomem(err);
+	else
+		ad_sha256_hex(digests.data, digests.size, info->pictures_digest);
+	ad_buf_release(&digests);
+	if (!code && calibration->peaks)
+		code = ad_quantile(calibration->peaks, calibration->n, 1 - o->alpha, &info->heat_level, err);
+	return code;
+}
+
+static int model_decide(adtool_model *m, const ad_calibration *calibration, double alpha, adtool_error *err)
+{
+	adtool_model_info *info = &m->info;
+	const ad_detector *d = &m->trained;
+	const double *q = calibration->q ? calibration->q : calibration->scores;
+	ad_box box;
+	ad_limit limit;
+	int code = ad_box_fit(q, calibration->n, d->method == ADTOOL_PPCA ? 0.5 : 1, ad_detector_shift(d), &box, err);
+
+	if (!code)
+		code = ad_limit_at(m->calibration, calibration->n, &box, alpha, &limit, err);
+	if (code)
+		return code;
+	info->rule = limit.rule;
+	info->alpha = alpha;
+	info->threshold = limit.threshold;
+	info->normals_needed = limit.needed;
+	info->box_g = box.g;
+	info->box_h = box.h;
+	info->box_scale = box.scale;
+	info->box_shift = box.shift;
+	return 0;
+}
+
+struct fit_progress {
+	const adtool_train_options *options;
+};
+
+static void fit_progress(void *context, size_t done, size_t total)
+{
+	struct fit_progress *f = context;
+
+	/* A fit is not stopped half-way; the next stage asks again. */
+	if (f->options->progress)
+		f->options->progress(f->options->context, "fitting", done, total);
+}
+
+/* The bundle's graph must give what the whole backbone gives: the selftest through both. */
+static int train_selftest(adtool_model *m, const struct trainer *t, adtool_error *err)
+{
+	const struct ad_extractor *e = &t->extractor;
+	adtool_image *image = NULL;
+	struct ad_scratch s = {0};
+	float *row = ad_malloc_aligned(m->detector.dimensions, sizeof(float));
+	void *work = ad_malloc_aligned(ad_detector_scratch(&m->detector, 1), 1);
+	double whole;
+	int code = row && work ? ad_selftest_picture(&image, err) : ad_fail_nomem(err);
+
+	if (!code)
+		code = ad_scratch_create(&s, e, err);
+	if (!code) {
+		struct ad_extractor projecting = *e;
+
+		projecting.basis = m->basis.from ? &m->basis : NULL;
+		code = ad_extract_image(&projecting, &s, NULL, image, row, err);
+	}
+	if (!code) {
+		ad_detector_score(&m->detector, 1, row, &whole, NULL, work);
+		code = ad_selftest_score(m, &m->selftest, err);
+	}
+	if (!code && !isfinite(m->selftest))
+		code = ad_fail(err, ADTOOL_ENUMERIC, "the selftest fails: the built-in picture has no finite score");
+	if (!code)
+		code = ad_selftest_compare(m->selftest, whole, err);
+	ad_scratch_release(&s);
+	adtool_image_free(image);
+	ad_free_aligned(row);
+	ad_free_aligned(work);
+	return code;
+}
+
+static int trainer_allocate(struct trainer *t, adtool_error *err)
+{
+	size_t n = t->list.count;
+
+	t->sampled = ad_calloc(n, 1);
+	t->seen = ad_calloc(n, 1);
+	t->used = ad_calloc(n, 1);
+	t->maps = ad_calloc(n, sizeof(*t->maps));
+	t->digests = ad_calloc(n, sizeof(*t->digests));
+	return t->sampled && t->seen && t->used && t->maps && t->digests ? 0 : ad_fail_nomem(err);
+}
+
+static void trainer_release(struct trainer *t)
+{
+	size_t i;
+
+	for (i = 0; t->maps && i < t->list.count; i++)
+		ad_free(t->maps[i]);
+	ad_free(t->maps);
+	ad_free(t->sampled);
+	ad_free(t->seen);
+	ad_free(t->used);
+	ad_free(t->digests);
+	ad_channels_release(&t->basis);
+	ad_fitter_free(t->fitter);
+	list_release(&t->list);
+}
+
+int adtool_train(const adtool_backbone *backbone, const char *const *inputs, size_t count,
+		 const adtool_dataset_options *dataset_options, const adtool_train_options *o, adtool_model **out,
+		 adtool_train_report *report, adtool_error *err)
+{
+	struct trainer t = {.options = o, .dataset_options = dataset_options};
+	struct fit_progress progress = {o};
+	adtool_train_report r = {0};
+	ad_calibration calibration = {0};
+	ad_fit_options fit = {0};
+	adtool_backbone_info b;
+	adtool_model *m = NULL;
+	ad_plan *plan = NULL;
+	ad_pool *pool = NULL;
+	size_t channels = 0;
+	double start = ad_now(), energy_kept = 0;
+	uint64_t limit;
+	int with_basis, code = check_train_options(o, err);
+
+	if (code)
+		return code;
+	t.threads = ad_stream_threads(o->threads);
+	limit = o->memory ? o->memory : machine_memory() / 4 * 3;
+	code = ad_pool_create(t.threads, &pool, err);
+	if (!code)
+		code = ad_model_create(&m, err);
+	if (!code)
+		code = adtool_backbone_get_info(backbone, &b, err);
+	if (!code)
+		code = ad_plan_create(backbone, o->layer, o->width, o->height, pool, &plan, err);
+	if (code)
+		goto out;
+	ad_extractor_init(&t.extractor, plan, &b.preprocessing, o->width, o->height,
+			  o->method == ADTOOL_PPCA ? 1 : o->grid, o->max_pixels);
+	code = ad_extractor_check(&t.extractor, err);
+	if (!code)
+		code = list_pictures(inputs, count, dataset_options, o, &t.list, err);
+	if (!code && t.list.count < MINIMUM_PICTURES)
+		code = ad_fail(err, ADTOOL_EINVAL, "%zu usable picture%s; at least %d are needed", t.list.count,
+			       t.list.count == 1 ? "" : "s", MINIMUM_PICTURES);
+	if (!code)
+		code = trainer_allocate(&t, err);
+	if (code)
+		goto out;
+	r.seconds_list = ad_now() - start;
+
+	channels = t.extractor.shape[0];
+	with_basis = o->method == ADTOOL_FRE && o->channels && o->channels < channels;
+	if (with_basis)
+		channels = o->channels;
+	fit.method = o->method;
+	fit.pictures = t.list.count;
+	fit.cells = ad_extractor_cells(&t.extractor);
+	fit.dimensions = channels * fit.cells;
+	fit.energy = o->energy;
+	fit.components = o->components;
+	fit.aggregate = o->aggregate;
+	fit.top = o->top;
+	fit.alpha = o->alpha;
+	fit.seed = o->seed;
+	r.memory_estimate = train_memory(&t, &fit, with_basis);
+	if (r.memory_estimate > limit) {
+		code = ad_fail(err, ADTOOL_ELIMIT,
+			       "%zu pictures need about %llu MiB, more than the limit of %llu MiB; fewer channels, "
+			       "a smaller grid or fewer pictures need less",
+			       t.list.count, (unsigned long long)(r.memory_estimate >> 20),
+			       (unsigned long long)(limit >> 20));
+		goto out;
+	}
+
+	start = ad_now();
+	code = ad_fitter_create(&fit, &t.fitter, err);
+	if (!code && with_basis) {
+		code = choose_sample(&t, err);
+		if (!code)
+			code = train_pass(&t, 1, err);
+		if (!code)
+			code = fit_basis(&t, o->channels, pool, err);
+		if (!code)
+			code = add_sampled(&t, err);
+		t.extractor.basis = &t.basis;
+	}
+	if (!code)
+		code = train_pass(&t, 0, err);
+	if (code)
+		goto out;
+	r.seconds_features = ad_now() - start;
+	if (t.list.count - t.refused < MINIMUM_PICTURES) {
+		code = ad_fail(err, ADTOOL_EINVAL, "%zu usable picture%s; at least %d are needed",
+			       t.list.count - t.refused, t.list.count - t.refused == 1 ? "" : "s", MINIMUM_PICTURES);
+		goto out;
+	}
+
+	start = ad_now();
+	code = ad_fitter_finish(t.fitter, pool, fit_progress, &progress, &m->trained, &energy_kept, &calibration, err);
+	if (!code)
+		code = ad_backbone_cut(backbone, o->layer, &m->onnx, err);
+	if (!code)
+		code = model_fill_info(m, backbone, &t, &calibration, energy_kept, err);
+	if (!code)
+		code = model_fill_parts(m, &t, &calibration, err);
+	if (!code)
+		code = model_decide(m, &calibration, o->alpha, err);
+	if (!code)
+		code = ad_model_assemble(m, err);
+	if (code)
+		goto out;
+	r.seconds_fit = ad_now() - start;
+
+	start = ad_now();
+	code = train_selftest(m, &t, err);
+	r.seconds_selftest = ad_now() - start;
+out:
+	if (!code) {
+		r.pictures_used = m->info.pictures_used;
+		r.pictures_refused = m->info.pictures_refused;
+		r.passed_over = t.list.passed_over;
+		r.arena_bytes = ad_plan_arena_bytes(plan);
+		r.threads = t.threads;
+		if (report)
+			*report = r;
+		*out = m;
+		m = NULL;
+	}
+	ad_calibration_release(&calibration);
+	trainer_release(&t);
+	ad_plan_free(plan);
+	ad_pool_free(pool);
+	adtool_model_free(m);
+	return code;
+}
