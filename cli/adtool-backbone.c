@@ -1,12 +1,17 @@
 #include "cli.h"
 
 static const char *layer, *input, *output;
-static cli_size size = { 224, 224 };
+static cli_size size = {224, 224};
 
 #define OPTION_SIZE                                                                                                    \
-	{ CLI_SIZE, 0, "size", "WxH", "of the input (default 224x224)", &size, 1, 4096, NULL, 0, 0 }
+	{                                                                                                              \
+		CLI_SIZE, 0, "size", "WxH", "of the input (default 224x224)", &size, 1, 4096, NULL, 0, 0               \
+	}
 #define OPTION_LAYER                                                                                                   \
-	{ CLI_STRING, 0, "layer", "L", "the layer (default: the one its metadata name)", &layer, 0, 0, NULL, 0, 0 }
+	{                                                                                                              \
+		CLI_STRING, 0, "layer", "L", "the layer (default: the one its metadata name)", &layer, 0, 0, NULL, 0,  \
+		    0                                                                                                  \
+	}
 
 static int open_backbone(const char *name, adtool_backbone **backbone, adtool_backbone_info *info)
 {
@@ -22,7 +27,7 @@ static int open_backbone(const char *name, adtool_backbone **backbone, adtool_ba
 static int print_name(const char *name, const char *where, void *context)
 {
 	(void)context;
-	cli_print("%-24s %s\n", name, where);
+	cli_print("%-24s %s\n", cli_safe(name), cli_safe(where));
 	return 0;
 }
 
@@ -36,32 +41,32 @@ static int run_list(size_t count, const char **operands)
 }
 
 static const cli_command list = {
-	.name = "backbone list",
-	.page = "adtool-backbone",
-	.help = "the backbones that can be had by name, and where they are",
-	.run = run_list,
+    .name = "backbone list",
+    .page = "adtool-backbone",
+    .help = "the backbones that can be had by name, and where they are",
+    .run = run_list,
 };
 
 /* -- show -------------------------------------------------------------------------------------------- */
 
-static const cli_option show_options[] = { OPTION_SIZE, OPTION_LAYER, CLI_OPTION_END };
+static const cli_option show_options[] = {OPTION_SIZE, OPTION_LAYER, CLI_OPTION_END};
 
 static void print_metadata(const adtool_backbone_info *info)
 {
 	const adtool_preprocessing *p = &info->preprocessing;
 	char number[CLI_NUMBER_SIZE];
 
-	cli_print("name           %s\n", info->name[0] ? info->name : "unknown");
-	cli_print("licence        %s\n", info->licence[0] ? info->licence : "unknown");
-	cli_print("source         %s\n", info->source[0] ? info->source : "unknown");
+	cli_print("name           %s\n", info->name[0] ? cli_safe(info->name) : "unknown");
+	cli_print("licence        %s\n", info->licence[0] ? cli_safe(info->licence) : "unknown");
+	cli_print("source         %s\n", info->source[0] ? cli_safe(info->source) : "unknown");
 	cli_print("sha256         %s\n", info->sha256);
 	cli_print("opset          %d\n", info->opset);
 	cli_print("nodes          %zu\n", info->nodes);
 	cli_print("parameters     %s\n", cli_big(number, (double)info->parameters));
 	cli_print("input          %s, 0..%g, mean %g, %g, %g, std %g, %g, %g\n", cli_colors[p->bgr], (double)p->range,
-	          (double)p->mean[0], (double)p->mean[1], (double)p->mean[2], (double)p->std[0], (double)p->std[1],
-	          (double)p->std[2]);
-	cli_print("default layer  %s\n", info->default_layer);
+		  (double)p->mean[0], (double)p->mean[1], (double)p->mean[2], (double)p->std[0], (double)p->std[1],
+		  (double)p->std[2]);
+	cli_print("default layer  %s\n", cli_safe(info->default_layer));
 }
 
 static int print_layer(const adtool_backbone *backbone, const char *name, int stride)
@@ -75,8 +80,9 @@ static int print_layer(const adtool_backbone *backbone, const char *name, int st
 	snprintf(shape, sizeof(shape), "%zu x %zu x %zu", cost.channels, cost.height, cost.width);
 	if (stride)
 		snprintf(step, sizeof(step), "/%d", stride);
-	cli_print("%-16s %6s %18s %12s %12s %6zu %10s\n", name, step, shape, cli_big(adds, (double)cost.multiply_adds),
-	          cli_big(parameters, (double)cost.parameters), cost.nodes, cli_bytes(arena, cost.arena_bytes));
+	cli_print("%-16s %6s %18s %12s %12s %6zu %10s\n", cli_safe(name), step, shape,
+		  cli_big(adds, (double)cost.multiply_adds), cli_big(parameters, (double)cost.parameters), cost.nodes,
+		  cli_bytes(arena, cost.arena_bytes));
 	return CLI_OK;
 }
 
@@ -85,8 +91,8 @@ static int print_layers(const adtool_backbone *backbone, const adtool_backbone_i
 	int status = CLI_OK;
 	adtool_error err;
 
-	cli_print("\n%-16s %6s %18s %12s %12s %6s %10s\n", "layer", "stride", "shape", "mult-adds", "parameters", "nodes",
-	          "arena");
+	cli_print("\n%-16s %6s %18s %12s %12s %6s %10s\n", "layer", "stride", "shape", "mult-adds", "parameters",
+		  "nodes", "arena");
 	if (layer)
 		return print_layer(backbone, layer, 0);
 	for (size_t i = 0; i < info->layers && !status; i++) {
@@ -113,22 +119,22 @@ static int run_show(size_t count, const char **operands)
 }
 
 static const cli_command show = {
-	.name = "backbone show",
-	.page = "adtool-backbone",
-	.help = "what a backbone is, its layers, what each costs",
-	.operands = "[NAME|FILE.onnx]",
-	.options = show_options,
-	.max_operands = 1,
-	.run = run_show,
+    .name = "backbone show",
+    .page = "adtool-backbone",
+    .help = "what a backbone is, its layers, what each costs",
+    .operands = "[NAME|FILE.onnx]",
+    .options = show_options,
+    .max_operands = 1,
+    .run = run_show,
 };
 
 /* -- check ------------------------------------------------------------------------------------------- */
 
-static const cli_option check_options[] = { OPTION_SIZE, OPTION_LAYER, CLI_OPTION_JOBS, CLI_OPTION_END };
+static const cli_option check_options[] = {OPTION_SIZE, OPTION_LAYER, CLI_OPTION_JOBS, CLI_OPTION_END};
 
 static int check_layer(const adtool_backbone *backbone, const char *name)
 {
-	size_t input_shape[4] = { 1, 3, size.height, size.width }, shape[4], n = 3 * (size_t)size.width * size.height;
+	size_t input_shape[4] = {1, 3, size.height, size.width}, shape[4], n = 3 * (size_t)size.width * size.height;
 	float *x = cli_alloc(n, sizeof(*x)), *y = NULL;
 	adtool_error err;
 	int ndim;
@@ -140,7 +146,7 @@ static int check_layer(const adtool_backbone *backbone, const char *name)
 	if (code) {
 		cli_fail(name, &err);
 	} else {
-		cli_print("%s: ok,", name);
+		cli_print("%s: ok,", cli_safe(name));
 		for (int i = 0; i < ndim; i++)
 			cli_print("%s %zu", i ? " x" : "", shape[i]);
 		cli_print("\n");
@@ -164,7 +170,7 @@ static int run_check(size_t count, const char **operands)
 		for (size_t i = 0; !status && i < info.layers; i++) {
 			adtool_layer_info l;
 			status = adtool_backbone_layer(backbone, i, &l, &err) ? cli_fail("backbone check", &err)
-			                                                      : check_layer(backbone, l.name);
+									      : check_layer(backbone, l.name);
 		}
 	}
 	adtool_backbone_free(backbone);
@@ -172,24 +178,24 @@ static int run_check(size_t count, const char **operands)
 }
 
 static const cli_command check = {
-	.name = "backbone check",
-	.page = "adtool-backbone",
-	.help = "load, plan and run it; name what is not supported",
-	.operands = "NAME|FILE.onnx",
-	.options = check_options,
-	.min_operands = 1,
-	.max_operands = 1,
-	.run = run_check,
+    .name = "backbone check",
+    .page = "adtool-backbone",
+    .help = "load, plan and run it; name what is not supported",
+    .operands = "NAME|FILE.onnx",
+    .options = check_options,
+    .min_operands = 1,
+    .max_operands = 1,
+    .run = run_check,
 };
 
 /* -- run --------------------------------------------------------------------------------------------- */
 
 static const cli_option run_options[] = {
-	{ CLI_STRING, 0, "input", "X.npy", "1 x 3 x H x W float32, after mean and std", &input, 0, 0, NULL, CLI_REQUIRED, 0 },
-	OPTION_LAYER,
-	{ CLI_STRING, 'o', "output", "Y.npy", "write the layer's output here", &output, 0, 0, NULL, CLI_REQUIRED, 0 },
-	CLI_OPTION_JOBS,
-	CLI_OPTION_END,
+    {CLI_STRING, 0, "input", "X.npy", "1 x 3 x H x W float32, after mean and std", &input, 0, 0, NULL, CLI_REQUIRED, 0},
+    OPTION_LAYER,
+    {CLI_STRING, 'o', "output", "Y.npy", "write the layer's output here", &output, 0, 0, NULL, CLI_REQUIRED, 0},
+    CLI_OPTION_JOBS,
+    CLI_OPTION_END,
 };
 
 static int write_npy(const float *values, const size_t *shape, int ndim)
@@ -245,22 +251,22 @@ static int run_run(size_t count, const char **operands)
 }
 
 static const cli_command run = {
-	.name = "backbone run",
-	.page = "adtool-backbone",
-	.help = "send a raw tensor through, to hold it against others",
-	.operands = "NAME|FILE.onnx",
-	.options = run_options,
-	.min_operands = 1,
-	.max_operands = 1,
-	.run = run_run,
+    .name = "backbone run",
+    .page = "adtool-backbone",
+    .help = "send a raw tensor through, to hold it against others",
+    .operands = "NAME|FILE.onnx",
+    .options = run_options,
+    .min_operands = 1,
+    .max_operands = 1,
+    .run = run_run,
 };
 
 /* -- cut --------------------------------------------------------------------------------------------- */
 
 static const cli_option cut_options[] = {
-	{ CLI_STRING, 0, "layer", "L", "the layer to keep", &layer, 0, 0, NULL, CLI_REQUIRED, 0 },
-	{ CLI_STRING, 'o', "output", "CUT.onnx", "write what it needs here", &output, 0, 0, NULL, CLI_REQUIRED, 0 },
-	CLI_OPTION_END,
+    {CLI_STRING, 0, "layer", "L", "the layer to keep", &layer, 0, 0, NULL, CLI_REQUIRED, 0},
+    {CLI_STRING, 'o', "output", "CUT.onnx", "write what it needs here", &output, 0, 0, NULL, CLI_REQUIRED, 0},
+    CLI_OPTION_END,
 };
 
 static int run_cut(size_t count, const char **operands)
@@ -278,20 +284,20 @@ static int run_cut(size_t count, const char **operands)
 }
 
 static const cli_command cut = {
-	.name = "backbone cut",
-	.page = "adtool-backbone",
-	.help = "write an ONNX file with only what a layer needs",
-	.operands = "NAME|FILE.onnx",
-	.options = cut_options,
-	.min_operands = 1,
-	.max_operands = 1,
-	.run = run_cut,
+    .name = "backbone cut",
+    .page = "adtool-backbone",
+    .help = "write an ONNX file with only what a layer needs",
+    .operands = "NAME|FILE.onnx",
+    .options = cut_options,
+    .min_operands = 1,
+    .max_operands = 1,
+    .run = run_cut,
 };
 
-static const cli_command *const subcommands[] = { &list, &show, &check, &run, &cut, NULL };
+static const cli_command *const subcommands[] = {&list, &show, &check, &run, &cut, NULL};
 
 const cli_command cli_program = {
-	.name = "backbone",
-	.page = "adtool-backbone",
-	.subcommands = subcommands,
+    .name = "backbone",
+    .page = "adtool-backbone",
+    .subcommands = subcommands,
 };

@@ -8,23 +8,23 @@ static const char *model_path, *masks_dir;
 static cli_list train_inputs, normal_inputs, anomalous_inputs;
 static int format;
 
-static const char *const formats[] = { "text", "json", NULL };
+static const char *const formats[] = {"text", "json", NULL};
 
 static const cli_option options[] = {
-	{ CLI_STRING, 'm', "model", "MODEL", "the model (default: $ADTOOL_MODEL, else model.zip)", &model_path, 0, 0, NULL,
-	  0, 1 },
-	{ CLI_LIST, 0, "train", "NORMAL...", "train on these first, and keep no model", &train_inputs, 0, 0, NULL, 0, 1 },
-	{ CLI_LIST, 0, "normal", "INPUT...", "pictures of normal things", &normal_inputs, 0, 0, NULL, CLI_REQUIRED, 0 },
-	{ CLI_LIST, 0, "anomalous", "INPUT...", "pictures of anomalous things", &anomalous_inputs, 0, 0, NULL,
-	  CLI_REQUIRED, 0 },
-	{ CLI_STRING, 0, "masks", "DIR", "masks of the defects (brighter than 127), named as the pictures: pixel AUROC too",
-	  &masks_dir, 0, 0, NULL, 0, 0 },
-	{ CLI_WORD, 0, "format", "text|json", "how the result is written (default text)", &format, 0, 0, formats, 0, 0 },
-	CLI_OPTION_NULL,
-	CLI_OPTION_JOBS,
-	{ CLI_HEADING, 0, NULL, "TRAINING OPTION...", "With --train, as for adtool train:", NULL, 0, 0, NULL, 0, 0 },
-	CLI_OPTIONS_TRAINING,
-	CLI_OPTION_END,
+    {CLI_STRING, 'm', "model", "MODEL", "the model (default: $ADTOOL_MODEL, else model.zip)", &model_path, 0, 0, NULL,
+     0, 1},
+    {CLI_LIST, 0, "train", "NORMAL...", "train on these first, and keep no model", &train_inputs, 0, 0, NULL, 0, 1},
+    {CLI_LIST, 0, "normal", "INPUT...", "pictures of normal things", &normal_inputs, 0, 0, NULL, CLI_REQUIRED, 0},
+    {CLI_LIST, 0, "anomalous", "INPUT...", "pictures of anomalous things", &anomalous_inputs, 0, 0, NULL, CLI_REQUIRED,
+     0},
+    {CLI_STRING, 0, "masks", "DIR", "masks of the defects (brighter than 127), named as the pictures: pixel AUROC too",
+     &masks_dir, 0, 0, NULL, 0, 0},
+    {CLI_WORD, 0, "format", "text|json", "how the result is written (default text)", &format, 0, 0, formats, 0, 0},
+    CLI_OPTION_NULL,
+    CLI_OPTION_JOBS,
+    {CLI_HEADING, 0, NULL, "TRAINING OPTION...", "With --train, as for adtool train:", NULL, 0, 0, NULL, 0, 0},
+    CLI_OPTIONS_TRAINING,
+    CLI_OPTION_END,
 };
 
 /* One kind of defect: a folder of the anomalous pictures. */
@@ -35,17 +35,17 @@ typedef struct group {
 
 typedef struct evaluation {
 	const adtool_model_info *model;
-	adtool_pixel_roc *pixels;    /* NULL without masks */
+	adtool_pixel_roc *pixels; /* NULL without masks */
 	double *scores;
 	uint8_t *anomalous;
-	size_t *group_of;            /* anomalous pictures: index in groups */
+	size_t *group_of; /* anomalous pictures: index in groups */
 	size_t count, capacity;
 	group *groups;
 	size_t group_count;
-	bool anomalous_now;          /* which set is being read */
+	bool anomalous_now; /* which set is being read */
 	size_t normals, anomalies, refused;
 	size_t masks_used, masks_missing;
-	adtool_error err;            /* of what stopped the job */
+	adtool_error err; /* of what stopped the job */
 } evaluation;
 
 /* -- groups ------------------------------------------------------------------------------------------ */
@@ -84,7 +84,7 @@ static size_t find_group(evaluation *e, const adtool_row *row)
 		}
 	}
 	e->groups = cli_realloc(e->groups, e->group_count + 1, sizeof(*e->groups));
-	e->groups[e->group_count] = (group){ .name = name };
+	e->groups[e->group_count] = (group){.name = name};
 	return e->group_count++;
 }
 
@@ -92,11 +92,11 @@ static size_t find_group(evaluation *e, const adtool_row *row)
 
 static char *mask_file(const char *folder, size_t folder_length, const char *stem, size_t stem_length)
 {
-	static const char *const suffixes[] = { ".png", "_mask.png", ".jpg", ".jpeg" };
+	static const char *const suffixes[] = {".png", "_mask.png", ".jpg", ".jpeg"};
 
 	for (size_t i = 0; i < sizeof(suffixes) / sizeof(*suffixes); i++) {
-		char *path = cli_text("%s/%.*s%s%.*s%s", masks_dir, (int)folder_length, folder, folder_length ? "/" : "",
-		                      (int)stem_length, stem, suffixes[i]);
+		char *path = cli_text("%s/%.*s%s%.*s%s", masks_dir, (int)folder_length, folder,
+				      folder_length ? "/" : "", (int)stem_length, stem, suffixes[i]);
 		if (!access(path, F_OK))
 			return path;
 		free(path);
@@ -155,8 +155,8 @@ static int read_mask(evaluation *e, const adtool_row *row, uint8_t *truth)
 	if (adtool_image_read(path, 0, &mask, &err)) {
 		cli_message(path, "%s", err.message);
 	} else if (adtool_image_width(mask) != row->width || adtool_image_height(mask) != row->height) {
-		cli_message(path, "the mask is %ux%u, the picture %ux%u", adtool_image_width(mask), adtool_image_height(mask),
-		            row->width, row->height);
+		cli_message(path, "the mask is %ux%u, the picture %ux%u", adtool_image_width(mask),
+			    adtool_image_height(mask), row->width, row->height);
 	} else {
 		const uint8_t *rgb = adtool_image_pixels(mask);
 		for (size_t i = 0; i < n; i++)
@@ -178,7 +178,8 @@ static int add_pixels(evaluation *e, const adtool_row *row)
 	if (code > 0) {
 		e->masks_used += e->anomalous_now;
 		map = cli_alloc(n, sizeof(*map));
-		code = adtool_map_upsample(row->map, row->map_rows, row->map_cols, row->width, row->height, map, &e->err);
+		code =
+		    adtool_map_upsample(row->map, row->map_rows, row->map_cols, row->width, row->height, map, &e->err);
 		if (!code)
 			adtool_pixel_roc_add(e->pixels, map, truth, n);
 	} else {
@@ -221,7 +222,8 @@ static int add_row(void *context, const adtool_row *row)
 	e->count++;
 	if (e->pixels && row->map && add_pixels(e, row) < 0)
 		return 1;
-	return cli_progress(NULL, e->anomalous_now ? "anomalous" : "normal", e->anomalous_now ? e->anomalies : e->normals, 0);
+	return cli_progress(NULL, e->anomalous_now ? "anomalous" : "normal",
+			    e->anomalous_now ? e->anomalies : e->normals, 0);
 }
 
 static int score_set(evaluation *e, const adtool_model *model, const cli_list *inputs, bool anomalous)
@@ -317,7 +319,7 @@ static void print_text(const evaluation *e, const results *r)
 	cli_print("FPR at TPR 0.95      %.4f\n", m->fpr_at_tpr_95);
 	if (r->has_pixels)
 		cli_print("pixel AUROC          %.4f, error at most %.2g, %zu masks\n", r->pixel_auroc, r->pixel_error,
-		          e->masks_used);
+			  e->masks_used);
 	cli_print("\nat the threshold %.6g (%s):\n", e->model->threshold, rule);
 	cli_print("                called normal   called anomalous\n");
 	cli_print("normal          %13zu   %16zu\n", c->true_negatives, c->false_positives);
@@ -327,12 +329,12 @@ static void print_text(const evaluation *e, const results *r)
 		return;
 	int width = 6;
 	for (size_t g = 0; g < e->group_count; g++)
-		if ((int)strlen(e->groups[g].name) > width)
-			width = (int)strlen(e->groups[g].name);
+		if ((int)strlen(cli_safe(e->groups[g].name)) > width)
+			width = (int)strlen(cli_safe(e->groups[g].name));
 	cli_print("\n%-*s   pictures   found    AUROC\n", width, "defect");
 	for (size_t g = 0; g < e->group_count; g++)
-		cli_print("%-*s   %8zu   %5zu   %.4f\n", width, e->groups[g].name, e->groups[g].count, e->groups[g].found,
-		          r->group_auroc[g]);
+		cli_print("%-*s   %8zu   %5zu   %.4f\n", width, cli_safe(e->groups[g].name), e->groups[g].count,
+			  e->groups[g].found, r->group_auroc[g]);
 }
 
 static void print_number(const char *name, double value, const char *end)
@@ -347,7 +349,8 @@ static void print_json(const evaluation *e, const results *r)
 	const adtool_metrics *m = &r->metrics;
 	const adtool_confusion *c = &r->confusion;
 
-	cli_print("{\n  \"normal\": %zu,\n  \"anomalous\": %zu,\n  \"errors\": %zu,\n  ", m->normals, m->anomalies, e->refused);
+	cli_print("{\n  \"normal\": %zu,\n  \"anomalous\": %zu,\n  \"errors\": %zu,\n  ", m->normals, m->anomalies,
+		  e->refused);
 	print_number("auroc", m->auroc, ",\n  ");
 	print_number("average_precision", m->average_precision, ",\n  ");
 	print_number("best_f1", m->best_f1, ",\n  ");
@@ -362,8 +365,8 @@ static void print_json(const evaluation *e, const results *r)
 	else
 		print_number("alpha", e->model->alpha, "},\n");
 	cli_print("  \"confusion\": {\"true_positives\": %zu, \"false_positives\": %zu, \"true_negatives\": %zu, "
-	          "\"false_negatives\": %zu},\n",
-	          c->true_positives, c->false_positives, c->true_negatives, c->false_negatives);
+		  "\"false_negatives\": %zu},\n",
+		  c->true_positives, c->false_positives, c->true_negatives, c->false_negatives);
 	if (r->has_pixels) {
 		cli_print("  \"pixel\": {");
 		print_number("auroc", r->pixel_auroc, ", ");
@@ -422,8 +425,8 @@ static int evaluate(const adtool_model *model, evaluation *e, results *r)
 static int run(size_t count, const char **operands)
 {
 	adtool_model *model = NULL;
-	evaluation e = { 0 };
-	results r = { 0 };
+	evaluation e = {0};
+	results r = {0};
 
 	(void)count;
 	(void)operands;
@@ -455,8 +458,8 @@ static int run(size_t count, const char **operands)
 }
 
 const cli_command cli_program = {
-	.name = "eval",
-	.page = "adtool-eval",
-	.options = options,
-	.run = run,
+    .name = "eval",
+    .page = "adtool-eval",
+    .options = options,
+    .run = run,
 };

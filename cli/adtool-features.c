@@ -4,21 +4,22 @@ static const char *output;
 static unsigned grid = 1;
 
 static const cli_option options[] = {
-	{ CLI_STRING, 'o', "output", "F.npy", "write the features here, and the names beside, to F.names.txt", &output, 0, 0,
-	  NULL, CLI_REQUIRED, 0 },
-	CLI_OPTIONS_BACKBONE,
-	{ CLI_UNSIGNED, 0, "grid", "G", "average to G x G cells; 0 keeps the whole map (default 1)", &grid, 0, 256, NULL, 0, 0 },
-	CLI_OPTIONS_FEEDING,
-	CLI_OPTION_NULL,
-	CLI_OPTION_JOBS,
-	CLI_OPTION_END,
+    {CLI_STRING, 'o', "output", "F.npy", "write the features here, and the names beside, to F.names.txt", &output, 0, 0,
+     NULL, CLI_REQUIRED, 0},
+    CLI_OPTIONS_BACKBONE,
+    {CLI_UNSIGNED, 0, "grid", "G", "average to G x G cells; 0 keeps the whole map (default 1)", &grid, 0, 256, NULL, 0,
+     0},
+    CLI_OPTIONS_FEEDING,
+    CLI_OPTION_NULL,
+    CLI_OPTION_JOBS,
+    CLI_OPTION_END,
 };
 
 typedef struct sink {
 	adtool_npy_writer *npy;
-	char *names;            /* one a line */
+	char *names; /* one a line */
 	size_t names_size, names_capacity;
-	size_t shape[4];        /* pictures, channels, rows, cols */
+	size_t shape[4]; /* pictures, channels, rows, cols */
 	adtool_error err;
 } sink;
 
@@ -90,7 +91,7 @@ static int extract(adtool_backbone *backbone, adtool_dataset *dataset, sink *s)
 		return cli_fail(s->err.code ? output : "features", s->err.code ? &s->err : &err);
 	if (!s->shape[0]) {
 		cli_message("features", "no pictures found (%llu files passed over)",
-		            (unsigned long long)adtool_dataset_passed_over(dataset));
+			    (unsigned long long)adtool_dataset_passed_over(dataset));
 		return CLI_FAILURE;
 	}
 	return CLI_OK;
@@ -114,7 +115,7 @@ static int finish(sink *s)
 		cli_message(output, "%zu pictures x %zu channels", s->shape[0], s->shape[1]);
 	else if (!status && cli_verbose)
 		cli_message(output, "%zu pictures x %zu channels x %zu x %zu", s->shape[0], s->shape[1], s->shape[2],
-		            s->shape[3]);
+			    s->shape[3]);
 	free(names);
 	return status;
 }
@@ -124,7 +125,7 @@ static int run(size_t count, const char **inputs)
 	adtool_backbone *backbone = NULL;
 	adtool_dataset *dataset = NULL;
 	adtool_dataset_options dataset_options;
-	sink s = { 0 };
+	sink s = {0};
 	adtool_error err;
 
 	int status = cli_open_backbone(&backbone);
@@ -149,11 +150,11 @@ static int run(size_t count, const char **inputs)
 }
 
 const cli_command cli_program = {
-	.name = "features",
-	.page = "adtool-features",
-	.operands = "INPUT...",
-	.options = options,
-	.min_operands = 1,
-	.max_operands = -1,
-	.run = run,
+    .name = "features",
+    .page = "adtool-features",
+    .operands = "INPUT...",
+    .options = options,
+    .min_operands = 1,
+    .max_operands = -1,
+    .run = run,
 };

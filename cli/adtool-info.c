@@ -3,16 +3,16 @@
 static bool json, check;
 
 static const cli_option options[] = {
-	{ CLI_FLAG, 0, "json", NULL, "print the manifest as it stands in the model", &json, 0, 0, NULL, 0, 1 },
-	{ CLI_FLAG, 0, "check", NULL, "check every digest and run the self-test", &check, 0, 0, NULL, 0, 1 },
-	CLI_OPTION_END,
+    {CLI_FLAG, 0, "json", NULL, "print the manifest as it stands in the model", &json, 0, 0, NULL, 0, 1},
+    {CLI_FLAG, 0, "check", NULL, "check every digest and run the self-test", &check, 0, 0, NULL, 0, 1},
+    CLI_OPTION_END,
 };
 
-static const char *const kinds[] = { "refits on folds", "refits, each picture left out once", "pictures held out" };
+static const char *const kinds[] = {"refits on folds", "refits, each picture left out once", "pictures held out"};
 
 static const char *or_unknown(const char *text)
 {
-	return text[0] ? text : "unknown";
+	return text[0] ? cli_safe(text) : "unknown";
 }
 
 static void print_backbone(const adtool_model_info *m)
@@ -23,15 +23,18 @@ static void print_backbone(const adtool_model_info *m)
 	cli_print("  licence      %s\n", or_unknown(m->backbone_licence));
 	cli_print("  source       %s\n", or_unknown(m->backbone_source));
 	cli_print("  sha256       %s\n", or_unknown(m->backbone_sha256));
-	cli_print("  layer        %s: %zu x %zu x %zu\n", m->layer, m->layer_channels, m->layer_height, m->layer_width);
-	cli_print("input          %ux%u pixels, %s, 0..%g\n", m->width, m->height, cli_colors[p->bgr], (double)p->range);
+	cli_print("  layer        %s: %zu x %zu x %zu\n", cli_safe(m->layer), m->layer_channels, m->layer_height,
+		  m->layer_width);
+	cli_print("input          %ux%u pixels, %s, 0..%g\n", m->width, m->height, cli_colors[p->bgr],
+		  (double)p->range);
 	cli_print("  mean         %g, %g, %g\n", (double)p->mean[0], (double)p->mean[1], (double)p->mean[2]);
 	cli_print("  std          %g, %g, %g\n", (double)p->std[0], (double)p->std[1], (double)p->std[2]);
 }
 
 static void print_method(const adtool_model_info *m)
 {
-	cli_print("method         %s\n", m->method == ADTOOL_PPCA ? "ppca, probabilistic PCA" : "fre, feature reconstruction error");
+	cli_print("method         %s\n",
+		  m->method == ADTOOL_PPCA ? "ppca, probabilistic PCA" : "fre, feature reconstruction error");
 	if (m->method == ADTOOL_FRE) {
 		cli_print("  grid         %u x %u cells\n", m->grid, m->grid);
 		cli_print("  channels     %zu of %zu\n", m->channels, m->layer_channels);
@@ -60,14 +63,14 @@ static void print_decision(const adtool_model *model, const adtool_model_info *m
 	cli_print("  rule         %s\n", rule);
 	if (m->rule == ADTOOL_RULE_EXTRAPOLATED)
 		cli_print("               extrapolated: %zu pictures cannot support alpha %g; %zu would\n",
-		          m->calibration_count, m->alpha, m->normals_needed);
+			  m->calibration_count, m->alpha, m->normals_needed);
 	cli_print("calibration    %zu scores, by %s", m->calibration_count, kinds[m->calibration]);
 	if (m->calibration == ADTOOL_CV_FOLDS)
 		cli_print(" (%u)", m->folds);
 	cli_print("\n");
 	if (n)
 		cli_print("  scores       %.6g .. %.6g, median %.6g\n", scores[0], scores[n - 1],
-		          n % 2 ? scores[n / 2] : (scores[n / 2 - 1] + scores[n / 2]) / 2);
+			  n % 2 ? scores[n / 2] : (scores[n / 2 - 1] + scores[n / 2]) / 2);
 	if (m->method == ADTOOL_FRE)
 		cli_print("  heat level   %.6g\n", m->heat_level);
 	free(rule);
@@ -84,7 +87,7 @@ static int run(size_t count, const char **operands)
 	if (check) {
 		if (adtool_model_check(path, &err))
 			return cli_fail(path, &err);
-		cli_print("%s: sound\n", path);
+		cli_print("%s: sound\n", cli_safe(path));
 		return CLI_OK;
 	}
 	if (adtool_model_open(path, &model, &err))
@@ -97,9 +100,9 @@ static int run(size_t count, const char **operands)
 			cli_print("\n");
 	} else {
 		const adtool_model_info *m = adtool_model_get_info(model);
-		cli_print("model          %s\n", path);
-		cli_print("  format       %d, by adtool %s%s%s\n", m->format_version, m->adtool_version,
-		          m->created[0] ? ", " : "", m->created);
+		cli_print("model          %s\n", cli_safe(path));
+		cli_print("  format       %d, by adtool %s%s%s\n", m->format_version, cli_safe(m->adtool_version),
+			  m->created[0] ? ", " : "", cli_safe(m->created));
 		cli_print("trained on     %zu pictures; %zu were refused\n", m->pictures_used, m->pictures_refused);
 		cli_print("  digest       %s\n", or_unknown(m->pictures_digest));
 		print_backbone(m);
@@ -111,10 +114,10 @@ static int run(size_t count, const char **operands)
 }
 
 const cli_command cli_program = {
-	.name = "info",
-	.page = "adtool-info",
-	.operands = "[MODEL]",
-	.options = options,
-	.max_operands = 1,
-	.run = run,
+    .name = "info",
+    .page = "adtool-info",
+    .operands = "[MODEL]",
+    .options = options,
+    .max_operands = 1,
+    .run = run,
 };

@@ -8,22 +8,22 @@ static double threshold = NAN, alpha;
 static bool exit_code;
 
 /* In the order of enum adtool_format. */
-static const char *const formats[] = { "tsv", "jsonl", "csv", NULL };
+static const char *const formats[] = {"tsv", "jsonl", "csv", NULL};
 
 static const cli_option options[] = {
-	{ CLI_STRING, 'm', "model", "MODEL", "the model (default: $ADTOOL_MODEL, else model.zip)", &model_path, 0, 0, NULL,
-	  0, 0 },
-	{ CLI_WORD, 0, "format", "tsv|jsonl|csv", "how rows are written (default tsv)", &format, 0, 0, formats, 0, 0 },
-	{ CLI_STRING, 0, "heatmap", "DIR", "write a heat map of each picture here, as PNG", &heatmap_dir, 0, 0, NULL, 0, 0 },
-	{ CLI_STRING, 0, "overlay", "DIR", "write each picture with its heat map over it here, as PNG", &overlay_dir, 0, 0,
-	  NULL, 0, 0 },
-	{ CLI_DOUBLE, 0, "threshold", "T", "call scores above T anomalous", &threshold, 0, 0, NULL, 0, 1 },
-	{ CLI_DOUBLE, 0, "alpha", "A", "set the threshold for this false-alarm rate", &alpha, 0, 1, NULL,
-	  CLI_ABOVE_MIN | CLI_BELOW_MAX, 1 },
-	{ CLI_FLAG, 0, "exit-code", NULL, "end with status 1 when something is anomalous", &exit_code, 0, 0, NULL, 0, 0 },
-	CLI_OPTION_NULL,
-	CLI_OPTION_JOBS,
-	CLI_OPTION_END,
+    {CLI_STRING, 'm', "model", "MODEL", "the model (default: $ADTOOL_MODEL, else model.zip)", &model_path, 0, 0, NULL,
+     0, 0},
+    {CLI_WORD, 0, "format", "tsv|jsonl|csv", "how rows are written (default tsv)", &format, 0, 0, formats, 0, 0},
+    {CLI_STRING, 0, "heatmap", "DIR", "write a heat map of each picture here, as PNG", &heatmap_dir, 0, 0, NULL, 0, 0},
+    {CLI_STRING, 0, "overlay", "DIR", "write each picture with its heat map over it here, as PNG", &overlay_dir, 0, 0,
+     NULL, 0, 0},
+    {CLI_DOUBLE, 0, "threshold", "T", "call scores above T anomalous", &threshold, 0, 0, NULL, 0, 1},
+    {CLI_DOUBLE, 0, "alpha", "A", "set the threshold for this false-alarm rate", &alpha, 0, 1, NULL,
+     CLI_ABOVE_MIN | CLI_BELOW_MAX, 1},
+    {CLI_FLAG, 0, "exit-code", NULL, "end with status 1 when something is anomalous", &exit_code, 0, 0, NULL, 0, 0},
+    CLI_OPTION_NULL,
+    CLI_OPTION_JOBS,
+    CLI_OPTION_END,
 };
 
 typedef struct rows {
@@ -61,7 +61,7 @@ static int print_row(void *context, const adtool_row *row)
 
 static int score(const adtool_model *model, adtool_dataset *dataset, adtool_score_report *report)
 {
-	rows r = { .model = *adtool_model_get_info(model) };
+	rows r = {.model = *adtool_model_get_info(model)};
 	adtool_score_options o;
 	adtool_error err;
 	double value;
@@ -100,10 +100,10 @@ static void remarks(const adtool_score_report *r)
 		return;
 	char number[CLI_NUMBER_SIZE];
 	cli_message("score", "%llu normal, %llu anomalous, %llu errors, %llu files passed over",
-	            (unsigned long long)r->normal, (unsigned long long)r->anomalous, (unsigned long long)r->errors,
-	            (unsigned long long)r->passed_over);
+		    (unsigned long long)r->normal, (unsigned long long)r->anomalous, (unsigned long long)r->errors,
+		    (unsigned long long)r->passed_over);
 	cli_message("score", "%.2f s, %.1f pictures/s, %u threads, arena %s for each", r->seconds,
-	            r->seconds > 0 ? (double)count / r->seconds : 0.0, r->threads, cli_bytes(number, r->arena_bytes));
+		    r->seconds > 0 ? (double)count / r->seconds : 0.0, r->threads, cli_bytes(number, r->arena_bytes));
 }
 
 static int run(size_t count, const char **inputs)
@@ -111,7 +111,7 @@ static int run(size_t count, const char **inputs)
 	adtool_model *model = NULL;
 	adtool_dataset *dataset = NULL;
 	adtool_dataset_options dataset_options;
-	adtool_score_report report = { 0 };
+	adtool_score_report report = {0};
 	adtool_error err;
 
 	int status = cli_open_model(model_path, &model);
@@ -135,11 +135,11 @@ static int run(size_t count, const char **inputs)
 }
 
 const cli_command cli_program = {
-	.name = "score",
-	.page = "adtool-score",
-	.operands = "INPUT...",
-	.options = options,
-	.min_operands = 1,
-	.max_operands = -1,
-	.run = run,
+    .name = "score",
+    .page = "adtool-score",
+    .operands = "INPUT...",
+    .options = options,
+    .min_operands = 1,
+    .max_operands = -1,
+    .run = run,
 };

@@ -6,12 +6,12 @@ static const char *output = "model.zip";
 static bool force;
 
 static const cli_option options[] = {
-	{ CLI_STRING, 'o', "output", "MODEL", "write the model here (default model.zip)", &output, 0, 0, NULL, 0, 0 },
-	CLI_OPTIONS_TRAINING,
-	CLI_OPTION_JOBS,
-	CLI_OPTION_NULL,
-	{ CLI_FLAG, 0, "force", NULL, "replace MODEL even if it is a file of another kind", &force, 0, 0, NULL, 0, 0 },
-	CLI_OPTION_END,
+    {CLI_STRING, 'o', "output", "MODEL", "write the model here (default model.zip)", &output, 0, 0, NULL, 0, 0},
+    CLI_OPTIONS_TRAINING,
+    CLI_OPTION_JOBS,
+    CLI_OPTION_NULL,
+    {CLI_FLAG, 0, "force", NULL, "replace MODEL even if it is a file of another kind", &force, 0, 0, NULL, 0, 0},
+    CLI_OPTION_END,
 };
 
 static double now(void)
@@ -40,12 +40,12 @@ static void print_calibration(const adtool_model_info *m)
 	cli_print("threshold    anomalous above %.6g (%s)\n", m->threshold, rule);
 	if (m->rule == ADTOOL_RULE_EXTRAPOLATED)
 		cli_print("             extrapolated: %zu pictures cannot support alpha %g; %zu would\n",
-		          m->calibration_count, m->alpha, m->normals_needed);
+			  m->calibration_count, m->alpha, m->normals_needed);
 	free(rule);
 }
 
 static void print_report(const adtool_model *model, const adtool_train_report *r, double seconds_write,
-                         double seconds_total)
+			 double seconds_total)
 {
 	const adtool_model_info *m = adtool_model_get_info(model);
 	char number[CLI_NUMBER_SIZE];
@@ -54,19 +54,20 @@ static void print_report(const adtool_model *model, const adtool_train_report *r
 	cli_print("pictures     %zu used, %zu refused", r->pictures_used, r->pictures_refused);
 	if (r->passed_over)
 		cli_print("; %llu files that are no pictures", (unsigned long long)r->passed_over);
-	cli_print("\nbackbone     %s, layer %s: %zu x %zu x %zu from %ux%u pixels\n", m->backbone_name, m->layer,
-	          m->layer_channels, m->layer_height, m->layer_width, m->width, m->height);
+	cli_print("\nbackbone     %s, layer %s: %zu x %zu x %zu from %ux%u pixels\n", cli_safe(m->backbone_name),
+		  cli_safe(m->layer), m->layer_channels, m->layer_height, m->layer_width, m->width, m->height);
 	cli_print("features     D = %zu", m->dimensions);
 	if (m->method == ADTOOL_FRE)
 		cli_print(" (%zu channels, %u x %u cells)", m->channels, m->grid, m->grid);
 	cli_print("\ncomponents   %s, k = %zu, %.2f %% of the energy\n", cli_methods[m->method], m->components,
-	          100 * m->energy_kept);
+		  100 * m->energy_kept);
 	print_calibration(m);
-	cli_print("model        %s", output);
+	cli_print("model        %s", cli_safe(output));
 	if (!stat(output, &st))
 		cli_print(", %s", cli_bytes(number, (uint64_t)st.st_size));
-	cli_print("\nseconds      %.2f: list %.2f, features %.2f, fit %.2f, self-test %.2f, write %.2f\n", seconds_total,
-	          r->seconds_list, r->seconds_features, r->seconds_fit, r->seconds_selftest, seconds_write);
+	cli_print("\nseconds      %.2f: list %.2f, features %.2f, fit %.2f, self-test %.2f, write %.2f\n",
+		  seconds_total, r->seconds_list, r->seconds_features, r->seconds_fit, r->seconds_selftest,
+		  seconds_write);
 	if (!cli_verbose)
 		return;
 	cli_print("threads      %u\n", r->threads);
@@ -77,7 +78,7 @@ static void print_report(const adtool_model *model, const adtool_train_report *r
 static int run(size_t count, const char **inputs)
 {
 	adtool_model *model = NULL;
-	adtool_train_report report = { 0 };
+	adtool_train_report report = {0};
 	adtool_error err;
 	double start = now();
 
@@ -97,11 +98,11 @@ static int run(size_t count, const char **inputs)
 }
 
 const cli_command cli_program = {
-	.name = "train",
-	.page = "adtool-train",
-	.operands = "NORMAL...",
-	.options = options,
-	.min_operands = 1,
-	.max_operands = -1,
-	.run = run,
+    .name = "train",
+    .page = "adtool-train",
+    .operands = "NORMAL...",
+    .options = options,
+    .min_operands = 1,
+    .max_operands = -1,
+    .run = run,
 };

@@ -12,9 +12,9 @@ static void overview(void)
 		cli_print("  %-10s %s\n", row->name, row->help);
 	cli_print("  %-10s %s\n", "help", "show the manual page of a command");
 	cli_print("\n'adtool COMMAND -h' lists a command's options. A program adtool-NAME of your own on PATH\n"
-	          "runs as 'adtool NAME'.\n\n"
-	          "  adtool train normal_dir       # learns, and writes model.zip\n"
-	          "  adtool score image.jpg        # one line a picture: path, score, p, verdict\n");
+		  "runs as 'adtool NAME'.\n\n"
+		  "  adtool train normal_dir       # learns, and writes model.zip\n"
+		  "  adtool score image.jpg        # one line a picture: path, score, p, verdict\n");
 }
 
 static bool is_name(const char *text)
@@ -119,7 +119,7 @@ static int help(size_t count, const char **operands)
 	cli_exec_man(page);
 	free(page);
 	/* No man, or a command without a page: its own -h then. */
-	const char *words[] = { operands[0], "-h", NULL };
+	const char *words[] = {operands[0], "-h", NULL};
 	return run_command(words);
 }
 
@@ -133,21 +133,21 @@ static int run(size_t count, const char **operands)
 		return CLI_USAGE;
 	}
 	if (cli_quiet || cli_verbose)
-		return cli_usage_error("'%s' belongs behind the command: adtool %s %s", cli_quiet ? "-q" : "-v", operands[0],
-		                       cli_quiet ? "-q" : "-v");
+		return cli_usage_error("'%s' belongs behind the command: adtool %s %s", cli_quiet ? "-q" : "-v",
+				       operands[0], cli_quiet ? "-q" : "-v");
 	if (!strcmp(operands[0], "help"))
 		return help(count - 1, operands + 1);
 	return run_command(operands);
 }
 
 const cli_command cli_program = {
-	.name = "",
-	.page = "adtool",
-	.help = "Visual anomaly detection: learns from pictures of normal things, and tells of a new picture whether it "
-	        "is normal, how sure that is, and where it differs.",
-	.operands = "COMMAND [ARGUMENT...]",
-	.max_operands = -1,
-	.stop_at_operand = true,
-	.more_help = overview,
-	.run = run,
+    .name = "",
+    .page = "adtool",
+    .help = "Visual anomaly detection: learns from pictures of normal things, and tells of a new picture whether it "
+	    "is normal, how sure that is, and where it differs.",
+    .operands = "COMMAND [ARGUMENT...]",
+    .max_operands = -1,
+    .stop_at_operand = true,
+    .more_help = overview,
+    .run = run,
 };

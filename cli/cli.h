@@ -163,6 +163,12 @@ void cli_build_info(void (*fn)(void *context, const char *name, const char *valu
 
 /* -- text (text.c) ----------------------------------------------------------------------------------- */
 
+/*
+ * Text from a file or a file's name, fit for one line of a terminal: control characters are written as escapes. It
+ * lives until the eighth call after this one.
+ */
+const char *cli_safe(const char *text);
+
 enum { CLI_NUMBER_SIZE = 32 };
 
 /* The shortest decimal that reads back as the same double; "null" when not finite (JSON has no such number). */

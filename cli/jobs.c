@@ -5,23 +5,23 @@
 #include "cli.h"
 
 cli_training cli_train = {
-	.size = { 224, 224 },
-	.grid = 7,
-	.channels = 128,
-	.energy = 0.97,
-	.components = SIZE_MAX,
-	.top = 0.1,
-	.alpha = 0.01,
+    .size = {224, 224},
+    .grid = 7,
+    .channels = 128,
+    .energy = 0.97,
+    .components = SIZE_MAX,
+    .top = 0.1,
+    .alpha = 0.01,
 };
-cli_feeding cli_feed = { -1, -1, { NAN, NAN, NAN }, { NAN, NAN, NAN } };
+cli_feeding cli_feed = {-1, -1, {NAN, NAN, NAN}, {NAN, NAN, NAN}};
 uint64_t cli_refused_count;
 
 /* Each in the order of its enum, or of what CLI_OPTIONS_FEEDING says. */
-const char *const cli_methods[] = { "fre", "ppca", NULL };
-const char *const cli_aggregates[] = { "top", "max", "sum", NULL };
-const char *const cli_rules[] = { "conformal", "extrapolated", "value", NULL };
-const char *const cli_colors[] = { "rgb", "bgr", NULL };
-const char *const cli_ranges[] = { "0..255", "0..1", NULL };
+const char *const cli_methods[] = {"fre", "ppca", NULL};
+const char *const cli_aggregates[] = {"top", "max", "sum", NULL};
+const char *const cli_rules[] = {"conformal", "extrapolated", "value", NULL};
+const char *const cli_colors[] = {"rgb", "bgr", NULL};
+const char *const cli_ranges[] = {"0..255", "0..1", NULL};
 
 /* -- the model --------------------------------------------------------------------------------------- */
 
@@ -35,7 +35,7 @@ const char *cli_model_path(const char *given)
 	if (!access("model.zip", F_OK))
 		return "model.zip";
 	cli_message(cli_program.name, "no model: none is named, $ADTOOL_MODEL is not set, and there is no model.zip "
-	                              "here ('adtool train' makes one)");
+				      "here ('adtool train' makes one)");
 	return NULL;
 }
 

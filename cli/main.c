@@ -48,21 +48,6 @@ int cli_output_failed(void)
 
 /* -- messages ---------------------------------------------------------------------------------------- */
 
-/* One line whatever the names in it hold, and nothing that a terminal would obey. */
-static void put_escaped(const char *text, FILE *out)
-{
-	for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
-		if (*c == '\n')
-			fputs("\\n", out);
-		else if (*c == '\t')
-			fputs("\\t", out);
-		else if (*c < 0x20 || *c == 0x7f)
-			fprintf(out, "\\x%02x", *c);
-		else
-			putc(*c, out);
-	}
-}
-
 void cli_message(const char *what, const char *fmt, ...)
 {
 	char text[4096];
@@ -72,13 +57,7 @@ void cli_message(const char *what, const char *fmt, ...)
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
 	cli_progress_erase();
-	fputs("adtool: ", stderr);
-	if (what) {
-		put_escaped(what, stderr);
-		fputs(": ", stderr);
-	}
-	put_escaped(text, stderr);
-	putc('\n', stderr);
+	fprintf(stderr, "adtool: %s%s%s\n", what ? cli_safe(what) : "", what ? ": " : "", cli_safe(text));
 	fflush(stderr);
 }
 
@@ -156,8 +135,8 @@ void cli_exec_man(const char *page)
 		const char *folder;
 		bool sections; /* pages stand in man1, man5 */
 	} places[] = {
-		{ "../../man", false },     { "../../../man", false }, { "../share/man", true },
-		{ "../../share/man", true }, { ADTOOL_MANDIR, true },
+	    {"../../man", false},      {"../../../man", false}, {"../share/man", true},
+	    {"../../share/man", true}, {ADTOOL_MANDIR, true},
 	};
 	char *folder = cli_program_folder(), *file;
 
@@ -170,7 +149,7 @@ void cli_exec_man(const char *page)
 			if (places[i].sections)
 				snprintf(subfolder, sizeof(subfolder), "/man%d", section);
 			file = cli_text("%s%s%s%s/%s.%d", absolute || !folder ? "" : folder, absolute ? "" : "/",
-			                places[i].folder, subfolder, page, section);
+					places[i].folder, subfolder, page, section);
 			if (!access(file, R_OK))
 				execlp("man", "man", "-l", file, (char *)NULL);
 			free(file);

@@ -14,16 +14,16 @@ static const cli_command *current;
 
 /* Every command has these. */
 static const cli_option common_options[] = {
-	{ CLI_HEADING, 0, NULL, NULL, "Every command:", NULL, 0, 0, NULL, 0, 0 },
-	{ CLI_FLAG, 'q', "quiet", NULL, "no progress, no remarks; errors only", &cli_quiet, 0, 0, NULL, 0, 0 },
-	{ CLI_FLAG, 'v', "verbose", NULL, "say more", &cli_verbose, 0, 0, NULL, 0, 0 },
-	{ CLI_FLAG, 'h', NULL, NULL, "this help", &want_help, 0, 0, NULL, 0, 0 },
-	{ CLI_FLAG, 0, "help", NULL, "the manual page", &want_manual, 0, 0, NULL, 0, 0 },
-	{ CLI_FLAG, 0, "version", NULL, "the version; with -v, how it was built", &want_version, 0, 0, NULL, 0, 0 },
-	CLI_OPTION_END,
+    {CLI_HEADING, 0, NULL, NULL, "Every command:", NULL, 0, 0, NULL, 0, 0},
+    {CLI_FLAG, 'q', "quiet", NULL, "no progress, no remarks; errors only", &cli_quiet, 0, 0, NULL, 0, 0},
+    {CLI_FLAG, 'v', "verbose", NULL, "say more", &cli_verbose, 0, 0, NULL, 0, 0},
+    {CLI_FLAG, 'h', NULL, NULL, "this help", &want_help, 0, 0, NULL, 0, 0},
+    {CLI_FLAG, 0, "help", NULL, "the manual page", &want_manual, 0, 0, NULL, 0, 0},
+    {CLI_FLAG, 0, "version", NULL, "the version; with -v, how it was built", &want_version, 0, 0, NULL, 0, 0},
+    CLI_OPTION_END,
 };
 
-static const cli_option no_options[] = { CLI_OPTION_END };
+static const cli_option no_options[] = {CLI_OPTION_END};
 
 enum { TABLES = 2, GROUPS = 8 };
 
@@ -176,7 +176,7 @@ static int whole_value(const given *g, const char *text, uint64_t limit, uint64_
 		if (max == limit)
 			return cli_usage_error("option '%s' wants a whole number, not '%s'", g->name, text);
 		return cli_usage_error("option '%s' wants a whole number from %llu to %llu, not '%s'", g->name,
-		                       (unsigned long long)min, (unsigned long long)max, text);
+				       (unsigned long long)min, (unsigned long long)max, text);
 	}
 	return 0;
 }
@@ -217,8 +217,8 @@ static int double_value(const given *g, const char *text)
 		bool above = o->flags & CLI_BELOW_MAX ? x >= o->max : x > o->max;
 		if (below || above)
 			return cli_usage_error("option '%s' wants a number %s %g and %s %g, not '%s'", g->name,
-			                       o->flags & CLI_ABOVE_MIN ? "above" : "from", o->min,
-			                       o->flags & CLI_BELOW_MAX ? "below" : "up to", o->max, text);
+					       o->flags & CLI_ABOVE_MIN ? "above" : "from", o->min,
+					       o->flags & CLI_BELOW_MAX ? "below" : "up to", o->max, text);
 	}
 	*(double *)o->value = x;
 	return 0;
@@ -244,7 +244,7 @@ static int size_value(const given *g, const char *text)
 	if (parse_whole(text, max, &w, &end) || *end != 'x' || parse_whole(end + 1, max, &h, &end) || *end || w < min ||
 	    h < min)
 		return cli_usage_error("option '%s' wants WIDTHxHEIGHT, each from %llu to %llu, not '%s'", g->name,
-		                       (unsigned long long)min, (unsigned long long)max, text);
+				       (unsigned long long)min, (unsigned long long)max, text);
 	size->width = (unsigned)w;
 	size->height = (unsigned)h;
 	return 0;
@@ -258,8 +258,9 @@ static int triple_value(const given *g, const char *text)
 	if (!parse_real(text, '\0', &x[0], &end))
 		x[1] = x[2] = x[0];
 	else if (parse_real(text, ',', &x[0], &end) || parse_real(end + 1, ',', &x[1], &end) ||
-	    parse_real(end + 1, '\0', &x[2], &end))
-		return cli_usage_error("option '%s' wants one number or three such as 123.7,116.8,103.9, not '%s'", g->name, text);
+		 parse_real(end + 1, '\0', &x[2], &end))
+		return cli_usage_error("option '%s' wants one number or three such as 123.7,116.8,103.9, not '%s'",
+				       g->name, text);
 	for (int i = 0; i < 3; i++)
 		((float *)g->option->value)[i] = (float)x[i];
 	return 0;
@@ -329,8 +330,8 @@ typedef struct parser {
 	char **argv;
 	const char **operands;
 	size_t operand_count;
-	cli_list *open_list;             /* what operands go to while it is not NULL */
-	const cli_option *seen[GROUPS];  /* the option of each group that was given */
+	cli_list *open_list;            /* what operands go to while it is not NULL */
+	const cli_option *seen[GROUPS]; /* the option of each group that was given */
 	const cli_option *required[TABLES * GROUPS];
 	size_t required_count;
 } parser;
@@ -393,7 +394,7 @@ static int parse_long(parser *p, const char *argument)
 {
 	const char *name = argument + 2, *equals = strchr(name, '=');
 	size_t length = equals ? (size_t)(equals - name) : strlen(name);
-	given g = { find_option(p->command, name, length, 0), "" };
+	given g = {find_option(p->command, name, length, 0), ""};
 
 	if (!g.option) {
 		char typed[64];
@@ -419,7 +420,7 @@ static int parse_short(parser *p, const char *argument)
 	if (argument[2] && find_option(p->command, argument + 1, strlen(argument + 1), 0))
 		return cli_usage_error("unknown option '%s' (did you mean '-%s'?)", argument, argument);
 	for (const char *c = argument + 1; *c; c++) {
-		given g = { find_option(p->command, NULL, 0, *c), "" };
+		given g = {find_option(p->command, NULL, 0, *c), ""};
 		int code;
 
 		if (!g.option)
@@ -518,7 +519,7 @@ static int run_subcommand(const cli_command *command, const char **operands, siz
 
 int cli_run(const cli_command *command, int argc, char **argv)
 {
-	parser p = { .command = command, .argc = argc, .at = 1, .argv = argv };
+	parser p = {.command = command, .argc = argc, .at = 1, .argv = argv};
 
 	current = command;
 	p.operands = cli_alloc((size_t)argc + 1, sizeof(*p.operands));
@@ -639,8 +640,9 @@ static void print_options(const cli_option *table)
 			continue;
 		}
 		int used = o->letter ? snprintf(left, sizeof(left), "  -%c%s", o->letter, o->name ? ", " : "")
-		                     : snprintf(left, sizeof(left), "      ");
-		used += snprintf(left + used, sizeof(left) - (size_t)used, "%s%s", o->name ? "--" : "", o->name ? o->name : "");
+				     : snprintf(left, sizeof(left), "      ");
+		used += snprintf(left + used, sizeof(left) - (size_t)used, "%s%s", o->name ? "--" : "",
+				 o->name ? o->name : "");
 		if (o->argument)
 			used += snprintf(left + used, sizeof(left) - (size_t)used, " %s", o->argument);
 		cli_print("%s", left);

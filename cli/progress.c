@@ -7,7 +7,7 @@ enum { REDRAW_MS = 100, FIRST_MS = 300 };
 
 /* The one line of this process. */
 static struct {
-	int terminal;        /* 0: not asked yet; 1: draw; -1: do not */
+	int terminal; /* 0: not asked yet; 1: draw; -1: do not */
 	bool drawn;
 	const char *stage;
 	double stage_start, last_draw;
@@ -55,7 +55,8 @@ static void draw(const char *stage, uint64_t done, uint64_t total, double elapse
 	unsigned width = terminal_width() - 1;
 
 	if (total)
-		snprintf(head, sizeof(head), "%s %llu/%llu", stage, (unsigned long long)done, (unsigned long long)total);
+		snprintf(head, sizeof(head), "%s %llu/%llu", stage, (unsigned long long)done,
+			 (unsigned long long)total);
 	else
 		snprintf(head, sizeof(head), "%s %llu", stage, (unsigned long long)done);
 	if (total && rate > 0 && done <= total) {

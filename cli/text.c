@@ -2,6 +2,28 @@
 
 #include "cli.h"
 
+const char *cli_safe(const char *text)
+{
+	static char ring[8][4096];
+	static unsigned next;
+	char *out = ring[next++ % 8];
+	size_t n = 0;
+
+	/* An escape takes four bytes, and the NUL one more. */
+	for (const unsigned char *c = (const unsigned char *)text; *c && n + 5 <= sizeof(ring[0]); c++) {
+		if (*c == '\n' || *c == '\t') {
+			out[n++] = '\\';
+			out[n++] = *c == '\n' ? 'n' : 't';
+		} else if (*c < 0x20 || *c == 0x7f) {
+			n += (size_t)snprintf(out + n, 5, "\\x%02x", *c);
+		} else {
+			out[n++] = (char)*c;
+		}
+	}
+	out[n] = '\0';
+	return out;
+}
+
 const char *cli_number(char out[CLI_NUMBER_SIZE], double value)
 {
 	if (!isfinite(value)) {
@@ -26,8 +48,8 @@ static const char *scaled(char out[CLI_NUMBER_SIZE], double value, const char *u
 		i++;
 	}
 	int decimals = i == 0 || value >= 99.5 ? 0 : value >= 9.95 ? 1 : 2;
-	snprintf(out, CLI_NUMBER_SIZE, i || unit[0] ? "%.*f %.*s%s" : "%.*f%.*s%s", decimals, value, i ? 1 : 0, &prefixes[i],
-	         unit);
+	snprintf(out, CLI_NUMBER_SIZE, i || unit[0] ? "%.*f %.*s%s" : "%.*f%.*s%s", decimals, value, i ? 1 : 0,
+		 &prefixes[i], unit);
 	return out;
 }
 

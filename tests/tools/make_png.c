@@ -20,7 +20,7 @@ static int write_png(FILE *f, unsigned width, unsigned height)
 		png_set_user_limits(png, width, height);
 		png_set_compression_level(png, 1);
 		png_set_IHDR(png, info, width, height, 1, PNG_COLOR_TYPE_GRAY, PNG_INTERLACE_NONE,
-		             PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+			     PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
 		png_write_info(png, info);
 		for (unsigned y = 0; y < height; y++) {
 			memset(row, y < (height + 1) / 2 ? 0xff : 0, width / 8 + 1);
@@ -36,7 +36,8 @@ static int write_png(FILE *f, unsigned width, unsigned height)
 
 int main(int argc, char **argv)
 {
-	unsigned long width = argc == 4 ? strtoul(argv[1], NULL, 10) : 0, height = argc == 4 ? strtoul(argv[2], NULL, 10) : 0;
+	unsigned long width = argc == 4 ? strtoul(argv[1], NULL, 10) : 0,
+		      height = argc == 4 ? strtoul(argv[2], NULL, 10) : 0;
 
 	if (!width || !height || width > 1000000 || height > 1000000) {
 		fputs("usage: make_png WIDTH HEIGHT FILE\n", stderr);
