@@ -4,7 +4,7 @@
 need mandoc
 
 mkdir pages
-commands=$(sed -n 's/^	{ "\([a-z]*\)", .*/\1/p' "$ROOT/cli/commands.c")
+commands=$(sed -n 's/^	{ *"\([a-z]*\)", *.*/\1/p' "$ROOT/cli/commands.c")
 
 # The SYNOPSIS of a page and the usage of -h, one line a form, with single blanks.
 forms() { tr -s ' \t\n' ' ' | sed -e 's/^ //' -e 's/ $//' -e 's/ adtool /\nadtool /g'; }
