@@ -4,7 +4,8 @@
 need mandoc
 
 mkdir pages
-commands=$(sed -n 's/^	{ *"\([a-z]*\)", *.*/\1/p' "$ROOT/cli/commands.c")
+commands=$(sed -n 's/^[[:blank:]]*{ *"\([a-z]*\)",.*/\1/p' "$ROOT/cli/commands.c")
+isnt 'the table of commands is found' "$commands" ''
 
 # The SYNOPSIS of a page and the usage of -h, one line a form, with single blanks.
 forms() { tr -s ' \t\n' ' ' | sed -e 's/^ //' -e 's/ $//' -e 's/ adtool /\nadtool /g'; }
@@ -18,7 +19,7 @@ for command in '' $commands; do
 	err_is "adtool $command -h says nothing on stderr" ''
 	is "adtool $command: -h and SYNOPSIS" "$(usage <"$OUT")" "$(page_synopsis "$page")"
 	[ -n "$command" ] || continue
-	summary=$(sed -n "s/^	{ \"$command\", \"\(.*\)\" },/\1/p" "$ROOT/cli/commands.c")
+	summary=$(sed -n "s/^[[:blank:]]*{ *\"$command\", *\"\(.*\)\" *},/\1/p" "$ROOT/cli/commands.c")
 	is "adtool $command: its help line is that of the page" "$summary" "$(sed -n 's/^\.Nd //p' "$page")"
 	out_like "adtool $command -h says what it does" "^$summary\$"
 
