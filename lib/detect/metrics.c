@@ -18,14 +18,8 @@ static int descending(const void *a, const void *b)
 	return (x < y) - (x > y);
 }
 
-/* One point of the curves: everything with score >= threshold is called anomalous. */
-struct point {
-	double threshold;
-	size_t true_positives, false_positives;
-};
-
 struct curve {
-	struct point *points; /* by descending threshold, one per distinct score */
+	adtool_curve_point *points; /* by descending threshold, one per distinct score */
 	size_t count, anomalies, normals;
 };
 
@@ -59,7 +53,7 @@ static int curve_of(const double *scores, const uint8_t *anomalous, size_t n, st
 		true_positives += sorted[i].anomalous;
 		if (i + 1 < n && sorted[i + 1].score == sorted[i].score)
 			continue;
-		c.points[c.count++] = (struct point){sorted[i].score, true_positives, i + 1 - true_positives};
+		c.points[c.count++] = (adtool_curve_point){sorted[i].score, true_positives, i + 1 - true_positives};
 	}
 	*out = c;
 	c.points = NULL;
@@ -70,7 +64,7 @@ out:
 }
 
 /* The first point with TPR >= tpr; always there, since the last one has TPR 1. */
-static const struct point *point_at(const struct curve *c, double tpr)
+static const adtool_curve_point *point_at(const struct curve *c, double tpr)
 {
 	double wanted = ceil(tpr * (double)c->anomalies - 1e-9);
 	size_t i;
@@ -97,7 +91,7 @@ int adtool_metrics_compute(const double *scores, const uint8_t *anomalous, size_
 	m.normals = c.normals;
 	m.anomalies = c.anomalies;
 	for (i = 0; i < c.count; i++) {
-		const struct point *p = &c.points[i];
+		const adtool_curve_point *p = &c.points[i];
 		double tp = (double)p->true_positives, fp = (double)p->false_positives;
 		double f1 = 2 * tp / (tp + fp + (double)c.anomalies);
 
@@ -122,7 +116,7 @@ int adtool_fpr_at_tpr(const double *scores, const uint8_t *anomalous, size_t n, 
 		      double *threshold, adtool_error *err)
 {
 	struct curve c;
-	const struct point *p;
+	const adtool_curve_point *p;
 	int code;
 
 	if (!(tpr > 0 && tpr <= 1))
@@ -135,6 +129,55 @@ int adtool_fpr_at_tpr(const double *scores, const uint8_t *anomalous, size_t n, 
 	if (threshold)
 		*threshold = p->threshold;
 	ad_free(c.points);
+	return 0;
+}
+
+int adtool_tpr_at_fpr(const double *scores, const uint8_t *anomalous, size_t n, double fpr, double *tpr,
+		      double *threshold, adtool_error *err)
+{
+	struct curve c;
+	double allowed, at = INFINITY;
+	size_t i, found = 0;
+	int code;
+
+	if (!(fpr >= 0 && fpr < 1))
+		return ad_fail(err, ADTOOL_EINVAL, "false-positive rate %g: it must be from 0 to below 1", fpr);
+	code = curve_of(scores, anomalous, n, &c, err);
+	if (code)
+		return code;
+	allowed = floor(fpr * (double)c.normals + 1e-9);
+	for (i = 0; i < c.count && (double)c.points[i].false_positives <= allowed; i++) {
+		if (c.points[i].true_positives > found) {
+			found = c.points[i].true_positives;
+			at = c.points[i].threshold;
+		}
+	}
+	*tpr = (double)found / (double)c.anomalies;
+	if (threshold)
+		*threshold = at;
+	ad_free(c.points);
+	return 0;
+}
+
+int adtool_curve(const double *scores, const uint8_t *anomalous, size_t n, adtool_curve_point **points, size_t *count,
+		 adtool_error *err)
+{
+	struct curve c;
+	adtool_curve_point *all;
+	int code = curve_of(scores, anomalous, n, &c, err);
+
+	if (code)
+		return code;
+	all = ad_malloc_array(c.count + 1, sizeof(*all));
+	if (!all) {
+		ad_free(c.points);
+		return ad_fail_nomem(err);
+	}
+	all[0] = (adtool_curve_point){INFINITY, 0, 0};
+	memcpy(all + 1, c.points, c.count * sizeof(*all));
+	ad_free(c.points);
+	*points = all;
+	*count = c.count + 1;
 	return 0;
 }
 
@@ -153,72 +196,4 @@ void adtool_confusion_at(const double *scores, const uint8_t *anomalous, size_t 
 		c.true_negatives += !called && !anomalous[i];
 	}
 	*out = c;
-}
-
-/* Sign, 8 bits of exponent and 9 of mantissa. */
-enum { PIXEL_BINS = 1 << 18, PIXEL_SHIFT = 32 - 18 };
-
-struct adtool_pixel_roc {
-	uint64_t normals[PIXEL_BINS], anomalies[PIXEL_BINS];
-	uint64_t not_numbers;
-};
-
-int adtool_pixel_roc_create(adtool_pixel_roc **out, adtool_error *err)
-{
-	adtool_pixel_roc *roc = ad_calloc(1, sizeof(*roc));
-
-	if (!roc)
-		return ad_fail_nomem(err);
-	*out = roc;
-	return 0;
-}
-
-void adtool_pixel_roc_add(adtool_pixel_roc *roc, const float *scores, const uint8_t *anomalous, size_t n)
-{
-	size_t i;
-
-	for (i = 0; i < n; i++) {
-		float value = scores[i] + 0.0f; /* -0 becomes 0 */
-		uint32_t bits;
-
-		if (isnan(value)) {
-			roc->not_numbers++;
-			continue;
-		}
-		memcpy(&bits, &value, sizeof(bits));
-		bits = bits >> 31 ? ~bits : bits | (uint32_t)1 << 31;
-		(anomalous[i] ? roc->anomalies : roc->normals)[bits >> PIXEL_SHIFT]++;
-	}
-}
-
-int adtool_pixel_roc_auroc(const adtool_pixel_roc *roc, double *auroc, double *error_bound, adtool_error *err)
-{
-	double normals = 0, anomalies = 0, won = 0, tied = 0;
-	size_t i;
-
-	if (roc->not_numbers)
-		return ad_fail(err, ADTOOL_EINVAL, "%llu pixel scores are not numbers",
-			       (unsigned long long)roc->not_numbers);
-	/* Pairs in which the anomalous pixel has the larger score, bin by bin from below. */
-	for (i = 0; i < PIXEL_BINS; i++) {
-		double a = (double)roc->anomalies[i], b = (double)roc->normals[i];
-
-		won += a * normals;
-		tied += a * b;
-		normals += b;
-		anomalies += a;
-	}
-	if (!(normals > 0) || !(anomalies > 0))
-		return ad_fail(err, ADTOOL_EINVAL,
-			       "%.0f normal and %.0f anomalous pixels: at least one of each is needed", normals,
-			       anomalies);
-	*auroc = (won + tied / 2) / normals / anomalies;
-	if (error_bound)
-		*error_bound = tied / 2 / normals / anomalies;
-	return 0;
-}
-
-void adtool_pixel_roc_free(adtool_pixel_roc *roc)
-{
-	ad_free(roc);
 }
