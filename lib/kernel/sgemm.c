@@ -10,7 +10,9 @@
 
 struct ad_sgemm {
 	void *handle;
-	struct { SYMBOLS(AD_LAZY_MEMBER) } call;
+	struct {
+		SYMBOLS(AD_LAZY_MEMBER)
+	} call;
 };
 
 int ad_sgemm_open(ad_sgemm **out, adtool_error *err)
@@ -23,7 +25,7 @@ int ad_sgemm_open(ad_sgemm **out, adtool_error *err)
 		return ad_fail_nomem(err);
 	/* LAPACKE brings the BLAS it was set up with. */
 	code = ad_lazy_open(AD_SONAME_LAPACKE, names, sizeof(names) / sizeof(names[0]), &s->handle, (void **)&s->call,
-	                    err);
+			    err);
 	if (code) {
 		ad_free(s);
 		return code;
@@ -40,9 +42,9 @@ void ad_sgemm_close(ad_sgemm *s)
 	ad_free(s);
 }
 
-void ad_sgemm_run(const ad_sgemm *s, size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b, size_t ldb,
-                  float *c, size_t ldc)
+void ad_sgemm_run(const ad_sgemm *s, size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b,
+		  size_t ldb, float *c, size_t ldc)
 {
-	s->call.cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)m, (int)n, (int)k, 1, a, (int)lda, b, (int)ldb,
-	                    0, c, (int)ldc);
+	s->call.cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)m, (int)n, (int)k, 1, a, (int)lda, b,
+			    (int)ldb, 0, c, (int)ldc);
 }

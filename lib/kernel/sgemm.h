@@ -12,6 +12,6 @@ void ad_sgemm_close(ad_sgemm *sgemm);
 
 /* C (m x n) = A (m x k) B (k x n), row-major; lda, ldb, ldc floats from one row to the next. All below 2^31. */
 void ad_sgemm_run(const ad_sgemm *sgemm, size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b,
-                  size_t ldb, float *c, size_t ldc);
+		  size_t ldb, float *c, size_t ldc);
 
 #endif

@@ -25,7 +25,7 @@ struct digest {
 };
 
 struct adtool_backbone {
-	ad_buf owned;           /* the file's bytes, when they are this backbone's own */
+	ad_buf owned; /* the file's bytes, when they are this backbone's own */
 	const uint8_t *bytes;
 	size_t size;
 	ad_onnx *onnx;
@@ -106,8 +106,8 @@ static int parse_triple(const adtool_backbone *b, const char *key, float missing
 	if (!*s)
 		return 0;
 bad:
-	return ad_fail(err, ADTOOL_EFORMAT, "metadata: %s is '%.80s'; one number or three with commas between are needed",
-	               key, text);
+	return ad_fail(err, ADTOOL_EFORMAT,
+		       "metadata: %s is '%.80s'; one number or three with commas between are needed", key, text);
 }
 
 static int parse_preprocessing(adtool_backbone *b, adtool_error *err)
@@ -139,7 +139,8 @@ int adtool_backbone_set_preprocessing(adtool_backbone *b, const adtool_preproces
 		if (!isfinite(p->mean[i]))
 			return ad_fail(err, ADTOOL_EINVAL, "a mean that is not finite");
 		if (!isfinite(p->std[i]) || !(p->std[i] > 0))
-			return ad_fail(err, ADTOOL_EINVAL, "a standard deviation of %g; it must be above 0", (double)p->std[i]);
+			return ad_fail(err, ADTOOL_EINVAL, "a standard deviation of %g; it must be above 0",
+				       (double)p->std[i]);
 	}
 	b->preprocessing = *p;
 	b->preprocessing.bgr = p->bgr != 0;
@@ -190,9 +191,10 @@ static int parse_layers(adtool_backbone *b, adtool_error *err)
 		stride = channels = 0;
 		at = mark + 2;
 		if (mark < end && (parse_count(&at, &stride) || (*at == ':' && (at++, parse_count(&at, &channels))) ||
-		                   skip_spaces(at) < end))
-			return ad_fail(err, ADTOOL_EFORMAT, "metadata: layers has '%.*s'; NAME:/STRIDE:CHANNELS is needed",
-			               end - s > 80 ? 80 : (int)(end - s), s);
+				   skip_spaces(at) < end))
+			return ad_fail(err, ADTOOL_EFORMAT,
+				       "metadata: layers has '%.*s'; NAME:/STRIDE:CHANNELS is needed",
+				       end - s > 80 ? 80 : (int)(end - s), s);
 		code = add_layer(b, s, (size_t)(mark - s), stride, channels, err);
 		if (code)
 			return code;
@@ -288,7 +290,7 @@ static int finish_open(adtool_backbone *b, const char *name, adtool_error *err)
 
 /* bytes == NULL: those of `owned`, which is taken over in any case. */
 static int open_bytes(const void *bytes, size_t size, ad_buf owned, const char *name, adtool_backbone **out,
-                      adtool_error *err)
+		      adtool_error *err)
 {
 	adtool_backbone *b = ad_calloc(1, sizeof(*b));
 	int code;
@@ -439,8 +441,10 @@ int adtool_backbone_open(const char *name, adtool_backbone **out, adtool_error *
 	for (i = 0; ad_embedded_at(i, &embedded); i++)
 		if (!strcmp(embedded.name, name))
 			return open_bytes(embedded.data, embedded.size, (ad_buf){0}, name, out, err);
-	return ad_fail(err, ADTOOL_EINVAL, "there is no backbone '%.200s': no such file, none of that name among those "
-	               "installed (adtool backbone list)", name);
+	return ad_fail(err, ADTOOL_EINVAL,
+		       "there is no backbone '%.200s': no such file, none of that name among those "
+		       "installed (adtool backbone list)",
+		       name);
 }
 
 void adtool_backbone_free(adtool_backbone *b)
@@ -520,7 +524,7 @@ static int list_folder(const char *folder, void *context)
 }
 
 int adtool_backbone_list(int (*fn)(const char *name, const char *where, void *context), void *context,
-                         adtool_error *err)
+			 adtool_error *err)
 {
 	struct listing l = {.fn = fn, .context = context, .err = err};
 	ad_embedded embedded;
@@ -553,16 +557,16 @@ int adtool_backbone_get_info(const adtool_backbone *b, adtool_backbone_info *inf
 	b->digest->known = 1;
 	pthread_mutex_unlock(&b->digest->lock);
 	*info = (adtool_backbone_info){
-		.name = b->name,
-		.licence = metadata_or_empty(b, "licence"),
-		.source = metadata_or_empty(b, "source"),
-		.sha256 = b->digest->sha256,
-		.preprocessing = b->preprocessing,
-		.default_layer = ad_backbone_default_layer(b),
-		.layers = b->n_layers,
-		.nodes = b->onnx->graph->n_node,
-		.parameters = b->parameters,
-		.opset = b->onnx->opset,
+	    .name = b->name,
+	    .licence = metadata_or_empty(b, "licence"),
+	    .source = metadata_or_empty(b, "source"),
+	    .sha256 = b->digest->sha256,
+	    .preprocessing = b->preprocessing,
+	    .default_layer = ad_backbone_default_layer(b),
+	    .layers = b->n_layers,
+	    .nodes = b->onnx->graph->n_node,
+	    .parameters = b->parameters,
+	    .opset = b->onnx->opset,
 	};
 	return 0;
 }
@@ -593,7 +597,7 @@ static const char *layer_or_default(const adtool_backbone *b, const char *layer)
 /* -- running ------------------------------------------------------------------------------------------- */
 
 int ad_plan_create(const adtool_backbone *b, const char *layer, unsigned width, unsigned height, ad_pool *pool,
-                   ad_plan **out, adtool_error *err)
+		   ad_plan **out, adtool_error *err)
 {
 	const size_t shape[3] = {3, height, width};
 
@@ -601,7 +605,7 @@ int ad_plan_create(const adtool_backbone *b, const char *layer, unsigned width, 
 }
 
 int adtool_backbone_cost(const adtool_backbone *b, const char *layer, unsigned width, unsigned height,
-                         adtool_layer_cost *cost, adtool_error *err)
+			 adtool_layer_cost *cost, adtool_error *err)
 {
 	const int64_t channels = ad_onnx_picture_dim(b->onnx, 1);
 	const size_t shape[3] = {channels ? (size_t)channels : 3, height, width};
@@ -613,20 +617,20 @@ int adtool_backbone_cost(const adtool_backbone *b, const char *layer, unsigned w
 		return code;
 	ad_plan_output_shape(plan, result);
 	*cost = (adtool_layer_cost){
-		.channels = result[0],
-		.height = result[1],
-		.width = result[2],
-		.multiply_adds = (int64_t)ad_plan_multiply_adds(plan),
-		.parameters = ad_plan_parameters(plan),
-		.nodes = ad_plan_nodes(plan),
-		.arena_bytes = ad_plan_arena_bytes(plan),
+	    .channels = result[0],
+	    .height = result[1],
+	    .width = result[2],
+	    .multiply_adds = (int64_t)ad_plan_multiply_adds(plan),
+	    .parameters = ad_plan_parameters(plan),
+	    .nodes = ad_plan_nodes(plan),
+	    .arena_bytes = ad_plan_arena_bytes(plan),
 	};
 	ad_plan_free(plan);
 	return 0;
 }
 
 int adtool_backbone_run(const adtool_backbone *b, const char *layer, const float *input, const size_t input_shape[4],
-                        unsigned threads, float **out, size_t shape[4], int *ndim, adtool_error *err)
+			unsigned threads, float **out, size_t shape[4], int *ndim, adtool_error *err)
 {
 	ad_pool *pool = NULL;
 	ad_plan *plan = NULL;
@@ -688,8 +692,9 @@ int ad_backbone_cut(const adtool_backbone *b, const char *layer, ad_buf *out, ad
 			ad_buf_printf(&layers, ":%d", known->channels);
 	}
 	/* A name with a comma cannot be in the list. */
-	code = layers.failed ? ad_fail_nomem(err)
-	                     : ad_onnx_cut(b->onnx, tensor, strchr(name, ',') ? NULL : (const char *)layers.data, out, err);
+	code = layers.failed
+		   ? ad_fail_nomem(err)
+		   : ad_onnx_cut(b->onnx, tensor, strchr(name, ',') ? NULL : (const char *)layers.data, out, err);
 	ad_buf_release(&layers);
 	return code;
 }

@@ -2,16 +2,16 @@
 
 /* Where it comes from: adnet.md. */
 __asm__(".section .rodata\n"
-        ".balign 64\n"
-        ".hidden ad_embedded_adnet\n"
-        ".hidden ad_embedded_adnet_end\n"
-        ".globl ad_embedded_adnet\n"
-        ".globl ad_embedded_adnet_end\n"
-        "ad_embedded_adnet:\n"
-        ".incbin \"lib/net/adnet.onnx\"\n"
-        "ad_embedded_adnet_end:\n"
-        ".byte 0\n"
-        ".previous\n");
+	".balign 64\n"
+	".hidden ad_embedded_adnet\n"
+	".hidden ad_embedded_adnet_end\n"
+	".globl ad_embedded_adnet\n"
+	".globl ad_embedded_adnet_end\n"
+	"ad_embedded_adnet:\n"
+	".incbin \"lib/net/adnet.onnx\"\n"
+	"ad_embedded_adnet_end:\n"
+	".byte 0\n"
+	".previous\n");
 
 extern const uint8_t ad_embedded_adnet[], ad_embedded_adnet_end[];
 

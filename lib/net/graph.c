@@ -42,7 +42,7 @@ void *ad_graph_alloc(ad_graph *g, size_t count, size_t size, adtool_error *err)
 		goto nomem;
 	if (size && count > (g->most_bytes - m->bytes) / size) {
 		ad_fail(err, ADTOOL_ELIMIT, "constants take more than %zu MiB, too much for a file of this size",
-		        g->most_bytes >> 20);
+			g->most_bytes >> 20);
 		return NULL;
 	}
 	array = m->blocks;
@@ -68,7 +68,8 @@ int ad_graph_add_value(ad_graph *g, const char *name, int rank, const size_t *di
 	int i;
 
 	if (rank < 1 || rank > AD_RANK)
-		return ad_fail(err, ADTOOL_EUNSUPPORTED, "its result has %d dimensions; 1 to %d are supported", rank, AD_RANK);
+		return ad_fail(err, ADTOOL_EUNSUPPORTED, "its result has %d dimensions; 1 to %d are supported", rank,
+			       AD_RANK);
 	for (i = 0; i < rank; i++) {
 		if (!dims[i])
 			return ad_fail(err, ADTOOL_EUNSUPPORTED, "its result is empty");
@@ -86,7 +87,7 @@ int ad_graph_add_value(ad_graph *g, const char *name, int rank, const size_t *di
 }
 
 ad_node *ad_graph_add_node(ad_graph *g, enum ad_op op, const char *name, const char *kind, const int *inputs,
-                           size_t n_inputs, int output, adtool_error *err)
+			   size_t n_inputs, int output, adtool_error *err)
 {
 	struct ad_graph_memory *m = memory_of(g);
 	void *array = g->nodes;
@@ -164,8 +165,7 @@ double ad_node_work(const ad_graph *g, const ad_node *node)
 		return ad_node_multiply_adds(g, node);
 	case AD_OP_MAX_POOL:
 	case AD_OP_AVERAGE_POOL:
-		return (double)y->count * (double)node->u.pool.window.kernel[0] *
-		       (double)node->u.pool.window.kernel[1];
+		return (double)y->count * (double)node->u.pool.window.kernel[0] * (double)node->u.pool.window.kernel[1];
 	default:
 		return (double)x->count + (double)y->count;
 	}

@@ -42,8 +42,8 @@ typedef struct ad_activation {
 } ad_activation;
 
 enum ad_op {
-	AD_OP_CONV,           /* activation(conv(x) + bias [+ input 1]) */
-	AD_OP_MAX_POOL,       /* padding never wins */
+	AD_OP_CONV,     /* activation(conv(x) + bias [+ input 1]) */
+	AD_OP_MAX_POOL, /* padding never wins */
 	AD_OP_AVERAGE_POOL,
 	AD_OP_GLOBAL_AVERAGE, /* mean over H and W of 1 x C x H x W -> 1 x C x 1 x 1 or 1 x C */
 	AD_OP_UNARY,          /* activation(x) */
@@ -73,13 +73,14 @@ typedef struct ad_conv {
 
 typedef struct ad_pool_node {
 	ad_window window;
-	int count_padding; /* average: divide by all cells of the window that lie in the padded input, not in the input */
+	int count_padding; /* average: divide by all cells of the window that lie in the padded input, not in the input
+			    */
 } ad_pool_node;
 
 typedef struct ad_binary_node {
 	enum ad_binary op;
-	int constant_first;           /* constant op x, instead of x op constant */
-	const float *constant;        /* NULL: y is input 1 */
+	int constant_first;            /* constant op x, instead of x op constant */
+	const float *constant;         /* NULL: y is input 1 */
 	size_t constant_dims[AD_RANK]; /* right-aligned, 1 in front */
 } ad_binary_node;
 
@@ -92,19 +93,26 @@ typedef struct ad_gemm_node {
 
 typedef struct ad_node {
 	enum ad_op op;
-	const char *name;     /* of the ONNX node that gave it its kind, or of its output when it has none */
-	const char *kind;     /* ONNX operator that gave it its kind */
-	int *inputs;          /* value indices */
-	size_t n_inputs;      /* 1, but: residual and two-tensor BINARY 2, CONCAT any number */
-	int output;           /* value index */
+	const char *name; /* of the ONNX node that gave it its kind, or of its output when it has none */
+	const char *kind; /* ONNX operator that gave it its kind */
+	int *inputs;      /* value indices */
+	size_t n_inputs;  /* 1, but: residual and two-tensor BINARY 2, CONCAT any number */
+	int output;       /* value index */
 	ad_activation activation;
 	union {
 		ad_conv conv;
 		ad_pool_node pool;
 		ad_binary_node binary;
-		struct { const float *scale, *shift; } scale; /* dims[1] of each, never NULL */
-		struct { int axis; } concat;
-		struct { int64_t before[AD_RANK], after[AD_RANK]; float value; } pad; /* right-aligned: [3] is W */
+		struct {
+			const float *scale, *shift;
+		} scale; /* dims[1] of each, never NULL */
+		struct {
+			int axis;
+		} concat;
+		struct {
+			int64_t before[AD_RANK], after[AD_RANK];
+			float value;
+		} pad; /* right-aligned: [3] is W */
 		ad_gemm_node gemm;
 	} u;
 } ad_node;
@@ -114,8 +122,8 @@ typedef struct ad_value {
 	int rank;             /* 1 .. 4 */
 	size_t dims[AD_RANK]; /* left-aligned: 1, C, H, W; unused entries are 1 */
 	size_t count;
-	int producer;         /* node index; -1 for the graph's input */
-	size_t readers;       /* times nodes read it, plus 1 for the graph's output */
+	int producer;   /* node index; -1 for the graph's input */
+	size_t readers; /* times nodes read it, plus 1 for the graph's output */
 } ad_value;
 
 /* Constants live as long as the graph and the ad_onnx it was built from. */
@@ -124,9 +132,9 @@ typedef struct ad_graph {
 	size_t n_values;
 	ad_node *nodes;
 	size_t n_nodes;
-	int input, output;    /* value indices; equal when the layer is the input under another name */
-	int64_t parameters;   /* elements of the initialisers that the output needs */
-	size_t most_bytes;    /* that constants may take; those of a plan, too */
+	int input, output;  /* value indices; equal when the layer is the input under another name */
+	int64_t parameters; /* elements of the initialisers that the output needs */
+	size_t most_bytes;  /* that constants may take; those of a plan, too */
 	struct ad_graph_memory *memory;
 } ad_graph;
 
@@ -135,7 +143,7 @@ typedef struct ad_graph {
  * shape[2] (C, H, W). ADTOOL_EUNSUPPORTED, ADTOOL_EFORMAT: operator, node name and reason. ADTOOL_ELIMIT: too big.
  */
 int ad_graph_build(const struct ad_onnx *onnx, const char *layer, const size_t shape[3], ad_graph **out,
-                   adtool_error *err);
+		   adtool_error *err);
 void ad_graph_free(ad_graph *graph);
 
 /* Multiply-adds of a node (convolutions and GEMM; 0 for others). */

@@ -6,12 +6,12 @@
 #include "onnx.h"
 
 /* Limits of one graph; those of constants and work grow with what they are for. */
-#define AD_MAX_TENSOR ((size_t)1 << 28)  /* floats of one activation */
-#define AD_MAX_WINDOW 65535              /* kernel, stride, dilation, pad */
+#define AD_MAX_TENSOR ((size_t)1 << 28)      /* floats of one activation */
+#define AD_MAX_WINDOW 65535                  /* kernel, stride, dilation, pad */
 #define AD_FREE_CONSTANTS ((size_t)64 << 20) /* bytes of constants, widened, folded, repeated: this and ... */
-#define AD_CONSTANTS_PER_BYTE 8          /* ... this for each byte of the file */
-#define AD_FREE_WORK 1e10                /* multiply-adds and comparisons of one picture: this and ... */
-#define AD_WORK_PER_INPUT 1e7            /* ... this for each element of the input */
+#define AD_CONSTANTS_PER_BYTE 8              /* ... this for each byte of the file */
+#define AD_FREE_WORK 1e10                    /* multiply-adds and comparisons of one picture: this and ... */
+#define AD_WORK_PER_INPUT 1e7                /* ... this for each element of the input */
 
 typedef struct ad_constant {
 	const char *name;
@@ -30,7 +30,7 @@ int ad_graph_add_value(ad_graph *g, const char *name, int rank, const size_t *di
 
 /* A new node, zeroed but for these; its pointer is valid until the next is added. NULL on failure. */
 ad_node *ad_graph_add_node(ad_graph *g, enum ad_op op, const char *name, const char *kind, const int *inputs,
-                           size_t n_inputs, int output, adtool_error *err);
+			   size_t n_inputs, int output, adtool_error *err);
 
 /* Recomputes producer and readers. */
 void ad_graph_link(ad_graph *g);

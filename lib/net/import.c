@@ -15,12 +15,12 @@ struct known {
 struct build {
 	const ad_onnx *onnx;
 	ad_graph *g;
-	struct known *known;        /* by tensor */
-	const Ad__NodeProto *node;  /* the one at hand */
+	struct known *known;       /* by tensor */
+	const Ad__NodeProto *node; /* the one at hand */
 	const int *reads;
 	size_t n_reads;
-	int result;                 /* tensor: its first output */
-	adtool_error *err;          /* never NULL */
+	int result;        /* tensor: its first output */
+	adtool_error *err; /* never NULL */
 };
 
 typedef int import_fn(struct build *b);
@@ -45,9 +45,9 @@ static int attribute(struct build *b, const char *name, int type, const char *ty
 			continue;
 		if (*out)
 			return DAMAGED(b, "attribute %s is given twice", name);
-		if ((a->has_type && a->type && a->type != type) ||
-		    (type == TYPE_FLOAT && !a->has_f) || (type == TYPE_INT && !a->has_i) ||
-		    (type == TYPE_STRING && !a->has_s) || (type == TYPE_TENSOR && !a->t))
+		if ((a->has_type && a->type && a->type != type) || (type == TYPE_FLOAT && !a->has_f) ||
+		    (type == TYPE_INT && !a->has_i) || (type == TYPE_STRING && !a->has_s) ||
+		    (type == TYPE_TENSOR && !a->t))
 			return DAMAGED(b, "attribute %s is not %s", name, type_name);
 		*out = a;
 	}
@@ -86,12 +86,13 @@ static int get_sizes(struct build *b, const char *name, size_t n, size_t least, 
 	if (code)
 		return code;
 	if (a && a->n_ints != n)
-		return REFUSE(b, "attribute %s has %zu numbers; only two-dimensional windows (%zu numbers) are supported", name,
-		              a->n_ints, n);
+		return REFUSE(b,
+			      "attribute %s has %zu numbers; only two-dimensional windows (%zu numbers) are supported",
+			      name, a->n_ints, n);
 	for (i = 0; i < n; i++) {
 		if (a && (a->ints[i] < (int64_t)least || a->ints[i] > AD_MAX_WINDOW))
-			return REFUSE(b, "attribute %s is %lld; %zu to %d are supported", name, (long long)a->ints[i], least,
-			              AD_MAX_WINDOW);
+			return REFUSE(b, "attribute %s is %lld; %zu to %d are supported", name, (long long)a->ints[i],
+				      least, AD_MAX_WINDOW);
 		out[i] = a ? (size_t)a->ints[i] : missing;
 	}
 	if (given)
@@ -122,7 +123,7 @@ static int load_constant(struct build *b, const Ad__TensorProto *tensor, const c
 		/* The data must be there before memory is taken for it. */
 		if (c.count > b->onnx->size)
 			return DAMAGED(b, "tensor '%s' claims %zu elements; the file has %zu bytes", name, c.count,
-			               b->onnx->size);
+				       b->onnx->size);
 		if (ad_onnx_is_integer(tensor))
 			c.ints = ints = ad_graph_alloc(b->g, c.count, sizeof(*ints), b->err);
 		else
@@ -153,10 +154,11 @@ static int operand(struct build *b, size_t i, const struct known **out)
 
 		tensor = &b->onnx->tensors[t];
 		if (tensor->source == AD_FROM_INPUT)
-			return REFUSE(b, "it reads a second input of the graph, '%s'; pictures are all there is", tensor->name);
+			return REFUSE(b, "it reads a second input of the graph, '%s'; pictures are all there is",
+				      tensor->name);
 		if (tensor->source == AD_FROM_NODE)
-			return REFUSE(b, "it reads '%s', output %u of %s; only first outputs are supported", tensor->name,
-			              tensor->slot + 1, b->onnx->graph->node[tensor->index]->op_type);
+			return REFUSE(b, "it reads '%s', output %u of %s; only first outputs are supported",
+				      tensor->name, tensor->slot + 1, b->onnx->graph->node[tensor->index]->op_type);
 		code = load_constant(b, b->onnx->graph->initializer[tensor->index], tensor->name, &k->constant);
 		if (code)
 			return code;
@@ -194,7 +196,7 @@ static int get_constant(struct build *b, size_t i, int integer, const ad_constan
 		return REFUSE(b, "input %zu is computed; it must be a constant", i + 1);
 	if (!(integer ? (const void *)k->constant.ints : k->constant.floats))
 		return DAMAGED(b, "input %zu ('%s') must hold %s", i + 1, k->constant.name,
-		               integer ? "whole numbers" : "floats");
+			       integer ? "whole numbers" : "floats");
 	*out = &k->constant;
 	return 0;
 }
@@ -248,7 +250,8 @@ static void becomes_constant(struct build *b, const ad_constant *constant)
 }
 
 /* Adds a node that makes the result, of this shape. */
-static int emit(struct build *b, enum ad_op op, const int *inputs, size_t n, int rank, const size_t *dims, ad_node **out)
+static int emit(struct build *b, enum ad_op op, const int *inputs, size_t n, int rank, const size_t *dims,
+		ad_node **out)
 {
 	int value;
 	int code = ad_graph_add_value(b->g, b->onnx->tensors[b->result].name, rank, dims, &value, b->err);
@@ -303,7 +306,7 @@ static int import_window(struct build *b, const ad_value *x, ad_window *w, size_
 		padded = in + *before + *after;
 		if (padded < reach)
 			return REFUSE(b, "its input of %zux%zu is smaller than its window (%zu along %s)", x->dims[3],
-			              x->dims[2], reach, axis ? "the width" : "the height");
+				      x->dims[2], reach, axis ? "the width" : "the height");
 		out[axis] = (padded - reach) / stride + 1;
 		/* A window may begin in the input or the padding before it, not in the padding after it. */
 		if (ceiling && (padded - reach) % stride && out[axis] * stride < in + *before)
@@ -333,23 +336,26 @@ static int import_conv(struct build *b)
 		return code;
 	x = &b->g->values[value];
 	if (weights->rank != 4 || !weights->count)
-		return REFUSE(b, "its weights have %d dimensions and %zu elements; only two-dimensional convolutions are supported",
-		              weights->rank, weights->count);
+		return REFUSE(
+		    b,
+		    "its weights have %d dimensions and %zu elements; only two-dimensional convolutions are supported",
+		    weights->rank, weights->count);
 	code = get_sizes(b, "kernel_shape", 2, 1, 1, window.kernel, &given);
 	if (code)
 		return code;
 	if (given && (window.kernel[0] != weights->dims[2] || window.kernel[1] != weights->dims[3]))
-		return DAMAGED(b, "kernel_shape is %zux%zu, but the weights are %zux%zu", window.kernel[0], window.kernel[1],
-		               weights->dims[2], weights->dims[3]);
+		return DAMAGED(b, "kernel_shape is %zux%zu, but the weights are %zux%zu", window.kernel[0],
+			       window.kernel[1], weights->dims[2], weights->dims[3]);
 	window.kernel[0] = weights->dims[2];
 	window.kernel[1] = weights->dims[3];
 	if (window.kernel[0] > AD_MAX_WINDOW || window.kernel[1] > AD_MAX_WINDOW)
 		return REFUSE(b, "its kernel is larger than %d", AD_MAX_WINDOW);
 	if (groups < 1 || (uint64_t)groups > weights->dims[0] || weights->dims[0] % (uint64_t)groups)
-		return DAMAGED(b, "%zu output channels cannot be cut into %lld groups", weights->dims[0], (long long)groups);
+		return DAMAGED(b, "%zu output channels cannot be cut into %lld groups", weights->dims[0],
+			       (long long)groups);
 	if (x->dims[1] % (uint64_t)groups || x->dims[1] / (uint64_t)groups != weights->dims[1])
-		return DAMAGED(b, "its input has %zu channels; its weights are for %zu in each of %lld groups", x->dims[1],
-		               weights->dims[1], (long long)groups);
+		return DAMAGED(b, "its input has %zu channels; its weights are for %zu in each of %lld groups",
+			       x->dims[1], weights->dims[1], (long long)groups);
 	if (bias && bias->count != weights->dims[0])
 		return DAMAGED(b, "its bias has %zu elements for %zu output channels", bias->count, weights->dims[0]);
 	code = import_window(b, x, &window, &dims[2]);
@@ -591,7 +597,8 @@ static int import_batch_norm(struct build *b)
 		return REFUSE(b, "its input has no channels");
 	for (i = 0; i < 4; i++)
 		if (c[i]->count != x->dims[1])
-			return DAMAGED(b, "its %s has %zu elements for %zu channels", parts[i], c[i]->count, x->dims[1]);
+			return DAMAGED(b, "its %s has %zu elements for %zu channels", parts[i], c[i]->count,
+				       x->dims[1]);
 	scale = ad_graph_alloc(b->g, x->dims[1], sizeof(*scale), b->err);
 	shift = scale ? ad_graph_alloc(b->g, x->dims[1], sizeof(*shift), b->err) : NULL;
 	if (!shift)
@@ -733,8 +740,8 @@ static int binary_with_constant(struct build *b, enum ad_binary op, int value, c
 		code = emit(b, AD_OP_BINARY, &value, 1, rank, dims, &node);
 	if (code)
 		return code;
-	node->u.binary = (ad_binary_node){.op = op, .constant_first = constant_first, .constant = c->floats,
-	                                  .constant_dims = {1, 1, 1, 1}};
+	node->u.binary = (ad_binary_node){
+	    .op = op, .constant_first = constant_first, .constant = c->floats, .constant_dims = {1, 1, 1, 1}};
 	for (i = 0; i < c->rank; i++)
 		node->u.binary.constant_dims[AD_RANK - c->rank + i] = c->dims[i];
 	return 0;
@@ -763,7 +770,7 @@ static int import_binary(struct build *b, enum ad_binary op)
 	inputs[0] = x->value;
 	inputs[1] = y->value;
 	code = broadcast(b, b->g->values[inputs[0]].rank, b->g->values[inputs[0]].dims, b->g->values[inputs[1]].rank,
-	                 b->g->values[inputs[1]].dims, &rank, dims);
+			 b->g->values[inputs[1]].dims, &rank, dims);
 	if (!code)
 		code = emit(b, AD_OP_BINARY, inputs, 2, rank, dims, &node);
 	if (!code)
@@ -836,9 +843,9 @@ static int import_cast(struct build *b)
 	if (!x)
 		return DAMAGED(b, "input 1 is missing");
 	if (to != AD_ONNX_FLOAT && (x->kind == VALUE || (to != AD_ONNX_FLOAT16 && to != AD_ONNX_INT64 &&
-	    to != AD_ONNX_INT32 && to != AD_ONNX_DOUBLE)))
+							 to != AD_ONNX_INT32 && to != AD_ONNX_DOUBLE)))
 		return REFUSE(b, "a cast %s to type %lld is not supported; activations are float32 throughout",
-		              x->kind == VALUE ? "of an activation" : "of a constant", (long long)to);
+			      x->kind == VALUE ? "of an activation" : "of a constant", (long long)to);
 	if (x->kind == VALUE) {
 		becomes_value(b, x->value);
 		return 0;
@@ -996,7 +1003,7 @@ static int import_pad(struct build *b)
 		return code;
 	if (mode && !string_is(mode, "constant"))
 		return REFUSE(b, "mode is '%.*s'; only constant is supported", mode->s.len > 32 ? 32 : (int)mode->s.len,
-		              (const char *)mode->s.data);
+			      (const char *)mode->s.data);
 	if (b->onnx->opset < 11) {
 		code = attribute(b, "pads", TYPE_INTS, "a list of whole numbers", &attr);
 		if (!code)
@@ -1119,7 +1126,8 @@ static int import_reshape(struct build *b)
 
 		if (n == 0 && !allow_zero) {
 			if ((int)i >= rank)
-				return DAMAGED(b, "dimension %zu is to be copied from an input of %d dimensions", i, rank);
+				return DAMAGED(b, "dimension %zu is to be copied from an input of %d dimensions", i,
+					       rank);
 			n = (int64_t)from[i];
 		}
 		if (n == -1 && open < 0) {
@@ -1175,7 +1183,8 @@ static int import_gemm(struct build *b)
 		return DAMAGED(b, "its operands do not fit: %zu columns and %zu rows", k, w->dims[trans_b ? 1 : 0]);
 	if (c && beta == 0)
 		c = NULL;
-	per_column = c && (c->count == 1 || (c->count == n && c->rank >= 1 && c->rank <= 2 && c->dims[c->rank - 1] == n));
+	per_column =
+	    c && (c->count == 1 || (c->count == n && c->rank >= 1 && c->rank <= 2 && c->dims[c->rank - 1] == n));
 	if (c && !per_column)
 		return REFUSE(b, "its third operand must be one number or one for each of the %zu columns", n);
 	weights = ad_graph_alloc(b->g, w->count, sizeof(*weights), b->err);
@@ -1200,36 +1209,38 @@ static int import_gemm(struct build *b)
 
 /* -- all of them --------------------------------------------------------------------------------------- */
 
-static const struct operator {
+static const struct operator
+{
 	const char *type;
-	int since;         /* the first operator set in which it means what is done here */
+	int since; /* the first operator set in which it means what is done here */
 	import_fn *import;
-} operators[] = {
-	{"Add", 7, import_add},
-	{"AveragePool", 7, import_average_pool},
-	{"BatchNormalization", 7, import_batch_norm},
-	{"Cast", 6, import_cast},
-	{"Clip", 6, import_clip},
-	{"Concat", 4, import_concat},
-	{"Constant", 1, import_constant},
-	{"Conv", 1, import_conv},
-	{"Div", 7, import_div},
-	{"Dropout", 7, import_dropout},
-	{"Flatten", 1, import_flatten},
-	{"Gemm", 7, import_gemm},
-	{"GlobalAveragePool", 1, import_global_average},
-	{"HardSigmoid", 6, import_hard_sigmoid},
-	{"HardSwish", 14, import_hard_swish},
-	{"Identity", 1, import_identity},
-	{"LeakyRelu", 6, import_leaky},
-	{"MaxPool", 1, import_max_pool},
-	{"Mul", 7, import_mul},
-	{"Pad", 2, import_pad},
-	{"ReduceMean", 1, import_reduce_mean},
-	{"Relu", 6, import_relu},
-	{"Reshape", 5, import_reshape},
-	{"Sigmoid", 6, import_sigmoid},
-	{"Sub", 7, import_sub},
+}
+operators[] = {
+    {"Add", 7, import_add},
+    {"AveragePool", 7, import_average_pool},
+    {"BatchNormalization", 7, import_batch_norm},
+    {"Cast", 6, import_cast},
+    {"Clip", 6, import_clip},
+    {"Concat", 4, import_concat},
+    {"Constant", 1, import_constant},
+    {"Conv", 1, import_conv},
+    {"Div", 7, import_div},
+    {"Dropout", 7, import_dropout},
+    {"Flatten", 1, import_flatten},
+    {"Gemm", 7, import_gemm},
+    {"GlobalAveragePool", 1, import_global_average},
+    {"HardSigmoid", 6, import_hard_sigmoid},
+    {"HardSwish", 14, import_hard_swish},
+    {"Identity", 1, import_identity},
+    {"LeakyRelu", 6, import_leaky},
+    {"MaxPool", 1, import_max_pool},
+    {"Mul", 7, import_mul},
+    {"Pad", 2, import_pad},
+    {"ReduceMean", 1, import_reduce_mean},
+    {"Relu", 6, import_relu},
+    {"Reshape", 5, import_reshape},
+    {"Sigmoid", 6, import_sigmoid},
+    {"Sub", 7, import_sub},
 };
 
 static int import_node(struct build *b, size_t index)
@@ -1250,7 +1261,7 @@ static int import_node(struct build *b, size_t index)
 			continue;
 		if (b->onnx->opset < operators[i].since)
 			return REFUSE(b, "it is supported from operator set %d on; this is %d", operators[i].since,
-			              b->onnx->opset);
+				      b->onnx->opset);
 		if (b->result < 0)
 			return DAMAGED(b, "it has no output");
 		return operators[i].import(b);
@@ -1291,11 +1302,11 @@ static int import_needed(struct build *b, int tensor)
 		if (!code && b->g->n_nodes > before)
 			work += ad_node_work(b->g, &b->g->nodes[before]);
 		if (!code && work > most)
-			code = ad_fail(b->err, ADTOOL_ELIMIT, "more than %g operations, too many for an input of this size",
-			               most);
+			code = ad_fail(b->err, ADTOOL_ELIMIT,
+				       "more than %g operations, too many for an input of this size", most);
 		if (code) {
 			ad_fail_within(b->err, code, "%s '%s'", node->op_type ? node->op_type : "node",
-			               ad_onnx_node_name(node));
+				       ad_onnx_node_name(node));
 			goto out;
 		}
 	}
@@ -1318,7 +1329,7 @@ int ad_graph_build(const ad_onnx *onnx, const char *layer, const size_t shape[3]
 		return ad_fail(err, ADTOOL_EINVAL, "there is no layer '%s'", layer);
 	if (channels && (uint64_t)channels != shape[0])
 		return ad_fail(err, ADTOOL_EINVAL, "the input '%s' has %lld channels, not %zu",
-		               onnx->tensors[onnx->picture].name, (long long)channels, shape[0]);
+			       onnx->tensors[onnx->picture].name, (long long)channels, shape[0]);
 	b.g = ad_calloc(1, sizeof(*b.g));
 	b.known = ad_calloc(onnx->n_tensors, sizeof(*b.known));
 	if (!b.g || !b.known) {

@@ -23,16 +23,35 @@ static const struct rule {
 	enum message message;
 	uint32_t offset_field, size_field;
 } rules[MESSAGES][12] = {
-	[MODEL] = {{1, KEEP, 0, 0, 0}, {7, DESCEND_1, GRAPH, 0, 0}, {8, KEEP, 0, 0, 0}, {14, KEEP, 0, 0, 0}},
-	[GRAPH] = {{1, DESCEND, NODE, 0, 0}, {2, KEEP, 0, 0, 0}, {5, DESCEND, TENSOR, 0, 0}, {11, KEEP, 0, 0, 0},
-	           {12, KEEP, 0, 0, 0}},
-	[NODE] = {{1, KEEP, 0, 0, 0}, {2, KEEP, 0, 0, 0}, {3, KEEP, 0, 0, 0}, {4, KEEP, 0, 0, 0},
-	          {5, DESCEND, ATTRIBUTE, 0, 0}, {7, KEEP, 0, 0, 0}},
-	[ATTRIBUTE] = {{1, KEEP, 0, 0, 0}, {2, KEEP, 0, 0, 0}, {3, KEEP, 0, 0, 0}, {4, KEEP, 0, 0, 0},
-	               {5, DESCEND_1, TENSOR, 0, 0}, {7, KEEP, 0, 0, 0}, {8, KEEP, 0, 0, 0}, {20, KEEP, 0, 0, 0}},
-	[TENSOR] = {{1, KEEP, 0, 0, 0}, {2, KEEP, 0, 0, 0}, {4, PLACE, 0, 1003, 1004}, {5, KEEP, 0, 0, 0},
-	            {7, KEEP, 0, 0, 0}, {8, KEEP, 0, 0, 0}, {9, PLACE, 0, 1001, 1002}, {10, KEEP, 0, 0, 0},
-	            {14, KEEP, 0, 0, 0}},
+    [MODEL] = {{1, KEEP, 0, 0, 0}, {7, DESCEND_1, GRAPH, 0, 0}, {8, KEEP, 0, 0, 0}, {14, KEEP, 0, 0, 0}},
+    [GRAPH] = {{1, DESCEND, NODE, 0, 0},
+	       {2, KEEP, 0, 0, 0},
+	       {5, DESCEND, TENSOR, 0, 0},
+	       {11, KEEP, 0, 0, 0},
+	       {12, KEEP, 0, 0, 0}},
+    [NODE] = {{1, KEEP, 0, 0, 0},
+	      {2, KEEP, 0, 0, 0},
+	      {3, KEEP, 0, 0, 0},
+	      {4, KEEP, 0, 0, 0},
+	      {5, DESCEND, ATTRIBUTE, 0, 0},
+	      {7, KEEP, 0, 0, 0}},
+    [ATTRIBUTE] = {{1, KEEP, 0, 0, 0},
+		   {2, KEEP, 0, 0, 0},
+		   {3, KEEP, 0, 0, 0},
+		   {4, KEEP, 0, 0, 0},
+		   {5, DESCEND_1, TENSOR, 0, 0},
+		   {7, KEEP, 0, 0, 0},
+		   {8, KEEP, 0, 0, 0},
+		   {20, KEEP, 0, 0, 0}},
+    [TENSOR] = {{1, KEEP, 0, 0, 0},
+		{2, KEEP, 0, 0, 0},
+		{4, PLACE, 0, 1003, 1004},
+		{5, KEEP, 0, 0, 0},
+		{7, KEEP, 0, 0, 0},
+		{8, KEEP, 0, 0, 0},
+		{9, PLACE, 0, 1001, 1002},
+		{10, KEEP, 0, 0, 0},
+		{14, KEEP, 0, 0, 0}},
 };
 
 static const struct rule *find_rule(enum message message, uint32_t number)
@@ -74,7 +93,7 @@ static int strip(struct strip *s, enum message message, size_t start, size_t siz
 		if (s->out.size > AD_ONNX_MAX_STRUCTURE ||
 		    (field.length > AD_ONNX_MAX_STRUCTURE && rule->action == KEEP))
 			return ad_fail(s->err, ADTOOL_ELIMIT, "more than %zu MiB of graph beside the weights",
-			               AD_ONNX_MAX_STRUCTURE >> 20);
+				       AD_ONNX_MAX_STRUCTURE >> 20);
 		if (message == GRAPH && field.number == 1 && ++s->nodes > AD_ONNX_MAX_NODES)
 			return ad_fail(s->err, ADTOOL_ELIMIT, "more than %u nodes", AD_ONNX_MAX_NODES);
 		if (rule->action == KEEP || (rule->action == PLACE && field.type != AD_WIRE_BYTES)) {
@@ -85,7 +104,7 @@ static int strip(struct strip *s, enum message message, size_t start, size_t siz
 			return malformed(s->err);
 		if (rule->action != DESCEND && once & 1u << field.number)
 			return ad_fail(s->err, ADTOOL_EFORMAT, "damaged ONNX file: field %u of a message comes twice",
-			               field.number);
+				       field.number);
 		once |= rule->action != DESCEND ? 1u << field.number : 0;
 		if (rule->action == PLACE) {
 			ad_wire_put_uint(&s->out, rule->offset_field, start + field.payload);
@@ -107,8 +126,10 @@ static void *budget_alloc(void *data, size_t size)
 {
 	ad_onnx *onnx = data;
 
-	if (size > onnx->budget)
+	if (size > onnx->budget) {
+		onnx->exhausted = 1;
 		return NULL;
+	}
 	onnx->budget -= size;
 	return ad_malloc(size);
 }
@@ -130,7 +151,9 @@ static int parse(ad_onnx *onnx, adtool_error *err)
 	onnx->allocator = (ProtobufCAllocator){budget_alloc, budget_free, onnx};
 	onnx->model = ad__model_proto__unpack(&onnx->allocator, s.out.size, s.out.data);
 	if (!onnx->model) {
-		code = malformed(err);
+		code = onnx->exhausted ? ad_fail(err, ADTOOL_ELIMIT, "its graph takes more than %zu MiB of memory",
+						 AD_ONNX_MAX_MEMORY >> 20)
+				       : malformed(err);
 		goto out;
 	}
 	onnx->graph = onnx->model->graph;
@@ -160,8 +183,7 @@ static int by_name(const void *a, const void *b)
 static void define(ad_onnx *onnx, const char *name, enum ad_onnx_source source, size_t index, size_t slot)
 {
 	if (name && *name)
-		onnx->tensors[onnx->n_tensors++] =
-			(ad_onnx_tensor){name, source, (unsigned)index, (unsigned)slot};
+		onnx->tensors[onnx->n_tensors++] = (ad_onnx_tensor){name, source, (unsigned)index, (unsigned)slot};
 }
 
 static int name_tensors(ad_onnx *onnx, adtool_error *err)
@@ -247,13 +269,13 @@ static int connect(ad_onnx *onnx, adtool_error *err)
 			if (*node->input[j]) {
 				t = ad_onnx_find(onnx, node->input[j]);
 				if (t < 0)
-					return ad_fail(err, ADTOOL_EFORMAT,
-					               "%s '%s' reads '%s', which nothing makes", type,
-					               ad_onnx_node_name(node), node->input[j]);
+					return ad_fail(err, ADTOOL_EFORMAT, "%s '%s' reads '%s', which nothing makes",
+						       type, ad_onnx_node_name(node), node->input[j]);
 				if (onnx->tensors[t].source == AD_FROM_NODE && onnx->tensors[t].index >= i)
 					return ad_fail(err, ADTOOL_EFORMAT,
-					               "%s '%s' reads '%s' before it is made: the graph has a cycle or "
-					               "is out of order", type, ad_onnx_node_name(node), node->input[j]);
+						       "%s '%s' reads '%s' before it is made: the graph has a cycle or "
+						       "is out of order",
+						       type, ad_onnx_node_name(node), node->input[j]);
 			}
 			onnx->reads[reads++] = t;
 		}
@@ -276,7 +298,8 @@ int64_t ad_onnx_picture_dim(const ad_onnx *onnx, size_t axis)
 	if (!type || !type->shape || axis >= type->shape->n_dim)
 		return 0;
 	return type->shape->dim[axis]->has_dim_value && type->shape->dim[axis]->dim_value > 0
-		? type->shape->dim[axis]->dim_value : 0;
+		   ? type->shape->dim[axis]->dim_value
+		   : 0;
 }
 
 static int check_picture(ad_onnx *onnx, adtool_error *err)
@@ -298,14 +321,16 @@ static int check_picture(ad_onnx *onnx, adtool_error *err)
 	name = onnx->tensors[onnx->picture].name;
 	type = picture_type(onnx);
 	if (type && type->elem_type && type->elem_type != AD_ONNX_FLOAT)
-		return ad_fail(err, ADTOOL_EUNSUPPORTED, "the input '%s' has elements of type %d; only float32 (%d) is "
-		               "supported", name, type->elem_type, AD_ONNX_FLOAT);
+		return ad_fail(err, ADTOOL_EUNSUPPORTED,
+			       "the input '%s' has elements of type %d; only float32 (%d) is "
+			       "supported",
+			       name, type->elem_type, AD_ONNX_FLOAT);
 	if (type && type->shape && type->shape->n_dim && type->shape->n_dim != 4)
 		return ad_fail(err, ADTOOL_EUNSUPPORTED, "the input '%s' has %zu dimensions; 4 (N, C, H, W) are needed",
-		               name, type->shape->n_dim);
+			       name, type->shape->n_dim);
 	if (ad_onnx_picture_dim(onnx, 0) > 1)
-		return ad_fail(err, ADTOOL_EUNSUPPORTED, "the input '%s' is a batch of %lld; it must be 1 or open", name,
-		               (long long)ad_onnx_picture_dim(onnx, 0));
+		return ad_fail(err, ADTOOL_EUNSUPPORTED, "the input '%s' is a batch of %lld; it must be 1 or open",
+			       name, (long long)ad_onnx_picture_dim(onnx, 0));
 	return 0;
 }
 
@@ -322,8 +347,8 @@ static int check_opset(ad_onnx *onnx, adtool_error *err)
 	}
 	if (version < AD_OPSET_MIN || version > AD_OPSET_MAX)
 		return ad_fail(err, version ? ADTOOL_EUNSUPPORTED : ADTOOL_EFORMAT,
-		               "the operator set is %lld; %d to %d are supported", (long long)version, AD_OPSET_MIN,
-		               AD_OPSET_MAX);
+			       "the operator set is %lld; %d to %d are supported", (long long)version, AD_OPSET_MIN,
+			       AD_OPSET_MAX);
 	onnx->opset = (int)version;
 	return 0;
 }
@@ -335,7 +360,7 @@ int ad_onnx_open(const void *bytes, size_t size, ad_onnx **out, adtool_error *er
 
 	if (size > AD_ONNX_MAX_BYTES)
 		return ad_fail(err, ADTOOL_ELIMIT, "larger than the limit of %llu MiB",
-		               (unsigned long long)(AD_ONNX_MAX_BYTES >> 20));
+			       (unsigned long long)(AD_ONNX_MAX_BYTES >> 20));
 	if (!size)
 		return ad_fail(err, ADTOOL_EFORMAT, "not an ONNX file: it is empty");
 	onnx = ad_calloc(1, sizeof(*onnx));
@@ -460,13 +485,14 @@ int ad_onnx_count(const Ad__TensorProto *tensor, size_t *count, adtool_error *er
 	size_t n = 1, i;
 
 	if (tensor->n_dims > AD_ONNX_MAX_DIMS)
-		return ad_fail(err, ADTOOL_EUNSUPPORTED, "tensor '%s' has %zu dimensions; at most %d are supported", name,
-		               tensor->n_dims, AD_ONNX_MAX_DIMS);
+		return ad_fail(err, ADTOOL_EUNSUPPORTED, "tensor '%s' has %zu dimensions; at most %d are supported",
+			       name, tensor->n_dims, AD_ONNX_MAX_DIMS);
 	for (i = 0; i < tensor->n_dims; i++) {
 		int64_t dim = tensor->dims[i];
 
 		if (dim < 0)
-			return ad_fail(err, ADTOOL_EFORMAT, "tensor '%s' has a dimension of %lld", name, (long long)dim);
+			return ad_fail(err, ADTOOL_EFORMAT, "tensor '%s' has a dimension of %lld", name,
+				       (long long)dim);
 		if (dim && n > (size_t)(PTRDIFF_MAX / 8) / (uint64_t)dim)
 			return ad_fail(err, ADTOOL_ELIMIT, "tensor '%s' is impossibly large", name);
 		n *= (size_t)dim;
@@ -557,8 +583,7 @@ static void read_raw(int type, const uint8_t *raw, size_t count, float *floats, 
 		memcpy(ints, raw, count * 8);
 }
 
-int ad_onnx_read(const ad_onnx *onnx, const Ad__TensorProto *tensor, float *floats, int64_t *ints,
-                 adtool_error *err)
+int ad_onnx_read(const ad_onnx *onnx, const Ad__TensorProto *tensor, float *floats, int64_t *ints, adtool_error *err)
 {
 	const char *name = tensor->name ? tensor->name : "";
 	int type = tensor->data_type;
@@ -568,16 +593,18 @@ int ad_onnx_read(const ad_onnx *onnx, const Ad__TensorProto *tensor, float *floa
 	if (code)
 		return code;
 	if (!element_size(type))
-		return ad_fail(err, ADTOOL_EUNSUPPORTED,
-		               "tensor '%s' has elements of type %d; float32, float16, double, int32, int64 and bool are "
-		               "supported", name, type);
+		return ad_fail(
+		    err, ADTOOL_EUNSUPPORTED,
+		    "tensor '%s' has elements of type %d; float32, float16, double, int32, int64 and bool are "
+		    "supported",
+		    name, type);
 	if (tensor->data_location)
-		return ad_fail(err, ADTOOL_EUNSUPPORTED, "tensor '%s' is kept in another file; everything must be in one",
-		               name);
+		return ad_fail(err, ADTOOL_EUNSUPPORTED,
+			       "tensor '%s' is kept in another file; everything must be in one", name);
 	if (tensor->raw_size || (!count && tensor->has_raw_size)) {
 		if (tensor->raw_size != (uint64_t)count * element_size(type))
-			return ad_fail(err, ADTOOL_EFORMAT, "tensor '%s' has %llu bytes of data; its shape needs %zu", name,
-			               (unsigned long long)tensor->raw_size, count * element_size(type));
+			return ad_fail(err, ADTOOL_EFORMAT, "tensor '%s' has %llu bytes of data; its shape needs %zu",
+				       name, (unsigned long long)tensor->raw_size, count * element_size(type));
 		read_raw(type, onnx->bytes + tensor->raw_offset, count, floats, ints);
 		return 0;
 	}
@@ -616,8 +643,8 @@ int ad_onnx_read(const ad_onnx *onnx, const Ad__TensorProto *tensor, float *floa
 		break;
 	}
 	if (given != count || (type == AD_ONNX_FLOAT && count))
-		return ad_fail(err, ADTOOL_EFORMAT, "tensor '%s' has %zu elements of data; its shape needs %zu", name, given,
-		               count);
+		return ad_fail(err, ADTOOL_EFORMAT, "tensor '%s' has %zu elements of data; its shape needs %zu", name,
+			       given, count);
 	return 0;
 }
 
@@ -648,7 +675,7 @@ static void put_metadata(ad_buf *out, const char *key, const char *value)
 
 /* Whether entry `index` of a repeated field of the graph belongs to the cut. */
 static int keeps(const ad_onnx *onnx, uint32_t number, size_t index, int tensor, const uint8_t *needed,
-                 const uint8_t *nodes)
+		 const uint8_t *nodes)
 {
 	const Ad__GraphProto *g = onnx->graph;
 	const char *name;
@@ -664,7 +691,7 @@ static int keeps(const ad_onnx *onnx, uint32_t number, size_t index, int tensor,
 }
 
 static void cut_graph(const ad_onnx *onnx, const ad_wire_field *graph, int tensor, const uint8_t *needed,
-                      const uint8_t *nodes, ad_buf *out)
+		      const uint8_t *nodes, ad_buf *out)
 {
 	ad_wire wire = {onnx->bytes + graph->payload, graph->length, 0};
 	size_t seen[16] = {0}, outputs = 0, begun = ad_wire_begin(out, 7);
@@ -672,14 +699,18 @@ static void cut_graph(const ad_onnx *onnx, const ad_wire_field *graph, int tenso
 
 	while (ad_wire_next(&wire, &field) > 0) {
 		switch (field.number) {
-		case 1: case 5: case 11: case 12: /* node, initializer, input, output */
+		case 1:
+		case 5:
+		case 11:
+		case 12: /* node, initializer, input, output */
 			if (!keeps(onnx, field.number, seen[field.number]++, tensor, needed, nodes))
 				continue;
 			outputs += field.number == 12;
 			if (field.number == 12 && outputs > 1)
 				continue;
 			break;
-		case 2: case 10: /* name, doc_string */
+		case 2:
+		case 10: /* name, doc_string */
 			break;
 		default:
 			continue;
@@ -720,7 +751,8 @@ int ad_onnx_cut(const ad_onnx *onnx, int tensor, const char *layers, ad_buf *out
 			if (is_layer_entry(onnx, metadata++))
 				continue;
 			break;
-		case 20: case 25: /* training_info, functions */
+		case 20:
+		case 25: /* training_info, functions */
 			continue;
 		default:
 			break;

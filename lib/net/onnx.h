@@ -14,9 +14,9 @@
 #include "onnx.pb-c.h"
 
 /* Limits of what is taken for a backbone. */
-#define AD_ONNX_MAX_BYTES ((uint64_t)2 << 30)     /* the file */
-#define AD_ONNX_MAX_STRUCTURE ((size_t)64 << 20)  /* of that, all but the weights */
-#define AD_ONNX_MAX_MEMORY ((size_t)512 << 20)    /* of the structure, parsed */
+#define AD_ONNX_MAX_BYTES ((uint64_t)2 << 30)    /* the file */
+#define AD_ONNX_MAX_STRUCTURE ((size_t)64 << 20) /* of that, all but the weights */
+#define AD_ONNX_MAX_MEMORY ((size_t)512 << 20)   /* of the structure, parsed */
 #define AD_ONNX_MAX_NODES 65536u
 #define AD_ONNX_MAX_DIMS 8
 
@@ -24,12 +24,12 @@
 #define AD_OPSET_MAX 21
 
 enum ad_onnx_type { /* TensorProto.DataType, those of use here */
-	AD_ONNX_FLOAT = 1,
-	AD_ONNX_INT32 = 6,
-	AD_ONNX_INT64 = 7,
-	AD_ONNX_BOOL = 9,
-	AD_ONNX_FLOAT16 = 10,
-	AD_ONNX_DOUBLE = 11
+		    AD_ONNX_FLOAT = 1,
+		    AD_ONNX_INT32 = 6,
+		    AD_ONNX_INT64 = 7,
+		    AD_ONNX_BOOL = 9,
+		    AD_ONNX_FLOAT16 = 10,
+		    AD_ONNX_DOUBLE = 11
 };
 
 enum ad_onnx_source { AD_FROM_INPUT, AD_FROM_INITIALIZER, AD_FROM_NODE };
@@ -49,11 +49,12 @@ typedef struct ad_onnx {
 	int opset;
 	ad_onnx_tensor *tensors; /* sorted by name */
 	size_t n_tensors;
-	size_t *first;           /* node i reads reads[first[i] .. first[i + 1] - 1] ... */
-	int *reads;              /* ... tensor indices; -1 where an optional input is left out */
-	int picture;             /* the tensor that pictures come in by */
+	size_t *first; /* node i reads reads[first[i] .. first[i + 1] - 1] ... */
+	int *reads;    /* ... tensor indices; -1 where an optional input is left out */
+	int picture;   /* the tensor that pictures come in by */
 	ProtobufCAllocator allocator;
-	size_t budget;
+	size_t budget; /* bytes left for the parser */
+	int exhausted; /* it wanted more */
 } ad_onnx;
 
 int ad_onnx_open(const void *bytes, size_t size, ad_onnx **out, adtool_error *err);
@@ -82,8 +83,7 @@ int ad_onnx_in_place(const ad_onnx *onnx, const Ad__TensorProto *tensor, const f
 
 /* Copies the elements, widened: float types to float, whole numbers to int64. Exactly one of the two is not NULL. */
 int ad_onnx_is_integer(const Ad__TensorProto *tensor);
-int ad_onnx_read(const ad_onnx *onnx, const Ad__TensorProto *tensor, float *floats, int64_t *ints,
-                 adtool_error *err);
+int ad_onnx_read(const ad_onnx *onnx, const Ad__TensorProto *tensor, float *floats, int64_t *ints, adtool_error *err);
 
 /*
  * Appends an ONNX file with only what `tensor` needs. Everything kept is copied as it stands, byte for byte;

@@ -91,7 +91,7 @@ static void fold_pad(struct walk *w, ad_node *node)
 
 /* rows x size weights, times scale[row]; bias likewise, plus shift. */
 static int scale_rows(struct walk *w, size_t rows, size_t size, const float **weights, const float **bias,
-                      const float *scale, const float *shift)
+		      const float *scale, const float *shift)
 {
 	float *new_weights = ad_graph_alloc(w->g, rows, size * sizeof(float), w->err);
 	float *new_bias = new_weights ? ad_graph_alloc(w->g, rows, sizeof(float), w->err) : NULL;
@@ -123,15 +123,15 @@ static int fold_scale(struct walk *w, ad_node *node)
 	case AD_OP_CONV:
 		if (before->u.conv.residual)
 			return 0;
-		code = scale_rows(w, channels,
-		                  w->g->values[before->inputs[0]].dims[1] / before->u.conv.groups *
-		                  before->u.conv.window.kernel[0] * before->u.conv.window.kernel[1],
-		                  &before->u.conv.weights, &before->u.conv.bias, node->u.scale.scale,
-		                  node->u.scale.shift);
+		code =
+		    scale_rows(w, channels,
+			       w->g->values[before->inputs[0]].dims[1] / before->u.conv.groups *
+				   before->u.conv.window.kernel[0] * before->u.conv.window.kernel[1],
+			       &before->u.conv.weights, &before->u.conv.bias, node->u.scale.scale, node->u.scale.shift);
 		break;
 	case AD_OP_GEMM:
 		code = scale_rows(w, channels, before->u.gemm.k, &before->u.gemm.weights, &before->u.gemm.bias,
-		                  node->u.scale.scale, node->u.scale.shift);
+				  node->u.scale.scale, node->u.scale.shift);
 		break;
 	case AD_OP_SCALE:
 		scale = ad_graph_alloc(w->g, channels, sizeof(float), w->err);

@@ -15,15 +15,15 @@ struct place {
 struct ad_plan {
 	ad_step *steps;
 	size_t n_steps;
-	struct place *places;        /* of every step: its inputs, then its output */
-	size_t *first;               /* step i's begin here */
+	struct place *places; /* of every step: its inputs, then its output */
+	size_t *first;        /* step i's begin here */
 	size_t most_inputs;
-	float *weights;              /* all of them */
+	float *weights; /* all of them */
 	size_t weight_floats;
-	char *names;                 /* all of them */
-	size_t arena, scratch;       /* floats: activations; scratch of one strand */
+	char *names;           /* all of them */
+	size_t arena, scratch; /* floats: activations; scratch of one strand */
 	int sgemm_steps;
-	unsigned strands;            /* tasks that can run at a time */
+	unsigned strands; /* tasks that can run at a time */
 	int rank;
 	size_t dims[AD_RANK];
 	double multiply_adds;
@@ -39,7 +39,7 @@ static size_t round_up(size_t n)
 /* -- places -------------------------------------------------------------------------------------------- */
 
 struct life {
-	size_t last;   /* step */
+	size_t last; /* step */
 	size_t offset, size;
 };
 
@@ -100,8 +100,8 @@ static int place_values(const ad_graph *g, struct place *places, int *root, size
 			*arena = places[out].offset + round_up(g->values[out].count);
 	}
 	if (*arena > most)
-		code = ad_fail(err, ADTOOL_ELIMIT, "activations take more than %zu MiB, too much for an input of this size",
-		               most >> 18);
+		code = ad_fail(err, ADTOOL_ELIMIT,
+			       "activations take more than %zu MiB, too much for an input of this size", most >> 18);
 out:
 	ad_free(last);
 	ad_free(live);
@@ -125,7 +125,7 @@ static struct weights weights_of(const ad_graph *g, ad_node *node)
 	case AD_OP_CONV:
 		w.from[0] = &node->u.conv.weights;
 		w.count[0] = y->dims[1] * (x->dims[1] / node->u.conv.groups) * node->u.conv.window.kernel[0] *
-		             node->u.conv.window.kernel[1];
+			     node->u.conv.window.kernel[1];
 		w.from[1] = &node->u.conv.bias;
 		w.count[1] = y->dims[1];
 		break;
@@ -143,7 +143,7 @@ static struct weights weights_of(const ad_graph *g, ad_node *node)
 	case AD_OP_BINARY:
 		w.from[0] = &node->u.binary.constant;
 		w.count[0] = node->u.binary.constant_dims[0] * node->u.binary.constant_dims[1] *
-		             node->u.binary.constant_dims[2] * node->u.binary.constant_dims[3];
+			     node->u.binary.constant_dims[2] * node->u.binary.constant_dims[3];
 		break;
 	default:
 		break;
@@ -201,8 +201,9 @@ static int copy_weights(ad_plan *plan, const ad_graph *g, const int *kept, adtoo
 				total += round_up(w.count[part]);
 		names += strlen(node->name) + strlen(node->kind) + 2;
 		if (total > g->most_bytes / sizeof(float))
-			return ad_fail(err, ADTOOL_ELIMIT, "weights take more than %zu MiB, too much for a file of this size",
-			               g->most_bytes >> 20);
+			return ad_fail(err, ADTOOL_ELIMIT,
+				       "weights take more than %zu MiB, too much for a file of this size",
+				       g->most_bytes >> 20);
 	}
 	plan->weight_floats = total;
 	plan->weights = ad_malloc_aligned(total, sizeof(float));
@@ -239,8 +240,12 @@ static int copy_weights(ad_plan *plan, const ad_graph *g, const int *kept, adtoo
 static int add_copy(ad_plan *plan, const ad_graph *g, adtool_error *err)
 {
 	int input = g->input;
-	ad_node node = {.op = AD_OP_RESHAPE, .name = g->values[g->output].name, .kind = "Identity", .inputs = &input,
-	                .n_inputs = 1, .output = g->output};
+	ad_node node = {.op = AD_OP_RESHAPE,
+			.name = g->values[g->output].name,
+			.kind = "Identity",
+			.inputs = &input,
+			.n_inputs = 1,
+			.output = g->output};
 	int code;
 
 	plan->names = ad_strdup(node.name);
@@ -307,7 +312,7 @@ out:
 }
 
 int ad_plan_build(const struct ad_onnx *onnx, const char *layer, const size_t shape[3], ad_pool *pool, ad_plan **out,
-                  adtool_error *err)
+		  adtool_error *err)
 {
 	ad_graph *graph = NULL;
 	ad_plan *plan;
@@ -327,7 +332,7 @@ int ad_plan_build(const struct ad_onnx *onnx, const char *layer, const size_t sh
 	ad_graph_free(graph);
 	if (!code && plan->scratch > AD_MAX_ARENA / plan->strands)
 		code = ad_fail(err, ADTOOL_ELIMIT, "a convolution needs more than %zu MiB beside its activations",
-		               AD_MAX_ARENA >> 18);
+			       AD_MAX_ARENA >> 18);
 	if (!code && plan->sgemm_steps)
 		code = ad_sgemm_open(&plan->sgemm, err);
 	if (code) {
@@ -469,9 +474,9 @@ void ad_plan_node_at(const ad_plan *plan, size_t index, ad_plan_node *out)
 	for (i = 0; i < 3; i++)
 		out->shape[i] = step->out_dims[1 + i];
 	if (step->node.op == AD_OP_CONV)
-		out->multiply_adds = (double)step->out_count * (double)(step->in_dims[0][1] / step->node.u.conv.groups) *
-		                     (double)step->node.u.conv.window.kernel[0] *
-		                     (double)step->node.u.conv.window.kernel[1];
+		out->multiply_adds =
+		    (double)step->out_count * (double)(step->in_dims[0][1] / step->node.u.conv.groups) *
+		    (double)step->node.u.conv.window.kernel[0] * (double)step->node.u.conv.window.kernel[1];
 	if (step->node.op == AD_OP_GEMM)
 		out->multiply_adds = (double)step->out_count * (double)step->node.u.gemm.k;
 }

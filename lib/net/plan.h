@@ -7,12 +7,12 @@
 
 /* Limit of the activations of one picture, and of what else a plan needs to run, in floats. */
 #define AD_MAX_ARENA ((size_t)2 << 30)
-#define AD_FREE_ARENA ((size_t)16 << 20)   /* the activations of a small input: this and ... */
-#define AD_ARENA_PER_INPUT ((size_t)1024)  /* ... this for each element of the input */
+#define AD_FREE_ARENA ((size_t)16 << 20)  /* the activations of a small input: this and ... */
+#define AD_ARENA_PER_INPUT ((size_t)1024) /* ... this for each element of the input */
 
 /* shape: C, H, W of the input. */
 int ad_plan_build(const struct ad_onnx *onnx, const char *layer, const size_t shape[3], ad_pool *pool, ad_plan **out,
-                  adtool_error *err);
+		  adtool_error *err);
 
 /* The output's whole shape, as the ONNX file has it; returns the number of dimensions. */
 int ad_plan_output_dims(const ad_plan *plan, size_t dims[AD_RANK]);

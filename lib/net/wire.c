@@ -101,5 +101,5 @@ void ad_wire_end(ad_buf *b, size_t begun)
 		return;
 	for (i = 0; i < LENGTH_BYTES; i++)
 		b->data[begun - LENGTH_BYTES + (size_t)i] =
-			(uint8_t)((length >> (7 * i) & 0x7f) | (i < LENGTH_BYTES - 1 ? 0x80 : 0));
+		    (uint8_t)((length >> (7 * i) & 0x7f) | (i < LENGTH_BYTES - 1 ? 0x80 : 0));
 }

@@ -17,8 +17,8 @@ typedef struct ad_wire {
 typedef struct ad_wire_field {
 	uint32_t number;
 	enum ad_wire_type type;
-	size_t start;            /* of the tag */
-	size_t payload, length;  /* AD_WIRE_BYTES: the contents; else the value's bytes */
+	size_t start;           /* of the tag */
+	size_t payload, length; /* AD_WIRE_BYTES: the contents; else the value's bytes */
 } ad_wire_field;
 
 /* 1: a field was read; 0: the end; -1: malformed. Offsets are into w->data. */

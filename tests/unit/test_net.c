@@ -21,7 +21,11 @@
 #include "skip.h"
 
 #define DIMS(...) ((const int64_t[]){__VA_ARGS__, -1})
-#define LIST(...) sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t), (const int64_t[]){__VA_ARGS__}
+#define LIST(...)                                                                                                      \
+	sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t), (const int64_t[])                                    \
+	{                                                                                                              \
+		__VA_ARGS__                                                                                            \
+	}
 
 static adtool_backbone *open_made(om *m)
 {
@@ -36,7 +40,7 @@ static adtool_backbone *open_made(om *m)
 }
 
 static float *run(const adtool_backbone *b, const char *layer, const float *x, size_t c, size_t h, size_t w,
-                  unsigned threads, size_t *count)
+		  unsigned threads, size_t *count)
 {
 	const size_t shape[4] = {1, c, h, w};
 	adtool_error err = {0};
@@ -104,9 +108,10 @@ static void check_golden(const char *file, const char *name, const char *layer, 
 	assert_non_null(x);
 	for (c = 0; c < 3; c++)
 		for (i = 0; i < plane; i++)
-			x[c * plane + i] = (in[(info.preprocessing.bgr ? 2 - c : c) * plane + i] *
-			                    (info.preprocessing.range / 255) - info.preprocessing.mean[c]) /
-			                   info.preprocessing.std[c];
+			x[c * plane + i] =
+			    (in[(info.preprocessing.bgr ? 2 - c : c) * plane + i] * (info.preprocessing.range / 255) -
+			     info.preprocessing.mean[c]) /
+			    info.preprocessing.std[c];
 	got = run(b, layer, x, 3, input.shape[2], input.shape[3], 2, &count);
 	assert_int_equal(count, golden.count);
 	want = golden.data;
@@ -192,8 +197,9 @@ static void test_embedded(void **state)
 	assert_int_equal(cost.height, 14);
 	assert_int_equal(cost.width, 14);
 	assert_int_equal(cost.multiply_adds,
-	                 9 * (3 * 16 * 112 * 112 + (16 * 32 + 2 * 32 * 32) * 56 * 56 + (32 * 64 + 4 * 64 * 64) * 28 * 28 +
-	                      (64 * 128 + 6 * 128 * 128) * 14 * 14) + (128 * 256 + 256 * 384) * 14 * 14);
+			 9 * (3 * 16 * 112 * 112 + (16 * 32 + 2 * 32 * 32) * 56 * 56 +
+			      (32 * 64 + 4 * 64 * 64) * 28 * 28 + (64 * 128 + 6 * 128 * 128) * 14 * 14) +
+			     (128 * 256 + 256 * 384) * 14 * 14);
 	/* Every Relu and Add is part of a convolution: 19 of them but for layer8's own. */
 	assert_int_equal(cost.nodes, 18);
 	assert_int_equal(cost.parameters, info.parameters - 128 * 64 - 128);
@@ -365,28 +371,28 @@ static void test_metadata(void **state)
 		const char *key, *value; /* good ones when words is NULL */
 		const char *words;
 	} cases[] = {
-		{"color", "bgr", NULL},
-		{"color", "hsv", "color"},
-		{"range", "0..1", NULL},
-		{"range", "-1..1", "range"},
-		{"mean", "0.5", NULL},
-		{"mean", " 1e2 , -2.5e-1,+3. ", NULL},
-		{"mean", "1,2", "mean"},
-		{"mean", "1,2,3,4", "mean"},
-		{"mean", "", "mean"},
-		{"mean", "nan", "mean"},
-		{"mean", "1e99999999999", "mean"},
-		{"std", "0,1,1", "std"},
-		{"std", "-1", "std"},
-		{"layers", "", NULL},
-		{"layers", "y:/4:2,r", NULL},
-		{"layers", "z:/4:2", "'z'"},
-		{"layers", "y:/4:", "layers"},
-		{"layers", "y:/x", "layers"},
-		{"layers", "y:/4:2x", "layers"},
-		{"layers", "y:/99999999999:1", "layers"},
-		{"default_layer", "r", NULL},
-		{"default_layer", "q", "'q'"},
+	    {"color", "bgr", NULL},
+	    {"color", "hsv", "color"},
+	    {"range", "0..1", NULL},
+	    {"range", "-1..1", "range"},
+	    {"mean", "0.5", NULL},
+	    {"mean", " 1e2 , -2.5e-1,+3. ", NULL},
+	    {"mean", "1,2", "mean"},
+	    {"mean", "1,2,3,4", "mean"},
+	    {"mean", "", "mean"},
+	    {"mean", "nan", "mean"},
+	    {"mean", "1e99999999999", "mean"},
+	    {"std", "0,1,1", "std"},
+	    {"std", "-1", "std"},
+	    {"layers", "", NULL},
+	    {"layers", "y:/4:2,r", NULL},
+	    {"layers", "z:/4:2", "'z'"},
+	    {"layers", "y:/4:", "layers"},
+	    {"layers", "y:/x", "layers"},
+	    {"layers", "y:/4:2x", "layers"},
+	    {"layers", "y:/99999999999:1", "layers"},
+	    {"default_layer", "r", NULL},
+	    {"default_layer", "q", "'q'"},
 	};
 	size_t i;
 
@@ -452,8 +458,7 @@ static void check_cut(const adtool_backbone *b, const char *layer, size_t *cut_s
 	float *x = noise(3 * 65 * 50, 5), *y, *z;
 	size_t n, m;
 
-	if (ad_backbone_cut(b, layer, &bytes, &err) ||
-	    adtool_backbone_open_memory(bytes.data, bytes.size, &cut, &err))
+	if (ad_backbone_cut(b, layer, &bytes, &err) || adtool_backbone_open_memory(bytes.data, bytes.size, &cut, &err))
 		fail_msg("%s: %s", layer, err.message);
 	assert_int_equal(adtool_backbone_get_info(b, &before, NULL), 0);
 	assert_int_equal(adtool_backbone_get_info(cut, &after, NULL), 0);
@@ -524,6 +529,29 @@ static void test_cut(void **state)
 	adtool_backbone_free(b);
 }
 
+static void test_cut_shared(void **state)
+{
+	static const struct {
+		const char *file, *layer;
+	} cases[] = {
+	    {"backbones/resnet50-conv4.onnx", "layer2"},
+	    {"backbones/densenet169.onnx", "conv3"},
+	    {"backbones/mobilenet_v2.onnx", "s16"},
+	    {"backbones/mobilenet_v2.onnx", "n10_c"}, /* no output of the graph: a convolution before its Clip */
+	};
+	char path[512];
+	size_t i, size;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		adtool_backbone *b;
+
+		assert_int_equal(adtool_backbone_open(need_shared(cases[i].file, path, sizeof(path)), &b, NULL), 0);
+		check_cut(b, cases[i].layer, &size);
+		adtool_backbone_free(b);
+	}
+}
+
 /* What a cut keeps: layers named with commas and colons, Constant nodes, inputs that are initialisers; not the rest. */
 static void test_cut_parts(void **state)
 {
@@ -571,8 +599,8 @@ static void test_cut_parts(void **state)
 
 /* -- folding and fusing -------------------------------------------------------------------------------- */
 
-/* One letter a node, with what is fused: C conv, p pool, g global, u unary, b binary, s scale, c concat, P pad, G gemm, r
- * reshape; then + residual, a activation. */
+/* One letter a node, with what is fused: C conv, p pool, g global, u unary, b binary, s scale, c concat, P pad, G gemm,
+ * r reshape; then + residual, a activation. */
 static void shape_of_graph(om *m, const char *layer, char *out, size_t size)
 {
 	size_t bytes_size, i, at = 0;
@@ -605,32 +633,32 @@ static void test_fusing(void **state)
 	static const struct {
 		const char *nodes[8], *want;
 	} cases[] = {
-		{{"Conv x w>c", "Relu c>y"}, "Ca"},
-		{{"Conv x w>c", "BatchNormalization c v v v v>n", "Relu n>y"}, "Ca"},
-		{{"BatchNormalization x v v v v>n", "Relu n>r", "Conv r w>y"}, "saC"},
-		{{"BatchNormalization x v v v v>n", "BatchNormalization n v v v v>y"}, "s"},
-		{{"Conv x w>c", "Mul c k>d", "Add d k>e", "Relu e>y"}, "Ca"},
-		{{"Conv x w>c", "Conv x w>d", "Add c d>s", "Relu s>y"}, "CC+a"},
-		{{"Conv x w>c", "Add x c>s", "Relu s>y"}, "C+a"},
-		{{"Conv x w>c", "Relu c>r", "Add x r>s", "Relu s>y"}, "Caba"},
-		/* What is read twice stays. */
-		{{"Conv x w>c", "Relu c>r", "Add c r>y"}, "Cub"},
-		{{"Conv x w>c", "Add c c>y"}, "Cb"},
-		{{"Conv x w>c", "BatchNormalization c v v v v>n", "Add c n>y"}, "Csb"},
-		/* A residual on a residual; a batch norm behind one. */
-		{{"Conv x w>c", "Add c x>s", "Add s x>t", "Relu t>y"}, "C+ba"},
-		{{"Conv x w>c", "Add c x>s", "BatchNormalization s v v v v>y"}, "C+s"},
-		{{"Conv x w>c", "Sigmoid c>s", "Mul c s>y"}, "Ca"},
-		{{"Conv x w>c", "Sigmoid c>s", "Mul s c>m", "Relu m>y"}, "Cau"},
-		{{"Relu x>a", "Relu a>y"}, "uu"},
-		{{"GlobalAveragePool x>g", "Flatten g>f", "Gemm f q>h", "Relu h>y"}, "grGa"},
-		{{"GlobalAveragePool x>g", "Flatten g>f", "Gemm f q>h", "BatchNormalization h v v v v>y"}, "grG"},
-		{{"Pad x p>z", "Conv z w>y"}, "C"},
-		{{"Pad x p>z", "Relu z>r", "Conv r w>y"}, "PuC"},
-		{{"Pad x p>z", "Conv z w>c", "Conv z w>d", "Add c d>y"}, "PCC+"},
-		{{"Identity x>i", "Dropout i>d", "Relu d>e", "Identity e>y"}, "u"},
-		{{"Concat x x>c", "Relu c>y"}, "cu"},
-		{{"Conv x w>c", "Conv x w>unused", "Relu unused>also", "Relu c>y"}, "Ca"},
+	    {{"Conv x w>c", "Relu c>y"}, "Ca"},
+	    {{"Conv x w>c", "BatchNormalization c v v v v>n", "Relu n>y"}, "Ca"},
+	    {{"BatchNormalization x v v v v>n", "Relu n>r", "Conv r w>y"}, "saC"},
+	    {{"BatchNormalization x v v v v>n", "BatchNormalization n v v v v>y"}, "s"},
+	    {{"Conv x w>c", "Mul c k>d", "Add d k>e", "Relu e>y"}, "Ca"},
+	    {{"Conv x w>c", "Conv x w>d", "Add c d>s", "Relu s>y"}, "CC+a"},
+	    {{"Conv x w>c", "Add x c>s", "Relu s>y"}, "C+a"},
+	    {{"Conv x w>c", "Relu c>r", "Add x r>s", "Relu s>y"}, "Caba"},
+	    /* What is read twice stays. */
+	    {{"Conv x w>c", "Relu c>r", "Add c r>y"}, "Cub"},
+	    {{"Conv x w>c", "Add c c>y"}, "Cb"},
+	    {{"Conv x w>c", "BatchNormalization c v v v v>n", "Add c n>y"}, "Csb"},
+	    /* A residual on a residual; a batch norm behind one. */
+	    {{"Conv x w>c", "Add c x>s", "Add s x>t", "Relu t>y"}, "C+ba"},
+	    {{"Conv x w>c", "Add c x>s", "BatchNormalization s v v v v>y"}, "C+s"},
+	    {{"Conv x w>c", "Sigmoid c>s", "Mul c s>y"}, "Ca"},
+	    {{"Conv x w>c", "Sigmoid c>s", "Mul s c>m", "Relu m>y"}, "Cau"},
+	    {{"Relu x>a", "Relu a>y"}, "uu"},
+	    {{"GlobalAveragePool x>g", "Flatten g>f", "Gemm f q>h", "Relu h>y"}, "grGa"},
+	    {{"GlobalAveragePool x>g", "Flatten g>f", "Gemm f q>h", "BatchNormalization h v v v v>y"}, "grG"},
+	    {{"Pad x p>z", "Conv z w>y"}, "C"},
+	    {{"Pad x p>z", "Relu z>r", "Conv r w>y"}, "PuC"},
+	    {{"Pad x p>z", "Conv z w>c", "Conv z w>d", "Add c d>y"}, "PCC+"},
+	    {{"Identity x>i", "Dropout i>d", "Relu d>e", "Identity e>y"}, "u"},
+	    {{"Concat x x>c", "Relu c>y"}, "cu"},
+	    {{"Conv x w>c", "Conv x w>unused", "Relu unused>also", "Relu c>y"}, "Ca"},
 	};
 	const float w[16] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3, 4, 5, 6, 7};
 	const int64_t pads[8] = {0, 0, 1, 2, 0, 0, 0, 1};
@@ -713,8 +741,13 @@ static void test_random_graphs(void **state)
 
 				for (k = 0; k < C; k++)
 					sum += (double)w[j / (H * W) * C + k] * v[a][k * H * W + j % (H * W)];
-				v[i][j] = op == 0 ? fmax(p, 0) : op == 1 ? 1 / (1 + exp(-p)) : op == 2 ? p + q : op == 3 ? p - q
-					: op == 4 ? sum : op == 5 ? p * (double)w[j / (H * W)] : p;
+				v[i][j] = op == 0   ? fmax(p, 0)
+					  : op == 1 ? 1 / (1 + exp(-p))
+					  : op == 2 ? p + q
+					  : op == 3 ? p - q
+					  : op == 4 ? sum
+					  : op == 5 ? p * (double)w[j / (H * W)]
+						    : p;
 			}
 			/* Keep the numbers small. */
 			for (j = 0, k = 0; j < N; j++)
@@ -735,7 +768,7 @@ static void test_random_graphs(void **state)
 			}
 			if (!(sqrt(difference) <= 1e-4 * sqrt(norm) + 1e-3))
 				fail_msg("graph %d of %d nodes: relative difference %g", round, nodes,
-				         sqrt(difference / norm));
+					 sqrt(difference / norm));
 			adtool_free(y);
 			adtool_backbone_free(b);
 		}
@@ -786,13 +819,20 @@ static void test_layers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_golden_adnet),       cmocka_unit_test(test_golden_resnet50),
-		cmocka_unit_test(test_golden_densenet169), cmocka_unit_test(test_golden_mobilenet_v2),
-		cmocka_unit_test(test_embedded),           cmocka_unit_test(test_same_bits),
-		cmocka_unit_test(test_finding),            cmocka_unit_test(test_metadata),
-		cmocka_unit_test(test_cut),                cmocka_unit_test(test_cut_parts),
-		cmocka_unit_test(test_fusing),             cmocka_unit_test(test_random_graphs),
-		cmocka_unit_test(test_layers),
+	    cmocka_unit_test(test_golden_adnet),
+	    cmocka_unit_test(test_golden_resnet50),
+	    cmocka_unit_test(test_golden_densenet169),
+	    cmocka_unit_test(test_golden_mobilenet_v2),
+	    cmocka_unit_test(test_embedded),
+	    cmocka_unit_test(test_same_bits),
+	    cmocka_unit_test(test_finding),
+	    cmocka_unit_test(test_metadata),
+	    cmocka_unit_test(test_cut),
+	    cmocka_unit_test(test_cut_parts),
+	    cmocka_unit_test(test_cut_shared),
+	    cmocka_unit_test(test_fusing),
+	    cmocka_unit_test(test_random_graphs),
+	    cmocka_unit_test(test_layers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,7 +18,11 @@
 #include "onnx_make.h"
 
 #define DIMS(...) ((const int64_t[]){__VA_ARGS__, -1})
-#define LIST(...) sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t), (const int64_t[]){__VA_ARGS__}
+#define LIST(...)                                                                                                      \
+	sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t), (const int64_t[])                                    \
+	{                                                                                                              \
+		__VA_ARGS__                                                                                            \
+	}
 
 /* A tensor of the references. */
 struct array {
@@ -63,7 +67,7 @@ static struct array widen(const float *v, size_t a, size_t b, size_t c, size_t d
 
 /* Runs the file of m on an input of 1 x c x h x w to layer "y", and checks shape and values. Frees m and want. */
 static void check_run(om *m, const float *input, size_t c, size_t h, size_t w, struct array want, int rank,
-                      const char *what)
+		      const char *what)
 {
 	const size_t shape[4] = {1, c, h, w};
 	adtool_backbone *b = NULL;
@@ -138,7 +142,8 @@ static void resolve_pads(struct conv_case *k)
 	}
 }
 
-static struct array ref_conv(const struct conv_case *k, const struct array *x, const struct array *w, const double *bias)
+static struct array ref_conv(const struct conv_case *k, const struct array *x, const struct array *w,
+			     const double *bias)
 {
 	size_t oh = out_size(k->h, k->kh, k->sh, k->dh, k->pads[0], k->pads[2]);
 	size_t ow = out_size(k->w, k->kw, k->sw, k->dw, k->pads[1], k->pads[3]);
@@ -156,10 +161,11 @@ static struct array ref_conv(const struct conv_case *k, const struct array *x, c
 							int64_t iy = (int64_t)(i * k->sh + a * k->dh) - k->pads[0];
 							int64_t ix = (int64_t)(j * k->sw + b * k->dw) - k->pads[1];
 
-							if (iy < 0 || ix < 0 || iy >= (int64_t)k->h || ix >= (int64_t)k->w)
+							if (iy < 0 || ix < 0 || iy >= (int64_t)k->h ||
+							    ix >= (int64_t)k->w)
 								continue;
-							sum += *at(w, m, c, a, b) *
-							       *at(x, 0, m / per_out * per_in + c, (size_t)iy, (size_t)ix);
+							sum += *at(w, m, c, a, b) * *at(x, 0, m / per_out * per_in + c,
+											(size_t)iy, (size_t)ix);
 						}
 				*at(&y, 0, m, i, j) = sum;
 			}
@@ -272,10 +278,11 @@ static void try_conv(ad_rng *r, struct conv_case k, int with_bias, const char *a
 		for (i = 0; i < y.n; i++)
 			y.v[i] = act(activation, y.v[i]);
 	}
-	snprintf(what, sizeof(what), "conv %zu->%zu g%zu %zux%zu s%zux%zu d%zux%zu in %zux%zu pads %d,%d,%d,%d %s bias %d "
-	         "act %s residual %d", k.c, k.out, k.groups, k.kh, k.kw, k.sh, k.sw, k.dh, k.dw, k.h, k.w, (int)k.pads[0],
-	         (int)k.pads[1], (int)k.pads[2], (int)k.pads[3], k.automatic, with_bias, activation ? activation : "none",
-	         residual);
+	snprintf(what, sizeof(what),
+		 "conv %zu->%zu g%zu %zux%zu s%zux%zu d%zux%zu in %zux%zu pads %d,%d,%d,%d %s bias %d "
+		 "act %s residual %d",
+		 k.c, k.out, k.groups, k.kh, k.kw, k.sh, k.sw, k.dh, k.dw, k.h, k.w, (int)k.pads[0], (int)k.pads[1],
+		 (int)k.pads[2], (int)k.pads[3], k.automatic, with_bias, activation ? activation : "none", residual);
 	check_run(m, x, k.c, k.h, k.w, y, 4, what);
 	free(ax.v);
 	free(aw.v);
@@ -337,14 +344,14 @@ static void test_conv(void **state)
 static void test_conv_large(void **state)
 {
 	static const struct conv_case cases[] = {
-		{3, 16, 1, 7, 7, 2, 2, 1, 1, 65, 71, {3, 3, 3, 3}, ""},
-		{40, 70, 1, 3, 3, 1, 1, 1, 1, 40, 41, {1, 1, 1, 1}, ""},
-		{130, 33, 1, 1, 1, 1, 1, 1, 1, 33, 37, {0, 0, 0, 0}, ""},
-		{300, 150, 1, 3, 3, 1, 1, 1, 1, 7, 7, {1, 1, 1, 1}, ""},
-		{64, 64, 4, 3, 3, 2, 2, 1, 1, 29, 31, {0, 1, 1, 0}, ""},
-		{33, 33, 33, 5, 5, 2, 2, 1, 1, 57, 55, {2, 2, 2, 2}, ""},
-		{8, 8, 1, 3, 3, 1, 1, 4, 4, 3, 3, {4, 4, 4, 4}, ""}, /* the padding is wider than the input */
-		{4, 4, 4, 3, 3, 1, 1, 6, 6, 2, 2, {6, 6, 6, 6}, ""},
+	    {3, 16, 1, 7, 7, 2, 2, 1, 1, 65, 71, {3, 3, 3, 3}, ""},
+	    {40, 70, 1, 3, 3, 1, 1, 1, 1, 40, 41, {1, 1, 1, 1}, ""},
+	    {130, 33, 1, 1, 1, 1, 1, 1, 1, 33, 37, {0, 0, 0, 0}, ""},
+	    {300, 150, 1, 3, 3, 1, 1, 1, 1, 7, 7, {1, 1, 1, 1}, ""},
+	    {64, 64, 4, 3, 3, 2, 2, 1, 1, 29, 31, {0, 1, 1, 0}, ""},
+	    {33, 33, 33, 5, 5, 2, 2, 1, 1, 57, 55, {2, 2, 2, 2}, ""},
+	    {8, 8, 1, 3, 3, 1, 1, 4, 4, 3, 3, {4, 4, 4, 4}, ""}, /* the padding is wider than the input */
+	    {4, 4, 4, 3, 3, 1, 1, 6, 6, 2, 2, {6, 6, 6, 6}, ""},
 	};
 	ad_rng r;
 	size_t i;
@@ -379,7 +386,8 @@ static void test_conv_fused(void **state)
 /* Output size with ceil_mode: rounded up, but the last window begins in the input or the padding before it. */
 static size_t pooled(size_t in, size_t k, size_t stride, size_t dilation, int64_t before, int64_t after, int ceiling)
 {
-	int64_t reach = (int64_t)((k - 1) * dilation + 1), span = (int64_t)in + before + after - reach, s = (int64_t)stride;
+	int64_t reach = (int64_t)((k - 1) * dilation + 1), span = (int64_t)in + before + after - reach,
+		s = (int64_t)stride;
 	int64_t out = (ceiling ? (span + s - 1) / s : span / s) + 1;
 
 	if (ceiling && (out - 1) * s >= (int64_t)in + before)
@@ -397,7 +405,8 @@ static void test_pool(void **state)
 	ad_rng_seed(&r, 4);
 	for (n = 0; n < 300; n++) {
 		struct conv_case k = {.c = 1 + ad_rng_below(&r, 4), .groups = 1};
-		int max = (int)ad_rng_below(&r, 2), ceiling = (int)ad_rng_below(&r, 2), include = (int)ad_rng_below(&r, 2);
+		int max = (int)ad_rng_below(&r, 2), ceiling = (int)ad_rng_below(&r, 2),
+		    include = (int)ad_rng_below(&r, 2);
 		om *m;
 		float *x;
 		struct array ax, y;
@@ -456,8 +465,9 @@ static void test_pool(void **state)
 							int64_t ix = (int64_t)(q * k.sw + b * k.dw) - k.pads[1];
 
 							padded += iy < (int64_t)k.h + k.pads[2] &&
-							          ix < (int64_t)k.w + k.pads[3];
-							if (iy < 0 || ix < 0 || iy >= (int64_t)k.h || ix >= (int64_t)k.w)
+								  ix < (int64_t)k.w + k.pads[3];
+							if (iy < 0 || ix < 0 || iy >= (int64_t)k.h ||
+							    ix >= (int64_t)k.w)
 								continue;
 							cells++;
 							best = fmax(best, *at(&ax, 0, c, (size_t)iy, (size_t)ix));
@@ -468,9 +478,10 @@ static void test_pool(void **state)
 					else
 						*at(&y, 0, c, i, q) = cells ? sum / (include ? padded : cells) : 0;
 				}
-		snprintf(what, sizeof(what), "%s %zux%zu s%zux%zu d%zux%zu in %zux%zu pads %d,%d,%d,%d %s ceil %d include %d",
-		         max ? "max" : "average", k.kh, k.kw, k.sh, k.sw, k.dh, k.dw, k.h, k.w, (int)k.pads[0],
-		         (int)k.pads[1], (int)k.pads[2], (int)k.pads[3], k.automatic, ceiling, include);
+		snprintf(what, sizeof(what),
+			 "%s %zux%zu s%zux%zu d%zux%zu in %zux%zu pads %d,%d,%d,%d %s ceil %d include %d",
+			 max ? "max" : "average", k.kh, k.kw, k.sh, k.sw, k.dh, k.dw, k.h, k.w, (int)k.pads[0],
+			 (int)k.pads[1], (int)k.pads[2], (int)k.pads[3], k.automatic, ceiling, include);
 		check_run(m, x, k.c, k.h, k.w, y, 4, what);
 		free(ax.v);
 		free(x);
@@ -595,9 +606,9 @@ static void test_binary(void **state)
 		char op;
 		const char *type;
 	} ops[] = {{'+', "Add"}, {'-', "Sub"}, {'*', "Mul"}, {'/', "Div"}};
-	static const int64_t shapes[][5] = {{-1}, {1, -1}, {3, 1, 1, -1}, {1, 3, 1, 1, -1}, {1, 1, 1, 1, -1}, {5, -1},
-	                                    {4, 5, -1}, {4, 1, -1}, {3, 4, 5, -1}, {1, 3, 4, 5, -1}, {1, 3, 1, 5, -1},
-	                                    {1, 1, 4, 1, -1}};
+	static const int64_t shapes[][5] = {
+	    {-1},       {1, -1},    {3, 1, 1, -1}, {1, 3, 1, 1, -1}, {1, 1, 1, 1, -1}, {5, -1},
+	    {4, 5, -1}, {4, 1, -1}, {3, 4, 5, -1}, {1, 3, 4, 5, -1}, {1, 3, 1, 5, -1}, {1, 1, 4, 1, -1}};
 	ad_rng r;
 	size_t o, s, i, j, k, n;
 	int first;
@@ -627,14 +638,14 @@ static void test_binary(void **state)
 					for (j = 0; j < 4; j++)
 						for (k = 0; k < 5; k++) {
 							double p = *at(&ax, 0, i, j, k);
-							double q = *at(&av, 0, dims[1] == 1 ? 0 : i, dims[2] == 1 ? 0 : j,
-							               dims[3] == 1 ? 0 : k);
+							double q = *at(&av, 0, dims[1] == 1 ? 0 : i,
+								       dims[2] == 1 ? 0 : j, dims[3] == 1 ? 0 : k);
 
 							*at(&y, 0, i, j, k) =
-								first ? binary(ops[o].op, q, p) : binary(ops[o].op, p, q);
+							    first ? binary(ops[o].op, q, p) : binary(ops[o].op, p, q);
 						}
 				snprintf(what, sizeof(what), "%s, shape %zu, constant %s", ops[o].type, s,
-				         first ? "first" : "second");
+					 first ? "first" : "second");
 				check_run(m, x, 3, 4, 5, y, 4, what);
 				free(ax.v);
 				free(av.v);
@@ -677,9 +688,12 @@ static void test_binary_pairs(void **state)
 				for (c = 0; c < 3; c++)
 					for (i = 0; i < 20; i++) {
 						double p = ax.v[c * 20 + i];
-						double z = form == 0 ? 1 / (1 + exp(-p)) : form == 1 ? mean[c] : ax.v[i];
+						double z = form == 0   ? 1 / (1 + exp(-p))
+							   : form == 1 ? mean[c]
+								       : ax.v[i];
 
-						y.v[c * 20 + i] = swap ? binary("+-*/"[t], z, p) : binary("+-*/"[t], p, z);
+						y.v[c * 20 + i] =
+						    swap ? binary("+-*/"[t], z, p) : binary("+-*/"[t], p, z);
 					}
 				check_run(m, x, 3, 4, 5, y, 4, types[t]);
 				free(ax.v);
@@ -763,10 +777,11 @@ static void test_batch_norm(void **state)
 			om_floats(m, names[i], p[i], DIMS(4));
 		}
 #define NORM()                                                                                                         \
-		for (c = 0; c < 4; c++)                                                                                \
-			for (i = 0; i < y.n / 4; i++)                                                                  \
-				y.v[c * (y.n / 4) + i] = (y.v[c * (y.n / 4) + i] - (double)p[2][c]) /                  \
-					sqrt((double)p[3][c] + (double)1e-3f) * (double)p[0][c] + (double)p[1][c];
+	for (c = 0; c < 4; c++)                                                                                        \
+		for (i = 0; i < y.n / 4; i++)                                                                          \
+			y.v[c * (y.n / 4) + i] = (y.v[c * (y.n / 4) + i] - (double)p[2][c]) /                          \
+						     sqrt((double)p[3][c] + (double)1e-3f) * (double)p[0][c] +         \
+						 (double)p[1][c];
 		if (norm_first) {
 			node = om_node(m, "BatchNormalization", "", "x s b mean var", "n1");
 			om_float(m, node, "epsilon", 1e-3f);
@@ -791,7 +806,8 @@ static void test_batch_norm(void **state)
 		} else {
 			struct array z = ref_conv(&k, &y, &aw, ab.v);
 
-			node = om_node(m, "Conv", "", strcmp(from, "x") ? "r1 w bias" : "x w bias", norm_last ? "c" : "y");
+			node =
+			    om_node(m, "Conv", "", strcmp(from, "x") ? "r1 w bias" : "x w bias", norm_last ? "c" : "y");
 			om_int(m, node, "group", 2);
 			om_int_list(m, node, "pads", 4, k.pads);
 			free(y.v);
@@ -852,7 +868,9 @@ static void test_concat(void **state)
 					size_t part = d == 1 ? c / 2 : d == 2 ? i / 3 : j / 4;
 					double v = *at(&ax, 0, c % 2, i % 3, j % 4);
 
-					*at(&y, 0, c, i, j) = part == 0 ? fmax(v, 0) : part == 1 ? 1 / (1 + exp(-v)) : v;
+					*at(&y, 0, c, i, j) = part == 0   ? fmax(v, 0)
+							      : part == 1 ? 1 / (1 + exp(-v))
+									  : v;
 				}
 		check_run(m, x, 2, 3, 4, y, 4, "concat");
 		free(ax.v);
@@ -868,7 +886,8 @@ static void test_pad(void **state)
 
 	(void)state;
 	ad_rng_seed(&r, 12);
-	/* Growing and cropping; as inputs, as attributes, with axes, before a convolution (folded when the value is 0). */
+	/* Growing and cropping; as inputs, as attributes, with axes, before a convolution (folded when the value is 0).
+	 */
 	for (n = 0; n < 120; n++) {
 		int form = n % 4, zero = n % 3 == 0;
 		int opset = form == 1 ? 10 : form == 2 ? 18 : 13;
@@ -904,14 +923,17 @@ static void test_pad(void **state)
 			node = om_node(m, "Pad", "", zero ? "x pads" : "x pads v", result);
 			om_string(m, node, "mode", "constant");
 		}
-		y = make(1, (size_t)(3 + pads[1] + pads[5]), (size_t)(5 + pads[2] + pads[6]), (size_t)(6 + pads[3] + pads[7]));
+		y = make(1, (size_t)(3 + pads[1] + pads[5]), (size_t)(5 + pads[2] + pads[6]),
+			 (size_t)(6 + pads[3] + pads[7]));
 		for (c = 0; c < y.dims[1]; c++)
 			for (a = 0; a < y.dims[2]; a++)
 				for (b = 0; b < y.dims[3]; b++) {
-					int64_t p = (int64_t)c - pads[1], q = (int64_t)a - pads[2], s = (int64_t)b - pads[3];
+					int64_t p = (int64_t)c - pads[1], q = (int64_t)a - pads[2],
+						s = (int64_t)b - pads[3];
 
 					*at(&y, 0, c, a, b) = p < 0 || q < 0 || s < 0 || p >= 3 || q >= 5 || s >= 6
-						? (double)value : *at(&ax, 0, (size_t)p, (size_t)q, (size_t)s);
+								  ? (double)value
+								  : *at(&ax, 0, (size_t)p, (size_t)q, (size_t)s);
 				}
 		if (form == 3) {
 			struct conv_case k = {3, 1, 1, 3, 2, 1, 2, 1, 1, y.dims[2], y.dims[3], {1, 0, 0, 1}, ""};
@@ -938,15 +960,11 @@ static void test_shapes(void **state)
 		int64_t axis, shape[4];
 		size_t n, rank, dims[4];
 	} cases[] = {
-		{"Flatten", 1, {0}, 0, 2, {1, 120, 1, 1}},
-		{"Flatten", 2, {0}, 0, 2, {4, 30, 1, 1}},
-		{"Flatten", -1, {0}, 0, 2, {20, 6, 1, 1}},
-		{"Flatten", 0, {0}, 0, 2, {1, 120, 1, 1}},
-		{"Flatten", 4, {0}, 0, 2, {120, 1, 1, 1}},
-		{"Reshape", 0, {1, -1}, 2, 2, {1, 120, 1, 1}},
-		{"Reshape", 0, {0, 0, -1}, 3, 3, {1, 4, 30, 1}},
-		{"Reshape", 0, {120}, 1, 1, {120, 1, 1, 1}},
-		{"Reshape", 0, {-1, 8, 3, 5}, 4, 4, {1, 8, 3, 5}},
+	    {"Flatten", 1, {0}, 0, 2, {1, 120, 1, 1}},         {"Flatten", 2, {0}, 0, 2, {4, 30, 1, 1}},
+	    {"Flatten", -1, {0}, 0, 2, {20, 6, 1, 1}},         {"Flatten", 0, {0}, 0, 2, {1, 120, 1, 1}},
+	    {"Flatten", 4, {0}, 0, 2, {120, 1, 1, 1}},         {"Reshape", 0, {1, -1}, 2, 2, {1, 120, 1, 1}},
+	    {"Reshape", 0, {0, 0, -1}, 3, 3, {1, 4, 30, 1}},   {"Reshape", 0, {120}, 1, 1, {120, 1, 1, 1}},
+	    {"Reshape", 0, {-1, 8, 3, 5}, 4, 4, {1, 8, 3, 5}},
 	};
 	ad_rng r;
 	size_t i, j;
@@ -958,7 +976,8 @@ static void test_shapes(void **state)
 		for (after = 0; after < 3; after++) { /* of the input; of a result; and read by another node */
 			om *m = om_new(13);
 			float *x = noise(&r, 120);
-			struct array y = widen(x, cases[i].dims[0], cases[i].dims[1], cases[i].dims[2], cases[i].dims[3]);
+			struct array y =
+			    widen(x, cases[i].dims[0], cases[i].dims[1], cases[i].dims[2], cases[i].dims[3]);
 			Ad__NodeProto *node;
 			char inputs[32];
 
@@ -1058,8 +1077,8 @@ static void test_constants(void **state)
 	om_int_list(m, node, "value_ints", LIST(7));
 	node = om_node(m, "Cast", "", "c4", "c5");
 	om_int(m, node, "to", 1);
-	om_node(m, "Mul", "", "c1 c2", "c6");   /* 2 x 1 x 1 */
-	om_node(m, "Add", "", "c6 c3", "c7");   /* 2 x 1 x 4 */
+	om_node(m, "Mul", "", "c1 c2", "c6"); /* 2 x 1 x 1 */
+	om_node(m, "Add", "", "c6 c3", "c7"); /* 2 x 1 x 4 */
 	om_node(m, "Sub", "", "c7 c5", "c8");
 	om_node(m, "Sigmoid", "", "c8", "c9");
 	om_node(m, "Identity", "", "x", "i");
@@ -1127,15 +1146,12 @@ static int release(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_conv),         cmocka_unit_test(test_conv_large),
-		cmocka_unit_test(test_conv_fused),   cmocka_unit_test(test_pool),
-		cmocka_unit_test(test_global),       cmocka_unit_test(test_activations),
-		cmocka_unit_test(test_clip_forms),   cmocka_unit_test(test_binary),
-		cmocka_unit_test(test_binary_pairs), cmocka_unit_test(test_swish),
-		cmocka_unit_test(test_batch_norm),   cmocka_unit_test(test_concat),
-		cmocka_unit_test(test_pad),          cmocka_unit_test(test_shapes),
-		cmocka_unit_test(test_gemm),         cmocka_unit_test(test_constants),
-		cmocka_unit_test(test_not_finite),
+	    cmocka_unit_test(test_conv),       cmocka_unit_test(test_conv_large), cmocka_unit_test(test_conv_fused),
+	    cmocka_unit_test(test_pool),       cmocka_unit_test(test_global),     cmocka_unit_test(test_activations),
+	    cmocka_unit_test(test_clip_forms), cmocka_unit_test(test_binary),     cmocka_unit_test(test_binary_pairs),
+	    cmocka_unit_test(test_swish),      cmocka_unit_test(test_batch_norm), cmocka_unit_test(test_concat),
+	    cmocka_unit_test(test_pad),        cmocka_unit_test(test_shapes),     cmocka_unit_test(test_gemm),
+	    cmocka_unit_test(test_constants),  cmocka_unit_test(test_not_finite),
 	};
 
 	return cmocka_run_group_tests(tests, hold, release);
