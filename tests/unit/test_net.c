@@ -695,85 +695,122 @@ static void test_fusing(void **state)
 	}
 }
 
-/* Random graphs, each tensor read now and much later, against evaluation in double: fusing and placing go unseen. */
+/* Random graphs of tensors of many sizes, read at once and much later, against double: fusing and placing go unseen. */
+enum { R_NODES = 40, R_CHANNELS = 12, R_H = 5, R_W = 7, R_PLANE = R_H * R_W };
+
+struct tensor {
+	size_t channels;
+	double v[R_CHANNELS * R_PLANE];
+};
+
+/* Adds node i to the file and its value to t[i]. */
+static void add_random_node(om *m, ad_rng *r, struct tensor *t, size_t i, const char *output)
+{
+	/* Mostly the last results, now and then something old. */
+	size_t a = i - 1 - ad_rng_below(r, ad_rng_below(r, 4) ? (i < 3 ? 1 : 2) : i), b = i - 1 - ad_rng_below(r, i);
+	const size_t from = t[a].channels;
+	char inputs[96], name[2][32], weights[32];
+	float *w;
+	size_t j, k, c;
+
+	snprintf(name[0], sizeof(name[0]), a ? "t%zu" : "x", a);
+	snprintf(name[1], sizeof(name[1]), b ? "t%zu" : "x", b);
+	snprintf(inputs, sizeof(inputs), "%s %s", name[0], name[1]);
+	snprintf(weights, 16, "w%zu", i % 1000);
+	t[i].channels = from;
+	switch (ad_rng_below(r, 7)) {
+	case 0:
+		om_node(m, "Relu", "", name[0], output);
+		for (j = 0; j < from * R_PLANE; j++)
+			t[i].v[j] = fmax(t[a].v[j], 0);
+		return;
+	case 1:
+		om_node(m, "Sigmoid", "", name[0], output);
+		for (j = 0; j < from * R_PLANE; j++)
+			t[i].v[j] = 1 / (1 + exp(-t[a].v[j]));
+		return;
+	case 2:
+		if (from + t[b].channels > R_CHANNELS)
+			break;
+		om_int(m, om_node(m, "Concat", "", inputs, output), "axis", 1);
+		t[i].channels += t[b].channels;
+		memcpy(t[i].v, t[a].v, from * R_PLANE * sizeof(double));
+		memcpy(t[i].v + from * R_PLANE, t[b].v, t[b].channels * R_PLANE * sizeof(double));
+		return;
+	case 3:
+	case 4:
+		if (from != t[b].channels)
+			break;
+		om_node(m, i % 2 ? "Add" : "Sub", "", inputs, output);
+		for (j = 0; j < from * R_PLANE; j++)
+			t[i].v[j] = i % 2 ? t[a].v[j] + t[b].v[j] : t[a].v[j] - t[b].v[j];
+		return;
+	case 5: /* the same floats twice over: no copies, so their first owner lives longer */
+		om_ints(m, weights, DIMS(1, (int64_t)from, R_H, R_W), DIMS(4));
+		snprintf(weights + 16, sizeof(weights) - 16, "f%zu", i % 1000);
+		om_node(m, "Flatten", "", name[0], weights + 16);
+		snprintf(inputs, sizeof(inputs), "%s %s", weights + 16, weights);
+		om_node(m, "Reshape", "", inputs, output);
+		memcpy(t[i].v, t[a].v, from * R_PLANE * sizeof(double));
+		return;
+	default:
+		break;
+	}
+	t[i].channels = 1 + ad_rng_below(r, R_CHANNELS);
+	w = noise(t[i].channels * from, ad_rng_next(r));
+	om_floats(m, weights, w, DIMS((int64_t)t[i].channels, (int64_t)from, 1, 1));
+	snprintf(inputs, sizeof(inputs), "%s %s", name[0], weights);
+	om_node(m, "Conv", "", inputs, output);
+	for (c = 0; c < t[i].channels; c++)
+		for (j = 0; j < R_PLANE; j++) {
+			double sum = 0;
+
+			for (k = 0; k < from; k++)
+				sum += (double)w[c * from + k] * t[a].v[k * R_PLANE + j];
+			t[i].v[c * R_PLANE + j] = sum;
+		}
+	free(w);
+}
+
 static void test_random_graphs(void **state)
 {
-	enum { NODES = 40, C = 4, H = 5, W = 7, N = C * H * W };
+	static struct tensor t[R_NODES + 1];
 	ad_rng r;
-	int round, i, j, k;
+	int round;
 
 	(void)state;
 	ad_rng_seed(&r, 77);
-	for (round = 0; round < 120; round++) {
-		static double v[NODES + 1][N];
+	for (round = 0; round < 300; round++) {
+		size_t nodes = 3 + ad_rng_below(&r, R_NODES - 2), count, i;
 		om *m = om_new(13);
+		float *x = noise(4 * R_PLANE, 1000 + (uint64_t)round), *y;
+		double difference = 0, norm = 0;
 		adtool_backbone *b;
-		float *x = noise(N, 1000 + (uint64_t)round), *w = noise(C * C, (uint64_t)round), *y;
-		size_t count;
-		int nodes = 3 + (int)ad_rng_below(&r, NODES - 3);
 
-		om_input(m, C);
-		om_floats(m, "w", w, DIMS(C, C, 1, 1));
-		om_floats(m, "s", w, DIMS(C, 1, 1));
-		for (j = 0; j < N; j++)
-			v[0][j] = (double)x[j];
+		om_input(m, 4);
+		t[0].channels = 4;
+		for (i = 0; i < 4 * R_PLANE; i++)
+			t[0].v[i] = (double)x[i];
 		for (i = 1; i <= nodes; i++) {
-			/* Mostly the last results, now and then something old. */
-			int a = i - 1 - (int)ad_rng_below(&r, ad_rng_below(&r, 4) ? (i < 3 ? 1 : 2) : (uint64_t)i);
-			int c = i - 1 - (int)ad_rng_below(&r, (uint64_t)i), op = (int)ad_rng_below(&r, 7);
-			static const char *const types[] = {"Relu", "Sigmoid", "Add", "Sub", "Conv", "Mul", "Identity"};
-			char inputs[64], output[16];
+			char output[16];
 
-			snprintf(output, sizeof(output), i == nodes ? "y" : "t%d", i);
-			snprintf(inputs, sizeof(inputs), "%s%d", a ? "t" : "x", a);
-			if (!a)
-				snprintf(inputs, sizeof(inputs), "x");
-			if (op == 2 || op == 3) {
-				size_t at = strlen(inputs);
-
-				snprintf(inputs + at, sizeof(inputs) - at, c ? " t%d" : " x", c);
-			} else if (op == 4 || op == 5) {
-				snprintf(inputs + strlen(inputs), 8, op == 4 ? " w" : " s");
-			}
-			om_node(m, types[op], "", inputs, output);
-			for (j = 0; j < N; j++) {
-				double p = v[a][j], q = v[c][j], sum = 0;
-
-				for (k = 0; k < C; k++)
-					sum += (double)w[j / (H * W) * C + k] * v[a][k * H * W + j % (H * W)];
-				v[i][j] = op == 0   ? fmax(p, 0)
-					  : op == 1 ? 1 / (1 + exp(-p))
-					  : op == 2 ? p + q
-					  : op == 3 ? p - q
-					  : op == 4 ? sum
-					  : op == 5 ? p * (double)w[j / (H * W)]
-						    : p;
-			}
-			/* Keep the numbers small. */
-			for (j = 0, k = 0; j < N; j++)
-				k |= fabs(v[i][j]) > 1e6;
-			if (k)
-				nodes = i < nodes ? i + 1 : nodes;
+			snprintf(output, sizeof(output), i == nodes ? "y" : "t%zu", i);
+			add_random_node(m, &r, t, i, output);
 		}
 		om_output(m, "y");
-		if (!strcmp(om_model(m)->graph->node[om_model(m)->graph->n_node - 1]->output[0], "y")) {
-			double difference = 0, norm = 0;
-
-			b = open_made(m);
-			y = run(b, "y", x, C, H, W, 2, &count);
-			assert_int_equal(count, N);
-			for (j = 0; j < N; j++) {
-				difference += pow((double)y[j] - v[nodes][j], 2);
-				norm += pow(v[nodes][j], 2);
-			}
-			if (!(sqrt(difference) <= 1e-4 * sqrt(norm) + 1e-3))
-				fail_msg("graph %d of %d nodes: relative difference %g", round, nodes,
-					 sqrt(difference / norm));
-			adtool_free(y);
-			adtool_backbone_free(b);
+		b = open_made(m);
+		y = run(b, "y", x, 4, R_H, R_W, 2, &count);
+		assert_int_equal(count, t[nodes].channels * R_PLANE);
+		for (i = 0; i < count; i++) {
+			difference += pow((double)y[i] - t[nodes].v[i], 2);
+			norm += pow(t[nodes].v[i], 2);
 		}
+		if (!(sqrt(difference) <= 1e-4 * sqrt(norm) + 1e-3))
+			fail_msg("graph %d of %zu nodes: relative difference %g", round, nodes,
+				 sqrt(difference / norm));
+		adtool_free(y);
+		adtool_backbone_free(b);
 		free(x);
-		free(w);
 		om_free(m);
 	}
 }

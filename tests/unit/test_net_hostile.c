@@ -241,6 +241,15 @@ static void test_not_onnx(void **state)
 	assert_int_equal(exercise(NULL, 0, &err), ADTOOL_EFORMAT);
 	assert_int_equal(exercise((const uint8_t *)"hello, world", 12, &err), ADTOOL_EFORMAT);
 	assert_int_equal(exercise((const uint8_t *)"\x89PNG\r\n\x1a\n", 8, &err), ADTOOL_EFORMAT);
+	/* A node that claims more than its graph holds, with enough in the file behind the graph. */
+	{
+		static const uint8_t beyond[] = {7 << 3 | 2,  10,  2 << 3 | 2, 4, 'n',        'a',
+						 'm',         'e', 1 << 3 | 2, 4, 4 << 3 | 2, 2, /* the graph ends */
+						 14 << 3 | 2, 2,   1 << 3 | 2, 0};
+
+		assert_int_equal(exercise(beyond, sizeof(beyond), &err), ADTOOL_EFORMAT);
+		assert_non_null(strstr(err.message, "not an ONNX file, or a damaged one"));
+	}
 	/* Graphs within attributes within nodes within graphs ..., as deep as it gets: nothing recurses into them. */
 	for (i = 0; i + 10 <= sizeof(deep); i += 2) {
 		static const uint8_t tags[] = {7 << 3 | 2, 1 << 3 | 2, 5 << 3 | 2, 6 << 3 | 2};
