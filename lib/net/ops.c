@@ -1,15 +1,10 @@
-/* These loops are what the vectoriser is for; gcc leaves most of them alone at -O2. */
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC optimize("O3")
-#endif
-
 #include "ops.h"
 
 #include <math.h>
 
 enum {
-	BLOCK = 16384,     /* elements of a task that goes element by element */
-	COLUMNS = 1 << 18, /* floats of unfolded input at a time */
+	BLOCK = 16384,           /* elements of a task that goes element by element */
+	COLUMNS = 1 << 18,       /* floats of unfolded input at a time */
 	LEAST_TASKS = 4,
 	LANES = 16
 };
@@ -107,168 +102,40 @@ static void seen_through(const ad_window *w, size_t kx, size_t width, size_t ow,
 
 /* -- convolution --------------------------------------------------------------------------------------- */
 
-/*
- * Row k of the unfolded input for output pixels p0 .. p1-1: for weight (channel, ky, kx), the input each pixel
- * multiplies it with.
- */
-static void unfold_row(const ad_step *step, const float *plane, size_t ky, size_t kx, size_t p0, size_t p1, float *to)
+/* One output channel. */
+static void conv(const ad_step *step, const ad_step_data *d, size_t m)
 {
-	const ad_window *w = &step->node.u.conv.window;
-	const size_t h = step->in_dims[0][2], width = step->in_dims[0][3], ow = step->out_dims[3];
-	size_t p = p0;
+	const ad_conv *c = &step->node.u.conv;
+	const ad_window *w = &c->window;
+	const size_t h = step->in_dims[0][2], width = step->in_dims[0][3], oh = step->out_dims[2], ow = step->out_dims[3];
+	const size_t channels = step->in_dims[0][1] / c->groups, first = m / (step->channels / c->groups) * channels;
+	const float *residual = c->residual ? d->in[1] + m * oh * ow : NULL, *weights = c->weights;
+	size_t oy, channel, ky, kx, i;
 
-	while (p < p1) {
-		size_t oy = p / ow, ox = p % ow, run = least(ow - ox, p1 - p), i = 0;
-		size_t y = oy * w->stride[0] + ky * w->dilation[0], x = ox * w->stride[1] + kx * w->dilation[1];
-
-		if (y < w->pads[0] || y - w->pads[0] >= h) {
-			memset(to, 0, run * sizeof(*to));
-		} else {
-			const float *row = plane + (y - w->pads[0]) * width;
-
-			/* x counts from the left edge of the padding. */
-			for (; i < run && x < w->pads[1]; i++, x += w->stride[1])
-				to[i] = 0;
-			if (w->stride[1] == 1 && i < run && x - w->pads[1] < width) {
-				size_t n = least(run - i, width - (x - w->pads[1]));
-
-				memcpy(to + i, row + (x - w->pads[1]), n * sizeof(*to));
-				i += n;
-				x += n;
-			} else {
-				for (; i < run && x - w->pads[1] < width; i++, x += w->stride[1])
-					to[i] = row[x - w->pads[1]];
-			}
-			for (; i < run; i++)
-				to[i] = 0;
-		}
-		to += run;
-		p += run;
-	}
-}
-
-/* bias, residual and activation on `rows` channels from `first`, pixels p0 .. p1-1. */
-static void finish(const ad_step *step, const ad_step_data *d, size_t first, size_t rows, size_t p0, size_t p1)
-{
-	const ad_conv *conv = &step->node.u.conv;
-	const size_t n = p1 - p0;
-	size_t m, i;
-
-	for (m = first; m < first + rows; m++) {
-		float *out = d->out + m * step->inner + p0;
-		const float bias = conv->bias ? conv->bias[m] : 0;
-
-		if (conv->residual) {
-			const float *other = d->in[1] + m * step->inner + p0;
-
-			for (i = 0; i < n; i++)
-				out[i] += bias + other[i];
-		} else if (conv->bias) {
-			for (i = 0; i < n; i++)
-				out[i] += bias;
-		}
-		activate(step->node.activation, out, out, n);
-	}
-}
-
-/* block: pixels of a task; rows: output channels of a task. */
-static void conv_gemm(const ad_step *step, const ad_step_data *d, size_t task)
-{
-	const ad_conv *conv = &step->node.u.conv;
-	const size_t pixels = step->inner, group_m = step->channels / conv->groups;
-	const size_t group_c = step->in_dims[0][1] / conv->groups, plane = step->in_dims[0][2] * step->in_dims[0][3];
-	const size_t taps = conv->window.kernel[0] * conv->window.kernel[1], k = group_c * taps;
-	const size_t row_tasks = pieces(group_m, step->rows), pixel_tasks = pieces(pixels, step->block);
-	const size_t group = task / (row_tasks * pixel_tasks), rest = task % (row_tasks * pixel_tasks);
-	const size_t m0 = rest / pixel_tasks * step->rows, rows = least(step->rows, group_m - m0);
-	const size_t p0 = rest % pixel_tasks * step->block, p1 = least(p0 + step->block, pixels);
-	const size_t first = group * group_m + m0;
-	const float *in = d->in[0] + group * group_c * plane, *b = in + p0;
-	size_t ldb = pixels;
-
-	if (step->scratch) {
-		size_t c, ky, kx;
-		float *to = d->scratch;
-
-		for (c = 0; c < group_c; c++)
-			for (ky = 0; ky < conv->window.kernel[0]; ky++)
-				for (kx = 0; kx < conv->window.kernel[1]; kx++, to += p1 - p0)
-					unfold_row(step, in + c * plane, ky, kx, p0, p1, to);
-		b = d->scratch;
-		ldb = p1 - p0;
-	}
-	ad_sgemm_run(d->sgemm, rows, p1 - p0, k, conv->weights + first * k, k, b, ldb, d->out + first * pixels + p0,
-		     pixels);
-	finish(step, d, first, rows, p0, p1);
-}
-
-/* One output channel from one input channel. */
-static void conv_depthwise(const ad_step *step, const ad_step_data *d, size_t m)
-{
-	const ad_conv *conv = &step->node.u.conv;
-	const ad_window *w = &conv->window;
-	const size_t h = step->in_dims[0][2], width = step->in_dims[0][3], oh = step->out_dims[2],
-		     ow = step->out_dims[3];
-	const float *plane = d->in[0] + m / (step->channels / conv->groups) * h * width;
-	const float *weights = conv->weights + m * w->kernel[0] * w->kernel[1];
-	size_t oy, ky, kx, i;
-
+	weights += m * channels * w->kernel[0] * w->kernel[1];
 	for (oy = 0; oy < oh; oy++) {
 		float *out = d->out + (m * oh + oy) * ow;
+		size_t y0, y1;
 
-		memset(out, 0, ow * sizeof(*out));
-		for (ky = 0; ky < w->kernel[0]; ky++) {
-			size_t y = oy * w->stride[0] + ky * w->dilation[0];
-			const float *row;
+		for (i = 0; i < ow; i++)
+			out[i] = (c->bias ? c->bias[m] : 0) + (residual ? residual[oy * ow + i] : 0);
+		inside(w, 0, oy, h, &y0, &y1);
+		for (channel = 0; channel < channels; channel++) {
+			for (ky = y0; ky < y1; ky++) {
+				const size_t y = oy * w->stride[0] + ky * w->dilation[0] - w->pads[0];
+				const float *row = d->in[0] + ((first + channel) * h + y) * width;
 
-			if (y < w->pads[0] || y - w->pads[0] >= h)
-				continue;
-			row = plane + (y - w->pads[0]) * width;
-			for (kx = 0; kx < w->kernel[1]; kx++) {
-				const float k = weights[ky * w->kernel[1] + kx];
-				size_t x0, x1, from;
+				for (kx = 0; kx < w->kernel[1]; kx++) {
+					const float k = weights[(channel * w->kernel[0] + ky) * w->kernel[1] + kx];
+					size_t x0, x1, from;
 
-				seen_through(w, kx, width, ow, &x0, &x1, &from);
-				if (w->stride[1] == 1)
-					for (i = x0; i < x1; i++)
-						out[i] += k * row[from + i - x0];
-				else
+					seen_through(w, kx, width, ow, &x0, &x1, &from);
 					for (i = x0; i < x1; i++, from += w->stride[1])
 						out[i] += k * row[from];
+				}
 			}
 		}
-	}
-	finish(step, d, m, 1, 0, step->inner);
-}
-
-static void choose_conv(ad_step *step)
-{
-	const ad_conv *conv = &step->node.u.conv;
-	const ad_window *w = &conv->window;
-	const size_t group_m = step->channels / conv->groups, group_c = step->in_dims[0][1] / conv->groups;
-	const size_t k = group_c * w->kernel[0] * w->kernel[1], pixels = step->inner;
-	size_t pixel_tasks, row_tasks;
-
-	if (group_c == 1 && conv->groups > 1) {
-		step->algorithm = "depthwise";
-		step->fn = conv_depthwise;
-		step->tasks = step->channels;
-		return;
-	}
-	step->fn = conv_gemm;
-	step->sgemm = 1;
-	step->block = least(most(COLUMNS / k, 64), 1024);
-	step->block = least(step->block, most(64, pieces(pixels, LEAST_TASKS)));
-	step->block = (pieces(pixels, pieces(pixels, step->block)) + 15) / 16 * 16;
-	pixel_tasks = pieces(pixels, step->block);
-	row_tasks = pixel_tasks < LEAST_TASKS ? LEAST_TASKS / pixel_tasks : 1;
-	step->rows = least(group_m, (pieces(group_m, row_tasks) + 15) / 16 * 16);
-	step->tasks = conv->groups * pieces(group_m, step->rows) * pixel_tasks;
-	step->algorithm = "gemm";
-	if (w->kernel[0] != 1 || w->kernel[1] != 1 || w->stride[0] != 1 || w->stride[1] != 1 || w->pads[0] ||
-	    w->pads[1] || w->pads[2] || w->pads[3]) {
-		step->algorithm = "im2col-gemm";
-		step->scratch = k * least(step->block, pixels);
+		activate(step->node.activation, out, out, ow);
 	}
 }
 
@@ -277,8 +144,7 @@ static void choose_conv(ad_step *step)
 static void max_pool(const ad_step *step, const ad_step_data *d, size_t c)
 {
 	const ad_window *w = &step->node.u.pool.window;
-	const size_t h = step->in_dims[0][2], width = step->in_dims[0][3], oh = step->out_dims[2],
-		     ow = step->out_dims[3];
+	const size_t h = step->in_dims[0][2], width = step->in_dims[0][3], oh = step->out_dims[2], ow = step->out_dims[3];
 	size_t oy, y0, y1, ky, kx, i;
 
 	for (oy = 0; oy < oh; oy++) {
@@ -288,8 +154,8 @@ static void max_pool(const ad_step *step, const ad_step_data *d, size_t c)
 			out[i] = -INFINITY;
 		inside(w, 0, oy, h, &y0, &y1);
 		for (ky = y0; ky < y1; ky++) {
-			const float *row =
-			    d->in[0] + (c * h + oy * w->stride[0] + ky * w->dilation[0] - w->pads[0]) * width;
+			const float *row = d->in[0] +
+				(c * h + oy * w->stride[0] + ky * w->dilation[0] - w->pads[0]) * width;
 
 			for (kx = 0; kx < w->kernel[1]; kx++) {
 				size_t x0, x1, from;
@@ -307,8 +173,7 @@ static void average_pool(const ad_step *step, const ad_step_data *d, size_t c)
 {
 	const ad_pool_node *pool = &step->node.u.pool;
 	const ad_window *w = &pool->window;
-	const size_t h = step->in_dims[0][2], width = step->in_dims[0][3], oh = step->out_dims[2],
-		     ow = step->out_dims[3];
+	const size_t h = step->in_dims[0][2], width = step->in_dims[0][3], oh = step->out_dims[2], ow = step->out_dims[3];
 	const size_t padded_h = h + w->pads[0] + w->pads[2], padded_w = width + w->pads[1] + w->pads[3];
 	const size_t reach = (w->kernel[1] - 1) * w->dilation[1];
 	size_t oy, y0, y1, ky, kx, i;
@@ -320,8 +185,8 @@ static void average_pool(const ad_step *step, const ad_step_data *d, size_t c)
 		memset(out, 0, ow * sizeof(*out));
 		inside(w, 0, oy, h, &y0, &y1);
 		for (ky = y0; ky < y1; ky++) {
-			const float *row =
-			    d->in[0] + (c * h + oy * w->stride[0] + ky * w->dilation[0] - w->pads[0]) * width;
+			const float *row = d->in[0] +
+				(c * h + oy * w->stride[0] + ky * w->dilation[0] - w->pads[0]) * width;
 
 			for (kx = 0; kx < w->kernel[1]; kx++) {
 				size_t x0, x1, from;
@@ -332,8 +197,7 @@ static void average_pool(const ad_step *step, const ad_step_data *d, size_t c)
 			}
 		}
 		rows = pool->count_padding ? least(w->kernel[0], pieces(padded_h - oy * w->stride[0], w->dilation[0]))
-		       : y1 > y0           ? y1 - y0
-					   : 0;
+		                           : y1 > y0 ? y1 - y0 : 0;
 		for (i = 0; i < ow; i++) {
 			const size_t at = i * w->stride[1];
 
@@ -396,21 +260,21 @@ static void binary_run(enum ad_binary op, const float *x, size_t dx, const float
 {
 	size_t i;
 
-#define RUN(EXPRESSION)                                                                                                \
-	do {                                                                                                           \
-		for (i = 0; i < n; i++)                                                                                \
-			out[i] = EXPRESSION;                                                                           \
+#define RUN(EXPRESSION)                                \
+	do {                                           \
+		for (i = 0; i < n; i++)                \
+			out[i] = EXPRESSION;           \
 	} while (0)
-#define CASES(SIGN)                                                                                                    \
-	do {                                                                                                           \
-		if (dx && dy)                                                                                          \
-			RUN(x[i] SIGN y[i]);                                                                           \
-		else if (dx)                                                                                           \
-			RUN(x[i] SIGN y[0]);                                                                           \
-		else if (dy)                                                                                           \
-			RUN(x[0] SIGN y[i]);                                                                           \
-		else                                                                                                   \
-			RUN(x[0] SIGN y[0]);                                                                           \
+#define CASES(SIGN)                                    \
+	do {                                           \
+		if (dx && dy)                          \
+			RUN(x[i] SIGN y[i]);           \
+		else if (dx)                           \
+			RUN(x[i] SIGN y[0]);           \
+		else if (dy)                           \
+			RUN(x[0] SIGN y[i]);           \
+		else                                   \
+			RUN(x[0] SIGN y[0]);           \
 	} while (0)
 	switch (op) {
 	case AD_ADD:
@@ -581,7 +445,8 @@ void ad_step_choose(ad_step *step)
 	step->rows = 1;
 	switch (step->node.op) {
 	case AD_OP_CONV:
-		choose_conv(step);
+		step->fn = conv;
+		step->tasks = step->channels;
 		break;
 	case AD_OP_MAX_POOL:
 		step->fn = max_pool;
@@ -608,8 +473,8 @@ void ad_step_choose(ad_step *step)
 		step->fn = binary_flat;
 		step->tasks = pieces(step->out_count, BLOCK);
 		for (i = 0; i < AD_RANK; i++) {
-			const size_t other =
-			    step->node.u.binary.constant ? step->node.u.binary.constant_dims[i] : step->in_dims[1][i];
+			const size_t other = step->node.u.binary.constant ? step->node.u.binary.constant_dims[i]
+			                                                  : step->in_dims[1][i];
 
 			if (step->in_dims[0][i] == step->out_dims[i] && other == step->out_dims[i])
 				continue;

@@ -1,0 +1,732 @@
+/*
+ * The bodies of the vector kernels, written once. A room (avx2, avx512, neon) defines what follows and then
+ * includes this file, which ends in the table AD_TABLE:
+ *
+ *   vf                      a register of VL floats
+ *   v_load v_store          unaligned
+ *   v_set1 v_zero v_add v_sub v_mul v_div
+ *   v_fma(a, b, c)          a b + c
+ *   v_max(a, b)             a > b ? a : b       v_min(a, b)  a < b ? a : b   (so NaN in b stays)
+ *   v_max_nan(a, b)         the larger; NaN if either is
+ *   v_if_negative(x, a, b)  x < 0 ? a : b
+ *   v_round(x)              to the nearest whole number
+ *   v_ldexp(x, n)           x 2^n, n whole, -126 .. 127
+ *   v_transpose(r)          VL registers, VL x VL
+ *   TILE1 TILE2 TILE3       pixels of the convolution's register tile with 1, 2, 3 blocks of channels
+ *   AD_TABLE AD_ISA         the table's name; the room's name as a string
+ *   fp_enter fp_leave       as in kernel.h
+ */
+#include <math.h>
+
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 36")
+
+/* -- activations ------------------------------------------------------------------------------------- */
+
+/* exp(x) for |x| <= 87: 2^n e^r, r in +-ln(2)/2, by its Taylor polynomial of degree 7 (error below 2^-24). NaN stays. */
+INLINE vf v_exp(vf x)
+{
+	vf n, r, p;
+
+	x = v_max(v_set1(-87.0f), v_min(v_set1(87.0f), x));
+	n = v_round(v_mul(x, v_set1(1.44269504f)));
+	r = v_fma(n, v_set1(-0.693359375f), x);
+	r = v_fma(n, v_set1(2.12194440e-4f), r);
+	p = v_set1(1.0f / 5040);
+	p = v_fma(p, r, v_set1(1.0f / 720));
+	p = v_fma(p, r, v_set1(1.0f / 120));
+	p = v_fma(p, r, v_set1(1.0f / 24));
+	p = v_fma(p, r, v_set1(1.0f / 6));
+	p = v_fma(p, r, v_set1(0.5f));
+	p = v_fma(p, r, v_set1(1.0f));
+	p = v_fma(p, r, v_set1(1.0f));
+	return v_ldexp(p, n);
+}
+
+INLINE vf v_sigmoid(vf x)
+{
+	return v_div(v_set1(1.0f), v_add(v_set1(1.0f), v_exp(v_sub(v_zero(), x))));
+}
+
+/*
+ * NONE, RELU and CLIP are a clamp, which kernels do in registers; the others are applied to what was stored, while it
+ * is in the cache.
+ */
+typedef struct clamp {
+	int on;
+	vf low, high;
+} clamp;
+
+INLINE clamp clamp_of(const ad_fn *fn)
+{
+	clamp c;
+
+	c.on = fn->kind == AD_FN_RELU || fn->kind == AD_FN_CLIP;
+	c.low = v_set1(fn->kind == AD_FN_RELU ? 0.0f : fn->a);
+	c.high = v_set1(fn->kind == AD_FN_RELU ? INFINITY : fn->b);
+	return c;
+}
+
+INLINE vf v_clamp(const clamp *c, vf x)
+{
+	return c->on ? v_min(c->high, v_max(c->low, x)) : x;
+}
+
+INLINE int is_late(const ad_fn *fn)
+{
+	return fn->kind > AD_FN_CLIP;
+}
+
+static void apply_late(const ad_fn *fn, float *x, size_t pixels)
+{
+	float *end = x + pixels * VL;
+	vf a = v_set1(fn->a), b = v_set1(fn->b), one = v_set1(1.0f), zero = v_zero();
+
+	switch (fn->kind) {
+	case AD_FN_NONE:
+	case AD_FN_RELU:
+	case AD_FN_CLIP:
+		return;
+	case AD_FN_LEAKY:
+		for (; x < end; x += VL)
+			v_store(x, v_if_negative(v_load(x), v_mul(a, v_load(x)), v_load(x)));
+		return;
+	case AD_FN_SIGMOID:
+		for (; x < end; x += VL)
+			v_store(x, v_sigmoid(v_load(x)));
+		return;
+	case AD_FN_HARDSIGMOID:
+		for (; x < end; x += VL)
+			v_store(x, v_max(zero, v_min(one, v_fma(a, v_load(x), b))));
+		return;
+	case AD_FN_HARDSWISH:
+		for (; x < end; x += VL)
+			v_store(x, v_mul(v_load(x), v_max(zero, v_min(one, v_fma(a, v_load(x), b)))));
+		return;
+	case AD_FN_SWISH:
+		for (; x < end; x += VL)
+			v_store(x, v_mul(v_load(x), v_sigmoid(v_load(x))));
+		return;
+	}
+}
+
+/* -- convolution ------------------------------------------------------------------------------------- */
+
+/*
+ * A tile of P pixels x R blocks in registers. PIXEL: the distance between pixels when it is known while compiling,
+ * else 0. Pixels are addressed from one base in three, so that the distance can stay in a register.
+ */
+INLINE void conv_tile(const ad_conv_args *a, size_t first, const size_t P, const size_t R, const size_t PIXEL)
+{
+	const size_t pixel = PIXEL ? PIXEL : a->pixel;
+	const float *w = a->w, *block = a->in + first * pixel;
+	float *out = a->out + first * VL;
+	vf sum[32];
+
+	UNROLL for (size_t p = 0; p < P; p++) {
+		UNROLL for (size_t r = 0; r < R; r++)
+			sum[p * R + r] = a->bias ? v_load(a->bias + r * VL) : v_zero();
+	}
+	for (size_t i = 0; i < a->n[0]; i++, block += a->step[0]) {
+		const float *row = block;
+		size_t run = i + 1 < a->n[0] ? a->run : a->last;
+
+		for (size_t j = 0; j < a->n[1]; j++, row += a->step[1]) {
+			const float *at = row;
+
+			for (size_t l = 0; l < a->n[2]; l++, at += a->step[2]) {
+				const float *x[5];
+				size_t k = run;
+
+				UNROLL for (size_t q = 0; q < (P + 2) / 3; q++)
+					x[q] = at + q * 3 * pixel;
+				for (; k >= 4; k -= 4) {
+					UNROLL for (size_t u = 0; u < 4; u++) {
+						vf wide[3];
+
+						UNROLL for (size_t r = 0; r < R; r++)
+							wide[r] = v_load(w + (u * R + r) * VL);
+						UNROLL for (size_t p = 0; p < P; p++) {
+							vf one = v_set1(x[p / 3][p % 3 * pixel + u]);
+
+							UNROLL for (size_t r = 0; r < R; r++)
+								sum[p * R + r] = v_fma(one, wide[r], sum[p * R + r]);
+						}
+					}
+					UNROLL for (size_t q = 0; q < (P + 2) / 3; q++)
+						x[q] += 4;
+					w += 4 * R * VL;
+				}
+				for (; k > 0; k--) {
+					vf wide[3];
+
+					UNROLL for (size_t r = 0; r < R; r++)
+						wide[r] = v_load(w + r * VL);
+					UNROLL for (size_t p = 0; p < P; p++) {
+						vf one = v_set1(x[p / 3][p % 3 * pixel]);
+
+						UNROLL for (size_t r = 0; r < R; r++)
+							sum[p * R + r] = v_fma(one, wide[r], sum[p * R + r]);
+					}
+					UNROLL for (size_t q = 0; q < (P + 2) / 3; q++)
+						x[q]++;
+					w += R * VL;
+				}
+			}
+		}
+	}
+	if (a->res) {
+		const float *res = a->res + first * VL;
+
+		UNROLL for (size_t r = 0; r < R; r++) {
+			UNROLL for (size_t p = 0; p < P; p++)
+				sum[p * R + r] = v_add(sum[p * R + r], v_load(res + r * a->res_block + p * VL));
+		}
+	}
+	if (a->fn.kind == AD_FN_RELU || a->fn.kind == AD_FN_CLIP) {
+		clamp c = clamp_of(&a->fn);
+
+		UNROLL for (size_t i = 0; i < P * R; i++)
+			sum[i] = v_max(c.low, sum[i]);
+		if (a->fn.kind == AD_FN_CLIP) {
+			UNROLL for (size_t i = 0; i < P * R; i++)
+				sum[i] = v_min(c.high, sum[i]);
+		}
+	}
+	UNROLL for (size_t r = 0; r < R; r++) {
+		UNROLL for (size_t p = 0; p < P; p++)
+			v_store(out + r * a->out_block + p * VL, sum[p * R + r]);
+	}
+}
+
+typedef void conv_tile_fn(const ad_conv_args *a, size_t first);
+
+#define TILE_FN(P, R)                                                                                                  \
+	static __attribute__((noinline)) void tile_##P##_##R(const ad_conv_args *a, size_t first)                      \
+	{                                                                                                              \
+		conv_tile(a, first, P, R, VL);                                                                         \
+	}                                                                                                              \
+	static __attribute__((noinline)) void any_##P##_##R(const ad_conv_args *a, size_t first)                       \
+	{                                                                                                              \
+		conv_tile(a, first, P, R, 0);                                                                          \
+	}
+#define TILE_NAME(P, R) {tile_##P##_##R, any_##P##_##R},
+
+#define TILES_4(X, R) X(1, R) X(2, R) X(3, R) X(4, R)
+#define TILES_6(X, R) TILES_4(X, R) X(5, R) X(6, R)
+#define TILES_9(X, R) TILES_6(X, R) X(7, R) X(8, R) X(9, R)
+#define TILES_12(X, R) TILES_9(X, R) X(10, R) X(11, R) X(12, R)
+#define TILES_14(X, R) TILES_12(X, R) X(13, R) X(14, R)
+#define TILES(N, X, R) TILES_N(N, X, R)
+#define TILES_N(N, X, R) TILES_##N(X, R)
+
+TILES(TILE1, TILE_FN, 1)
+TILES(TILE2, TILE_FN, 2)
+TILES(TILE3, TILE_FN, 3)
+
+static void conv(const ad_conv_args *a)
+{
+	static conv_tile_fn *const tiles1[][2] = {TILES(TILE1, TILE_NAME, 1)};
+	static conv_tile_fn *const tiles2[][2] = {TILES(TILE2, TILE_NAME, 2)};
+	static conv_tile_fn *const tiles3[][2] = {TILES(TILE3, TILE_NAME, 3)};
+	conv_tile_fn *const(*tiles)[2] = a->blocks == 1 ? tiles1 : a->blocks == 2 ? tiles2 : tiles3;
+	size_t most = a->blocks == 1 ? TILE1 : a->blocks == 2 ? TILE2 : TILE3;
+	size_t count = (a->pixels + most - 1) / most, first = 0;
+	int any = a->pixel != VL;
+
+	/* As even as they come: a last tile of a pixel or two would be slow. */
+	for (size_t t = 0; t < count; t++) {
+		size_t size = (a->pixels - first) / (count - t);
+
+		tiles[size - 1][any](a, first);
+		first += size;
+	}
+	if (is_late(&a->fn))
+		for (size_t r = 0; r < a->blocks; r++)
+			apply_late(&a->fn, a->out + r * a->out_block, a->pixels);
+}
+
+/* -- windows ----------------------------------------------------------------------------------------- */
+
+enum window { DEPTHWISE, MAX_POOL, AVERAGE_POOL };
+
+/* The taps k0 .. k1-1 of a window along one axis that lie inside, and the first one's input. */
+typedef struct taps {
+	size_t k0, k1, at;
+} taps;
+
+INLINE taps taps_of(size_t out, size_t kernel, size_t stride, size_t dilation, size_t pad, size_t size)
+{
+	taps t = {0, kernel, 0};
+	size_t at = out * stride;
+
+	while (t.k0 < kernel && at + t.k0 * dilation < pad)
+		t.k0++;
+	while (t.k1 > t.k0 && at + (t.k1 - 1) * dilation >= pad + size)
+		t.k1--;
+	t.at = at + t.k0 * dilation - pad;
+	return t;
+}
+
+/* N output pixels whose windows have the same rows and all their columns inside. */
+INLINE void window_inside(const ad_window_args *a, taps rows, const float *in, float *out, const float *res,
+                          const size_t N, const size_t KW, const enum window what, const clamp *c, float divisor)
+{
+	size_t kw = KW ? KW : a->kernel[1], step = a->stride[1] * VL, dilation = a->dilation[1] * VL;
+	const float *w = a->weights + (what == DEPTHWISE ? rows.k0 * kw * VL : 0);
+	vf acc[8];
+
+	UNROLL for (size_t p = 0; p < N; p++)
+		acc[p] = what == MAX_POOL ? v_set1(-INFINITY) : what == DEPTHWISE && a->bias ? v_load(a->bias) : v_zero();
+	for (size_t ky = rows.k0; ky < rows.k1; ky++) {
+		const float *row = in + (ky - rows.k0) * a->dilation[0] * a->w * VL;
+
+		UNROLL for (size_t kx = 0; kx < kw; kx++) {
+			vf tap = what == DEPTHWISE ? v_load(w) : v_zero();
+
+			UNROLL for (size_t p = 0; p < N; p++) {
+				vf x = v_load(row + kx * dilation + p * step);
+
+				if (what == DEPTHWISE)
+					acc[p] = v_fma(x, tap, acc[p]);
+				else if (what == MAX_POOL)
+					acc[p] = v_max_nan(acc[p], x);
+				else
+					acc[p] = v_add(acc[p], x);
+			}
+			w += what == DEPTHWISE ? VL : 0;
+		}
+	}
+	UNROLL for (size_t p = 0; p < N; p++) {
+		if (what == AVERAGE_POOL)
+			acc[p] = v_div(acc[p], v_set1(divisor));
+		if (what == DEPTHWISE) {
+			if (res)
+				acc[p] = v_add(acc[p], v_load(res + p * VL));
+			acc[p] = v_clamp(c, acc[p]);
+		}
+		v_store(out + p * VL, acc[p]);
+	}
+}
+
+/* One output pixel, any window. */
+INLINE void window_edge(const ad_window_args *a, size_t y, size_t x, taps rows, float *out, const float *res,
+                        const enum window what, const clamp *c)
+{
+	taps cols = taps_of(x, a->kernel[1], a->stride[1], a->dilation[1], a->pads[1], a->w);
+	vf acc = what == MAX_POOL ? v_set1(-INFINITY) : what == DEPTHWISE && a->bias ? v_load(a->bias) : v_zero();
+	size_t cells = 0;
+
+	for (size_t ky = rows.k0; ky < rows.k1; ky++) {
+		size_t iy = rows.at + (ky - rows.k0) * a->dilation[0] - a->row0;
+
+		for (size_t kx = cols.k0; kx < cols.k1; kx++) {
+			vf v = v_load(a->in + (iy * a->w + cols.at + (kx - cols.k0) * a->dilation[1]) * VL);
+
+			cells++;
+			if (what == DEPTHWISE)
+				acc = v_fma(v, v_load(a->weights + (ky * a->kernel[1] + kx) * VL), acc);
+			else if (what == MAX_POOL)
+				acc = v_max_nan(acc, v);
+			else
+				acc = v_add(acc, v);
+		}
+	}
+	if (what == AVERAGE_POOL) {
+		if (a->count_padding) {
+			taps all_rows = taps_of(y, a->kernel[0], a->stride[0], a->dilation[0], 0, a->h + a->pads[0] + a->pads[2]);
+			taps all_cols = taps_of(x, a->kernel[1], a->stride[1], a->dilation[1], 0, a->w + a->pads[1] + a->pads[3]);
+
+			cells = (all_rows.k1 - all_rows.k0) * (all_cols.k1 - all_cols.k0);
+		}
+		acc = cells ? v_div(acc, v_set1((float)cells)) : v_zero();
+	}
+	if (what == DEPTHWISE) {
+		if (res)
+			acc = v_add(acc, v_load(res));
+		acc = v_clamp(c, acc);
+	}
+	v_store(out, acc);
+}
+
+INLINE void window(const ad_window_args *a, const size_t KW, const enum window what)
+{
+	size_t span = (a->kernel[1] - 1) * a->dilation[1] + 1;
+	/* Output columns x0 .. x1-1 have all taps inside. */
+	size_t x0 = (a->pads[1] + a->stride[1] - 1) / a->stride[1], x1;
+	clamp c = clamp_of(&a->fn);
+
+	x1 = a->w + a->pads[1] >= span ? (a->w + a->pads[1] - span) / a->stride[1] + 1 : 0;
+	x1 = x1 < a->ow ? x1 : a->ow;
+	x0 = x0 < a->ow ? x0 : a->ow;
+	if (x1 < x0)
+		x1 = x0;
+	for (size_t y = a->y0; y < a->y1; y++) {
+		taps rows = taps_of(y, a->kernel[0], a->stride[0], a->dilation[0], a->pads[0], a->h);
+		size_t start = (y - a->y0) * a->ow * VL, x = 0, height = rows.k1 - rows.k0;
+		float *out = a->out + start;
+		const float *res = what == DEPTHWISE && a->res ? a->res + start : NULL, *in;
+
+		if (what == AVERAGE_POOL && a->count_padding) {
+			taps all = taps_of(y, a->kernel[0], a->stride[0], a->dilation[0], 0, a->h + a->pads[0] + a->pads[2]);
+
+			height = all.k1 - all.k0;
+		}
+		for (; x < x0; x++)
+			window_edge(a, y, x, rows, out + x * VL, res ? res + x * VL : NULL, what, &c);
+		if (rows.k1 > rows.k0) {
+			float divisor = (float)(height * a->kernel[1]);
+
+			in = a->in + ((rows.at - a->row0) * a->w - a->pads[1]) * VL;
+			for (; x + 8 <= x1; x += 8)
+				window_inside(a, rows, in + x * a->stride[1] * VL, out + x * VL, res ? res + x * VL : NULL, 8, KW,
+				              what, &c, divisor);
+			for (; x + 3 <= x1; x += 3)
+				window_inside(a, rows, in + x * a->stride[1] * VL, out + x * VL, res ? res + x * VL : NULL, 3, KW,
+				              what, &c, divisor);
+			for (; x < x1; x++)
+				window_inside(a, rows, in + x * a->stride[1] * VL, out + x * VL, res ? res + x * VL : NULL, 1, KW,
+				              what, &c, divisor);
+		}
+		for (; x < a->ow; x++)
+			window_edge(a, y, x, rows, out + x * VL, res ? res + x * VL : NULL, what, &c);
+		if (what == DEPTHWISE && is_late(&a->fn))
+			apply_late(&a->fn, out, a->ow);
+	}
+}
+
+static void depthwise(const ad_window_args *a)
+{
+	if (a->kernel[1] == 3)
+		window(a, 3, DEPTHWISE);
+	else if (a->kernel[1] == 5)
+		window(a, 5, DEPTHWISE);
+	else
+		window(a, 0, DEPTHWISE);
+}
+
+static void max_pool(const ad_window_args *a)
+{
+	if (a->kernel[1] == 3)
+		window(a, 3, MAX_POOL);
+	else
+		window(a, 0, MAX_POOL);
+}
+
+static void average_pool(const ad_window_args *a)
+{
+	window(a, 0, AVERAGE_POOL);
+}
+
+/* -- Winograd ---------------------------------------------------------------------------------------- */
+
+/* One column (or row) of B^T d: from[0], from[step], ... -> to[0], to[stride], ... */
+INLINE void wino_in_1d(const vf *d, vf *t, const size_t M)
+{
+	if (M == 2) {
+		t[0] = v_sub(d[0], d[2]);
+		t[1] = v_add(d[1], d[2]);
+		t[2] = v_sub(d[2], d[1]);
+		t[3] = v_sub(d[1], d[3]);
+	} else {
+		vf four = v_set1(4.0f), minus5 = v_set1(-5.0f), two = v_set1(2.0f), minus4 = v_set1(-4.0f), minus2 = v_set1(-2.0f);
+		vf even = v_fma(minus4, d[2], d[4]), odd = v_fma(minus4, d[1], d[3]);
+		vf e2 = v_sub(d[4], d[2]), o2 = v_sub(d[3], d[1]);
+
+		t[0] = v_fma(four, d[0], v_fma(minus5, d[2], d[4]));
+		t[1] = v_add(even, odd);
+		t[2] = v_sub(even, odd);
+		t[3] = v_fma(two, o2, e2);
+		t[4] = v_fma(minus2, o2, e2);
+		t[5] = v_fma(four, d[1], v_fma(minus5, d[3], d[5]));
+	}
+}
+
+INLINE void wino_out_1d(const vf *m, vf *o, const size_t M)
+{
+	vf s1 = v_add(m[1], m[2]), d1 = v_sub(m[1], m[2]);
+
+	if (M == 2) {
+		o[0] = v_add(m[0], s1);
+		o[1] = v_sub(d1, m[3]);
+	} else {
+		vf s2 = v_add(m[3], m[4]), d2 = v_sub(m[3], m[4]);
+
+		o[0] = v_add(v_add(m[0], s1), s2);
+		o[1] = v_fma(v_set1(2.0f), d2, d1);
+		o[2] = v_fma(v_set1(4.0f), s2, s1);
+		o[3] = v_add(v_fma(v_set1(8.0f), d2, d1), m[5]);
+	}
+}
+
+INLINE void wino_in_tile(const float *in, size_t row, float *v, size_t xi_step, const size_t M)
+{
+	const size_t n = M + 2;
+	vf half[6][6];
+
+	UNROLL for (size_t j = 0; j < n; j++) {
+		vf d[6], t[6];
+
+		UNROLL for (size_t i = 0; i < n; i++)
+			d[i] = v_load(in + i * row + j * VL);
+		wino_in_1d(d, t, M);
+		UNROLL for (size_t i = 0; i < n; i++)
+			half[i][j] = t[i];
+	}
+	UNROLL for (size_t i = 0; i < n; i++) {
+		vf t[6];
+
+		wino_in_1d(half[i], t, M);
+		UNROLL for (size_t j = 0; j < n; j++)
+			v_store(v + (i * n + j) * xi_step, t[j]);
+	}
+}
+
+INLINE void wino_in_m(const ad_wino_in_args *a, const size_t M)
+{
+	const size_t n = M + 2;
+
+	for (size_t t = a->t0; t < a->t1; t++) {
+		size_t y = t / a->tiles_x * M, x = t % a->tiles_x * M;
+		float *v = a->v + (t - a->t0) * VL;
+
+		if (y >= a->pad_top && y + n <= a->h + a->pad_top && x >= a->pad_left && x + n <= a->w + a->pad_left) {
+			wino_in_tile(a->in + ((y - a->pad_top) * a->w + x - a->pad_left) * VL, a->w * VL, v, a->xi_step, M);
+		} else {
+			float patch[6 * 6 * VL];
+
+			for (size_t i = 0; i < n; i++) {
+				size_t iy = y + i - a->pad_top; /* wraps to more than h above the plane */
+
+				for (size_t j = 0; j < n; j++) {
+					size_t ix = x + j - a->pad_left;
+
+					v_store(patch + (i * n + j) * VL,
+					        iy < a->h && ix < a->w ? v_load(a->in + (iy * a->w + ix) * VL) : v_zero());
+				}
+			}
+			wino_in_tile(patch, n * VL, v, a->xi_step, M);
+		}
+	}
+}
+
+static void wino_in(const ad_wino_in_args *a)
+{
+	if (a->m == 2)
+		wino_in_m(a, 2);
+	else
+		wino_in_m(a, 4);
+}
+
+INLINE void wino_out_m(const ad_wino_out_args *a, const size_t M)
+{
+	const size_t n = M + 2;
+	clamp c = clamp_of(&a->fn);
+
+	for (size_t t = a->t0; t < a->t1; t++) {
+		size_t y = t / a->tiles_x * M, x = t % a->tiles_x * M;
+		const float *v = a->v + (t - a->t0) * VL;
+		vf half[4][6], bias = a->bias ? v_load(a->bias) : v_zero();
+		size_t rows = a->h - y < M ? a->h - y : M, cols = a->w - x < M ? a->w - x : M;
+
+		UNROLL for (size_t j = 0; j < n; j++) {
+			vf m[6], o[4];
+
+			UNROLL for (size_t i = 0; i < n; i++)
+				m[i] = v_load(v + (i * n + j) * a->xi_step);
+			wino_out_1d(m, o, M);
+			UNROLL for (size_t i = 0; i < M; i++)
+				half[i][j] = o[i];
+		}
+		UNROLL for (size_t i = 0; i < M; i++) {
+			vf o[4];
+			size_t at = ((y + i) * a->w + x) * VL;
+
+			if (i >= rows)
+				break;
+			wino_out_1d(half[i], o, M);
+			UNROLL for (size_t j = 0; j < M; j++) {
+				if (j >= cols)
+					break;
+				o[j] = v_add(o[j], bias);
+				if (a->res)
+					o[j] = v_add(o[j], v_load(a->res + at + j * VL));
+				v_store(a->out + at + j * VL, v_clamp(&c, o[j]));
+			}
+			if (is_late(&a->fn))
+				apply_late(&a->fn, a->out + at, cols);
+		}
+	}
+}
+
+static void wino_out(const ad_wino_out_args *a)
+{
+	if (a->m == 2)
+		wino_out_m(a, 2);
+	else
+		wino_out_m(a, 4);
+}
+
+INLINE void wino_weights_1d(const vf *g, vf *t, const size_t M)
+{
+	if (M == 2) {
+		vf half = v_set1(0.5f), ends = v_mul(half, v_add(g[0], g[2])), middle = v_mul(half, g[1]);
+
+		t[0] = g[0];
+		t[1] = v_add(ends, middle);
+		t[2] = v_sub(ends, middle);
+		t[3] = g[2];
+	} else {
+		vf sixth = v_set1(-1.0f / 6), a = v_mul(sixth, v_add(g[0], g[2])), b = v_mul(sixth, g[1]);
+		vf c = v_fma(v_set1(1.0f / 6), g[2], v_mul(v_set1(1.0f / 24), g[0])), d = v_mul(v_set1(1.0f / 12), g[1]);
+
+		t[0] = v_mul(v_set1(0.25f), g[0]);
+		t[1] = v_add(a, b);
+		t[2] = v_sub(a, b);
+		t[3] = v_add(c, d);
+		t[4] = v_sub(c, d);
+		t[5] = g[2];
+	}
+}
+
+INLINE void wino_weights_m(const ad_wino_weights_args *a, const size_t M)
+{
+	const size_t n = M + 2;
+	vf half[6][3];
+
+	UNROLL for (size_t j = 0; j < 3; j++) {
+		vf g[3], t[6];
+
+		UNROLL for (size_t i = 0; i < 3; i++)
+			g[i] = v_load(a->in + (i * 3 + j) * VL);
+		wino_weights_1d(g, t, M);
+		UNROLL for (size_t i = 0; i < n; i++)
+			half[i][j] = t[i];
+	}
+	UNROLL for (size_t i = 0; i < n; i++) {
+		vf t[6];
+
+		wino_weights_1d(half[i], t, M);
+		UNROLL for (size_t j = 0; j < n; j++)
+			v_store(a->u + (i * n + j) * a->xi_step, t[j]);
+	}
+}
+
+static void wino_weights(const ad_wino_weights_args *a)
+{
+	if (a->m == 2)
+		wino_weights_m(a, 2);
+	else
+		wino_weights_m(a, 4);
+}
+
+/* -- pixel by pixel ---------------------------------------------------------------------------------- */
+
+static void affine(const ad_affine_args *a)
+{
+	vf scale = a->scale ? v_load(a->scale) : v_set1(1.0f), shift = a->shift ? v_load(a->shift) : v_zero();
+	clamp c = clamp_of(&a->fn);
+	const float *in = a->in;
+	float *out = a->out, *end = out + a->pixels * VL;
+
+	if (!c.on)
+		c.low = v_set1(-INFINITY), c.high = v_set1(INFINITY);
+	for (; out < end; out += VL, in += VL)
+		v_store(out, v_min(c.high, v_max(c.low, v_fma(v_load(in), scale, shift))));
+	if (is_late(&a->fn))
+		apply_late(&a->fn, a->out, a->pixels);
+}
+
+INLINE void binary_kind(const ad_binary_args *a, const enum ad_binary_kind kind)
+{
+	clamp c = clamp_of(&a->fn);
+	const float *x = a->x, *y = a->y;
+	float *out = a->out, *end = out + a->pixels * VL;
+
+	if (!c.on)
+		c.low = v_set1(-INFINITY), c.high = v_set1(INFINITY);
+	for (; out < end; out += VL, x += a->x_step, y += a->y_step) {
+		vf r = kind == AD_BINARY_ADD ? v_add(v_load(x), v_load(y)) :
+		       kind == AD_BINARY_SUB ? v_sub(v_load(x), v_load(y)) :
+		       kind == AD_BINARY_MUL ? v_mul(v_load(x), v_load(y)) : v_div(v_load(x), v_load(y));
+
+		v_store(out, v_min(c.high, v_max(c.low, r)));
+	}
+	if (is_late(&a->fn))
+		apply_late(&a->fn, a->out, a->pixels);
+}
+
+static void binary(const ad_binary_args *a)
+{
+	switch (a->kind) {
+	case AD_BINARY_ADD:
+		binary_kind(a, AD_BINARY_ADD);
+		return;
+	case AD_BINARY_SUB:
+		binary_kind(a, AD_BINARY_SUB);
+		return;
+	case AD_BINARY_MUL:
+		binary_kind(a, AD_BINARY_MUL);
+		return;
+	case AD_BINARY_DIV:
+		binary_kind(a, AD_BINARY_DIV);
+		return;
+	}
+}
+
+static void mean(const ad_mean_args *a)
+{
+	vf sum[4] = {v_zero(), v_zero(), v_zero(), v_zero()};
+	size_t p = 0;
+
+	for (; p + 4 <= a->pixels; p += 4)
+		UNROLL for (size_t i = 0; i < 4; i++)
+			sum[i] = v_add(sum[i], v_load(a->in + (p + i) * VL));
+	for (; p < a->pixels; p++)
+		sum[0] = v_add(sum[0], v_load(a->in + p * VL));
+	v_store(a->out, v_div(v_add(v_add(sum[0], sum[1]), v_add(sum[2], sum[3])), v_set1((float)a->pixels)));
+}
+
+static void pack(const ad_pack_args *a)
+{
+	size_t p = 0;
+
+	for (; p + VL <= a->pixels; p += VL) {
+		vf r[VL];
+
+		UNROLL for (size_t v = 0; v < VL; v++)
+			r[v] = v < a->channels ? v_load(a->in + v * a->step + p) : v_zero();
+		v_transpose(r);
+		UNROLL for (size_t v = 0; v < VL; v++)
+			v_store(a->out + (p + v) * a->pixel, r[v]);
+	}
+	for (; p < a->pixels; p++)
+		for (size_t v = 0; v < VL; v++)
+			a->out[p * a->pixel + v] = v < a->channels ? a->in[v * a->step + p] : 0;
+}
+
+static void unpack(const ad_unpack_args *a)
+{
+	size_t p = 0;
+
+	for (; p + VL <= a->pixels; p += VL) {
+		vf r[VL];
+
+		UNROLL for (size_t v = 0; v < VL; v++)
+			r[v] = v_load(a->in + (p + v) * VL);
+		v_transpose(r);
+		UNROLL for (size_t v = 0; v < VL; v++)
+			if (v < a->channels)
+				v_store(a->out + v * a->step + p, r[v]);
+	}
+	for (; p < a->pixels; p++)
+		for (size_t v = 0; v < a->channels; v++)
+			a->out[v * a->step + p] = a->in[p * VL + v];
+}
+
+const ad_kernels AD_TABLE = {
+	AD_ISA, VL, 3, TILE2, fp_enter, fp_leave,
+#define K(name, args) name,
+#include "../kernels.def"
+#undef K
+};

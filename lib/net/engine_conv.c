@@ -1,0 +1,551 @@
+/*
+ * Convolutions on blocked activations. Four ways:
+ *
+ *   pointwise    1x1: pixels times weights, straight from the input, whatever the stride; a SCALE before it is applied
+ *                while a piece of the input is copied to scratch
+ *   direct       k x k: a band of input rows is copied to scratch with its padding, then every output row is one call
+ *                per group of output channels; `planar` does the same on C x H x W inputs of few channels
+ *   winograd-m   3x3, stride 1: transform the input, one matrix product for each of the (m + 2)^2 elements,
+ *                transform back
+ *   depthwise    one channel by itself (planned here, run by engine_steps.c)
+ */
+#include "engine_internal.h"
+
+#include "../base/mem.h"
+
+/* What decides how work is cut and which way is taken: sizes that suit caches of 32-48 KiB and 0.5-2 MiB. */
+enum {
+	TASK_FMAS = 1 << 17,      /* vector multiply-adds that make a task worth the handing out */
+	SCRATCH_FLOATS = 1 << 16, /* of input a task works on at a time: a quarter of a MiB */
+	WINO_FLOATS = 5 << 15,    /* transformed input of all tiles that may be kept whole */
+};
+
+static void call_conv(const step *s, const run *r, const out_group *g, ad_conv_args *a, float *out, const float *res,
+                      size_t pixel0, size_t pixels)
+{
+	const conv_step *c = &s->u.conv;
+	size_t vl = r->k->vl, at0 = g->out_block * c->out.plane + pixel0 * vl;
+
+	a->w = r->e->weights + g->weights;
+	a->blocks = g->blocks;
+	a->out = out + at0;
+	a->out_block = c->out.plane;
+	a->pixels = pixels;
+	a->bias = c->bias == SIZE_MAX ? NULL : r->e->weights + c->bias + g->out_block * vl;
+	a->res = res ? res + at0 : NULL;
+	a->res_block = c->out.plane;
+	a->fn = c->fn;
+	r->k->conv(a);
+}
+
+static void pointwise(const step *s, const run *r, size_t task, float *scratch)
+{
+	const conv_step *c = &s->u.conv;
+	size_t vl = r->k->vl, piece = task % c->pieces, part = task / c->pieces;
+	size_t g0 = cut(c->n_groups, part, c->parts), g1 = cut(c->n_groups, part + 1, c->parts);
+	const float *in = from(r, s->in), *res = s->res.buffer == BUFFER_NONE ? NULL : from(r, s->res);
+	float *out = at(r, s->out);
+	int flat = c->window.stride[0] == 1 && c->window.stride[1] == 1;
+	size_t l0 = flat ? 0 : cut(c->lines, piece, c->pieces), l1 = flat ? 1 : cut(c->lines, piece + 1, c->pieces);
+	size_t p0 = flat ? cut(c->line, piece, c->pieces) : 0, p1 = flat ? cut(c->line, piece + 1, c->pieces) : c->line;
+	size_t sh = c->window.stride[0], sw = c->window.stride[1];
+	ad_conv_args a = {
+		.pixel = flat ? vl : sw * vl,
+		.n = {c->in_blocks, 1, 1},
+		.step = {c->in.plane, 0, 0},
+		.run = vl,
+		.last = c->last,
+	};
+
+	if (c->scale != SIZE_MAX) {
+		for (size_t b = 0; b < c->in.blocks; b++)
+			r->k->affine(&(ad_affine_args){in + b * c->in.plane + p0 * vl, scratch + b * (p1 - p0) * vl, p1 - p0,
+			                               r->e->weights + c->scale + b * vl, r->e->weights + c->shift + b * vl,
+			                               c->pre});
+		a.step[0] = (p1 - p0) * vl;
+	}
+	for (size_t g = g0; g < g1; g++) {
+		const out_group *group = &c->groups[g];
+
+		for (size_t l = l0; l < l1; l++) {
+			a.in = c->scale != SIZE_MAX ? scratch + group->in_block * a.step[0] :
+			       in + group->in_block * c->in.plane + (l * sh * c->in.w + p0 * (flat ? 1 : sw)) * vl;
+			call_conv(s, r, group, &a, out, res, l * c->line + p0, p1 - p0);
+		}
+	}
+}
+
+static size_t span(const ad_window *w, int axis, size_t outputs)
+{
+	return (outputs - 1) * w->stride[axis] + (w->kernel[axis] - 1) * w->dilation[axis] + 1;
+}
+
+/*
+ * Copies input rows y .. y + rows - 1 (counted from the top of the padding) of one plane of h x w pixels of `size`
+ * floats to rows of `width` pixels, zeros where the padding is.
+ */
+static void copy_band(const float *in, size_t h, size_t w, size_t size, const ad_window *win, size_t y, size_t rows,
+                      size_t width, float *to)
+{
+	size_t left = min_size(win->pads[1], width), middle = min_size(w, width - left);
+	size_t right = width - left - middle;
+
+	for (size_t i = 0; i < rows; i++, to += width * size) {
+		size_t iy = y + i - win->pads[0]; /* wraps to more than h above the plane */
+
+		if (iy >= h) {
+			memset(to, 0, width * size * sizeof(*to));
+			continue;
+		}
+		memset(to, 0, left * size * sizeof(*to));
+		memcpy(to + left * size, in + iy * w * size, middle * size * sizeof(*to));
+		memset(to + (left + middle) * size, 0, right * size * sizeof(*to));
+	}
+}
+
+static void direct(const step *s, const run *r, size_t task, float *scratch)
+{
+	const conv_step *c = &s->u.conv;
+	const ad_window *w = &c->window;
+	size_t vl = r->k->vl, piece = task % c->pieces, part = task / c->pieces;
+	size_t g0 = cut(c->n_groups, part, c->parts), g1 = cut(c->n_groups, part + 1, c->parts);
+	size_t y0 = cut(c->out.h, piece, c->pieces), y1 = cut(c->out.h, piece + 1, c->pieces);
+	size_t width = span(w, 1, c->out.w), rows = span(w, 0, y1 - y0);
+	const float *in = from(r, s->in), *res = s->res.buffer == BUFFER_NONE ? NULL : from(r, s->res);
+	ad_conv_args a = {
+		.pixel = w->stride[1] * vl,
+		.n = {c->in_blocks, w->kernel[0], w->kernel[1]},
+		.step = {rows * width * vl, w->dilation[0] * width * vl, w->dilation[1] * vl},
+		.run = vl,
+		.last = c->last,
+	};
+
+	for (size_t b = 0; b < c->in.blocks; b++)
+		copy_band(in + b * c->in.plane, c->in.h, c->in.w, vl, w, y0 * w->stride[0], rows, width,
+		          scratch + b * a.step[0]);
+	for (size_t g = g0; g < g1; g++) {
+		for (size_t y = y0; y < y1; y++) {
+			a.in = scratch + c->groups[g].in_block * a.step[0] + (y - y0) * w->stride[0] * width * vl;
+			call_conv(s, r, &c->groups[g], &a, at(r, s->out), res, y * c->out.w, c->out.w);
+		}
+	}
+}
+
+static void planar(const step *s, const run *r, size_t task, float *scratch)
+{
+	const conv_step *c = &s->u.conv;
+	const ad_window *w = &c->window;
+	size_t y0 = cut(c->out.h, task, c->pieces), y1 = cut(c->out.h, task + 1, c->pieces);
+	size_t width = span(w, 1, c->out.w), rows = span(w, 0, y1 - y0);
+	const float *in = from(r, s->in), *res = s->res.buffer == BUFFER_NONE ? NULL : from(r, s->res);
+	int dilated = w->dilation[1] != 1;
+	ad_conv_args a = {
+		.pixel = w->stride[1],
+		.n = {c->in.c, w->kernel[0], dilated ? w->kernel[1] : 1},
+		.step = {rows * width, w->dilation[0] * width, w->dilation[1]},
+		.run = dilated ? 1 : w->kernel[1],
+		.last = dilated ? 1 : w->kernel[1],
+	};
+
+	for (size_t i = 0; i < c->in.c; i++)
+		copy_band(in + i * c->in.h * c->in.w, c->in.h, c->in.w, 1, w, y0 * w->stride[0], rows, width,
+		          scratch + i * a.step[0]);
+	for (size_t g = 0; g < c->n_groups; g++) {
+		for (size_t y = y0; y < y1; y++) {
+			a.in = scratch + (y - y0) * w->stride[0] * width;
+			call_conv(s, r, &c->groups[g], &a, at(r, s->out), res, y * c->out.w, c->out.w);
+		}
+	}
+}
+
+/* -- Winograd ---------------------------------------------------------------------------------------- */
+
+/* The matrix products of tiles t0 .. t0 + tiles - 1 for one group, and the way back. v: [element][block][tile]. */
+static void wino_group(const step *s, const run *r, const out_group *g, const float *v, size_t t0, size_t tiles,
+                       float *products)
+{
+	const conv_step *c = &s->u.conv;
+	size_t vl = r->k->vl, elements = (size_t)((c->m + 2) * (c->m + 2));
+	size_t of_element = c->in_channels * g->blocks * vl;
+	const float *res = s->res.buffer == BUFFER_NONE ? NULL : from(r, s->res);
+	float *out = at(r, s->out);
+	ad_conv_args a = {
+		.pixel = vl,
+		.n = {c->in_blocks, 1, 1},
+		.step = {tiles * vl, 0, 0},
+		.run = vl,
+		.last = c->last,
+		.blocks = g->blocks,
+		.out_block = tiles * vl,
+		.pixels = tiles,
+	};
+
+	for (size_t i = 0; i < elements; i++) {
+		a.in = v + (i * c->in.blocks + g->in_block) * tiles * vl;
+		a.w = r->e->weights + g->weights + i * of_element;
+		a.out = products + i * g->blocks * tiles * vl;
+		r->k->conv(&a);
+	}
+	for (size_t b = 0; b < g->blocks; b++) {
+		size_t plane = (g->out_block + b) * c->out.plane;
+
+		r->k->wino_out(&(ad_wino_out_args){
+			c->m, products + b * tiles * vl, g->blocks * tiles * vl, c->tiles_x, t0, t0 + tiles, out + plane, c->out.h,
+			c->out.w, c->bias == SIZE_MAX ? NULL : r->e->weights + c->bias + (g->out_block + b) * vl,
+			res ? res + plane : NULL, c->fn});
+	}
+}
+
+static void wino_transform(const step *s, const run *r, size_t block, size_t t0, size_t tiles, float *v)
+{
+	const conv_step *c = &s->u.conv;
+	size_t vl = r->k->vl;
+
+	r->k->wino_in(&(ad_wino_in_args){c->m, from(r, s->in) + block * c->in.plane, c->in.h, c->in.w, c->window.pads[0],
+	                                 c->window.pads[1], c->tiles_x, t0, t0 + tiles, v + block * tiles * vl,
+	                                 c->in.blocks * tiles * vl});
+}
+
+/* A block of tiles from beginning to end. */
+static void wino_tiles(const step *s, const run *r, size_t task, float *scratch)
+{
+	const conv_step *c = &s->u.conv;
+	size_t t0 = cut(c->tiles, task, c->pieces), tiles = cut(c->tiles, task + 1, c->pieces) - t0;
+	size_t elements = (size_t)((c->m + 2) * (c->m + 2));
+
+	for (size_t b = 0; b < c->in.blocks; b++)
+		wino_transform(s, r, b, t0, tiles, scratch);
+	for (size_t g = 0; g < c->n_groups; g++)
+		wino_group(s, r, &c->groups[g], scratch, t0, tiles,
+		           scratch + elements * c->in.blocks * tiles * r->k->vl);
+}
+
+/* The two halves of the same, each over all tiles, for maps of few tiles: by input block, then by group. */
+static void wino_split_in(const step *s, const run *r, size_t task, float *scratch)
+{
+	const conv_step *c = &s->u.conv;
+	size_t b1 = cut(c->in.blocks, task + 1, s->tasks);
+
+	(void)scratch;
+	for (size_t b = cut(c->in.blocks, task, s->tasks); b < b1; b++)
+		wino_transform(s, r, b, 0, c->tiles, at(r, c->transformed));
+}
+
+static void wino_split_out(const step *s, const run *r, size_t task, float *scratch)
+{
+	const conv_step *c = &s->u.conv;
+
+	wino_group(s, r, &c->groups[task], from(r, c->transformed), 0, c->tiles, scratch);
+}
+
+/* -- planning ---------------------------------------------------------------------------------------- */
+
+/* How well the register tile is used on lines of n pixels: the larger, the slower. */
+static double line_cost(const ad_kernels *k, size_t n)
+{
+	size_t tile = k->conv_pixels, pixels = div_up(n, div_up(n, tile));
+	double few = (double)pixels / (double)tile;
+
+	/* A tile of few pixels waits for loads of weights and for its own sums. */
+	return (double)n * (few >= 0.5 ? 1 : few >= 0.25 ? 1.2 : few >= 0.12 ? 2 : 3.5);
+}
+
+/* Costs in vector multiply-adds. */
+static double direct_cost(const ad_kernels *k, const conv_step *c)
+{
+	double taps = (double)(c->window.kernel[0] * c->window.kernel[1]);
+	double weights = (double)c->in_channels * (double)c->out.blocks * taps;
+
+	return (double)c->out.h * line_cost(k, c->out.w) * weights * 1.03 + weights;
+}
+
+static double wino_cost(const ad_kernels *k, const conv_step *c, int m)
+{
+	double n2 = (double)((m + 2) * (m + 2));
+	double tiles = (double)div_up(c->out.h, (size_t)m) * (double)div_up(c->out.w, (size_t)m);
+	double weights = (double)c->in_channels * (double)c->out.blocks * n2;
+	double products = line_cost(k, (size_t)tiles) * weights;
+
+	/* Transforms: loads, stores and arithmetic per tile and block; packed weights come from afar. */
+	return products + tiles * n2 * 5.5 * (double)(c->in.blocks + c->out.blocks) + weights * 2;
+}
+
+/*
+ * The groups of the convolution as the kernels can take them: neighbouring groups are merged (with zeros between)
+ * until their channels fill whole blocks.
+ */
+static size_t merged_groups(size_t groups, size_t in, size_t out, size_t vl)
+{
+	size_t m;
+
+	for (m = 1; m < groups; m++)
+		if (groups % m == 0 && m * in % vl == 0 && m * out % vl == 0)
+			break;
+	return m;
+}
+
+int engine_conv_suits(const ad_engine *e, const ad_conv *conv, size_t in, size_t out)
+{
+	return conv->groups == 1 || (conv->groups == in && conv->groups == out) ||
+	       merged_groups(conv->groups, in / conv->groups, out / conv->groups, e->k->vl) <= AD_VL_MAX;
+}
+
+static int make_groups(ad_engine *e, step *s, size_t index, const ad_node *node, int is_planar)
+{
+	conv_step *c = &s->u.conv;
+	size_t vl = e->k->vl, groups = node->u.conv.groups, m = merged_groups(groups, c->in.c / groups, c->out.c / groups, vl);
+	size_t sets = groups / m, out_blocks = div_up(c->out.c / sets, vl), n = 0, taps;
+
+	c->in_channels = c->in.c / sets;
+	c->in_blocks = is_planar ? c->in.c : div_up(c->in_channels, vl);
+	c->last = is_planar ? 1 : c->in_channels - (c->in_blocks - 1) * vl;
+	c->groups = ad_malloc_array(sets * out_blocks, sizeof(*c->groups));
+	if (!c->groups)
+		return ADTOOL_ENOMEM;
+	for (size_t set = 0; set < sets; set++) {
+		for (size_t b = 0; b < out_blocks;) {
+			size_t left = out_blocks - b, size = left == 1 ? 1 : left == 3 ? 3 : 2;
+
+			c->groups[n++] = (out_group){set * (c->in_channels / vl), set * (c->out.c / sets / vl) + b, size, 0};
+			b += size;
+		}
+	}
+	c->n_groups = n;
+	taps = c->m ? (size_t)((c->m + 2) * (c->m + 2)) : c->window.kernel[0] * c->window.kernel[1];
+	for (size_t g = 0; g < n; g++) {
+		fill *f = engine_fill(e);
+
+		if (!f)
+			return ADTOOL_ENOMEM;
+		c->groups[g].weights = engine_weights(e, taps * c->in_channels * c->groups[g].blocks * vl);
+		*f = (fill){.kind = FILL_CONV, .step = index, .group = g, .node = node};
+	}
+	return 0;
+}
+
+/* How many pieces: enough for tasks of TASK_FMAS, at least what the scratch asks for. */
+static size_t pieces_for(double fmas, size_t least, size_t most)
+{
+	double wanted = fmas / TASK_FMAS;
+	size_t n = wanted > 64 ? 64 : wanted < 1 ? 1 : (size_t)wanted;
+
+	n = n > 2 ? n + n % 2 : n;
+	return min_size(max_size(n, least), most);
+}
+
+static void plan_pointwise(const ad_engine *e, step *s)
+{
+	conv_step *c = &s->u.conv;
+	size_t vl = e->k->vl, pixels = c->out.h * c->out.w, tile = e->k->conv_pixels;
+	int flat = c->window.stride[0] == 1 && c->window.stride[1] == 1;
+	double fmas = (double)pixels * (double)c->in_channels * (double)c->out.blocks;
+	size_t least, most;
+
+	s->run = pointwise;
+	s->algorithm = c->scale == SIZE_MAX ? "pointwise" : "scale + pointwise";
+	c->line = flat ? pixels : c->out.w;
+	c->lines = flat ? 1 : c->out.h;
+	least = div_up(pixels * c->in.blocks * vl, SCRATCH_FLOATS);
+	most = flat ? max_size(1, pixels / (2 * tile)) : c->out.h;
+	c->pieces = pieces_for(fmas, min_size(least, most), most);
+	c->parts = 1;
+	if (c->scale == SIZE_MAX && c->pieces < 4)
+		c->parts = pieces_for(fmas / (double)c->pieces, 1, c->n_groups);
+	s->tasks = c->pieces * c->parts;
+	if (c->scale != SIZE_MAX)
+		s->scratch = div_up(pixels, c->pieces) * c->in.blocks * vl;
+}
+
+static void plan_direct(const ad_engine *e, step *s, int is_planar)
+{
+	conv_step *c = &s->u.conv;
+	size_t size = is_planar ? c->in.c : c->in.blocks * e->k->vl, width = span(&c->window, 1, c->out.w), rows, wanted;
+	double fmas = (double)c->out.h * (double)c->out.w * (double)c->in_channels * (double)c->out.blocks *
+	              (double)(c->window.kernel[0] * c->window.kernel[1]);
+
+	s->run = is_planar ? planar : direct;
+	s->algorithm = is_planar ? "planar" : "direct";
+	/* As many rows as fit the scratch, but no fewer than four windows' worth where there are that many. */
+	for (rows = c->out.h; rows > 1 && span(&c->window, 0, rows) * width * size > SCRATCH_FLOATS; rows--)
+		;
+	wanted = div_up(c->out.h, max_size(rows, 2));
+	c->pieces = pieces_for(fmas, wanted, max_size(wanted, div_up(c->out.h, 2)));
+	c->parts = 1;
+	if (!is_planar && c->pieces < 4)
+		c->parts = pieces_for(fmas / (double)c->pieces, 1, c->n_groups);
+	s->tasks = c->pieces * c->parts;
+	s->scratch = span(&c->window, 0, div_up(c->out.h, c->pieces)) * width * size;
+}
+
+static void plan_wino(const ad_engine *e, step *s)
+{
+	conv_step *c = &s->u.conv;
+	size_t vl = e->k->vl, m = (size_t)c->m, elements = (m + 2) * (m + 2), blocks = 0, most;
+
+	s->run = wino_tiles;
+	s->algorithm = m == 2 ? "winograd-2x2" : "winograd-4x4";
+	c->tiles_x = div_up(c->out.w, m);
+	c->tiles = c->tiles_x * div_up(c->out.h, m);
+	for (size_t g = 0; g < c->n_groups; g++)
+		blocks = max_size(blocks, c->groups[g].blocks);
+	if (c->tiles * elements * c->in.blocks * vl <= WINO_FLOATS && c->n_groups > 1) {
+		s->run = wino_split_out;
+		s->tasks = c->n_groups;
+		s->scratch = elements * blocks * c->tiles * vl;
+		return;
+	}
+	most = max_size(e->k->conv_pixels, WINO_FLOATS / (elements * (c->in.blocks + blocks) * vl));
+	c->pieces = div_up(c->tiles, most);
+	c->pieces = c->pieces > 1 ? c->pieces + c->pieces % 2 : 1;
+	c->pieces = min_size(c->pieces, c->tiles);
+	s->tasks = c->pieces;
+	s->scratch = elements * (c->in.blocks + blocks) * div_up(c->tiles, c->pieces) * vl;
+}
+
+static int plan_depthwise(ad_engine *e, step *s, const ad_node *node, shape in, shape out)
+{
+	const ad_conv *conv = &node->u.conv;
+	size_t vl = e->k->vl, taps = conv->window.kernel[0] * conv->window.kernel[1];
+	window_step w = {.window = conv->window, .in = in, .out = out, .scale = SIZE_MAX, .bias = SIZE_MAX};
+	fill *f = engine_fill(e);
+
+	if (!f)
+		return ADTOOL_ENOMEM;
+	w.weights = engine_weights(e, in.blocks * taps * vl);
+	*f = (fill){.kind = FILL_DEPTHWISE, .offset = w.weights, .from = conv->weights, .count = in.c, .total = taps};
+	if (conv->bias) {
+		w.bias = engine_vector(e, conv->bias, in.c, in.blocks * vl, 0);
+		if (w.bias == SIZE_MAX)
+			return ADTOOL_ENOMEM;
+	}
+	w.fn = fn_of(node->activation);
+	w.kernel = e->k->depthwise;
+	s->u.window = w;
+	s->algorithm = "depthwise";
+	engine_window_plan(e, s);
+	return 0;
+}
+
+int engine_conv_plan(ad_engine *e, step *s, size_t index, const ad_node *node, shape in, shape out, int is_planar)
+{
+	const ad_conv *conv = &node->u.conv;
+	const ad_window *w = &conv->window;
+	conv_step *c = &s->u.conv;
+	int one = w->kernel[0] == 1 && w->kernel[1] == 1 && !w->pads[0] && !w->pads[1] && !w->pads[2] && !w->pads[3];
+	int rc;
+
+	if (conv->groups == in.c && conv->groups == out.c && !is_planar && in.c > 1)
+		return plan_depthwise(e, s, node, in, out);
+	*c = (conv_step){.window = *w, .in = in, .out = out, .bias = SIZE_MAX, .scale = c->scale, .shift = c->shift,
+	                 .pre = c->pre, .fn = fn_of(node->activation)};
+	if (conv->bias) {
+		c->bias = engine_vector(e, conv->bias, out.c, out.blocks * e->k->vl, 0);
+		if (c->bias == SIZE_MAX)
+			return ADTOOL_ENOMEM;
+	}
+	if (!is_planar && w->kernel[0] == 3 && w->kernel[1] == 3 && w->stride[0] == 1 && w->stride[1] == 1 &&
+	    w->dilation[0] == 1 && w->dilation[1] == 1) {
+		double best, cost;
+
+		c->in_channels = in.c / (conv->groups / merged_groups(conv->groups, in.c / conv->groups, out.c / conv->groups,
+		                                                      e->k->vl));
+		best = direct_cost(e->k, c);
+		for (int m = 2; m <= 4; m += 2) {
+			cost = wino_cost(e->k, c, m);
+			if (cost < best) {
+				best = cost;
+				c->m = m;
+			}
+		}
+	}
+	rc = make_groups(e, s, index, node, is_planar);
+	if (rc)
+		return rc;
+	if (c->m)
+		plan_wino(e, s);
+	else if (one && !is_planar)
+		plan_pointwise(e, s);
+	else
+		plan_direct(e, s, is_planar);
+	return 0;
+}
+
+size_t engine_conv_split(const ad_engine *e, const step *s, step *before)
+{
+	const conv_step *c = &s->u.conv;
+
+	if (s->run != wino_split_out)
+		return 0;
+	*before = *s;
+	before->run = wino_split_in;
+	before->tasks = c->in.blocks < 8 ? 1 : min_size(c->in.blocks / 4, 8);
+	before->scratch = 0;
+	return (size_t)((c->m + 2) * (c->m + 2)) * c->in.blocks * c->tiles * e->k->vl;
+}
+
+void engine_conv_release(step *s)
+{
+	if (s->run == pointwise || s->run == direct || s->run == planar || s->run == wino_tiles || s->run == wino_split_out)
+		ad_free(s->u.conv.groups);
+}
+
+/* -- packing ----------------------------------------------------------------------------------------- */
+
+/*
+ * The weights of output channel o and, within its set of merged groups, input channel i: NULL when they belong to
+ * different groups.
+ */
+static const float *filter(const ad_conv *conv, const conv_step *c, size_t taps, size_t o, size_t i)
+{
+	size_t in = c->in.c / conv->groups, out = c->out.c / conv->groups, group = o / out;
+	size_t first = o / (out * (c->in_channels / in)) * c->in_channels; /* of the set */
+
+	return (first + i) / in == group ? conv->weights + (o * in + (first + i) % in) * taps : NULL;
+}
+
+void engine_conv_fill(const ad_engine *e, const fill *f)
+{
+	const step *s = &e->steps[f->step];
+	const conv_step *c = &s->u.conv;
+	const out_group *g = &c->groups[f->group];
+	ad_conv matrix = {.groups = 1, .weights = f->from};
+	const ad_conv *conv = f->node ? &f->node->u.conv : &matrix;
+	size_t vl = e->k->vl, taps = c->window.kernel[0] * c->window.kernel[1], width = g->blocks * vl;
+	size_t m = (size_t)c->m;
+	int merged = c->in_channels != c->in.c / conv->groups;
+
+	for (size_t b = 0; b < g->blocks; b++) {
+		size_t o = (g->out_block + b) * vl, channels = min_size(vl, c->out.c - o);
+		float *to = e->weights + g->weights + b * vl;
+		size_t step_o = c->in_channels * taps;
+
+		if (!merged && !m && (taps == 1 || s->run == planar)) {
+			/* The order is that of the file. */
+			e->k->pack(&(ad_pack_args){conv->weights + o * step_o, step_o, channels, step_o, to, width});
+			continue;
+		}
+		for (size_t i = 0; i < c->in_channels; i++) {
+			float wino[9 * AD_VL_MAX];
+			size_t block = i / vl, deep = block + 1 < c->in_blocks ? vl : c->last;
+			/* direct: [block][tap][channel]; Winograd: [element][channel]. */
+			float *first = m ? to + i * width : to + (block * vl * taps + i % vl) * width;
+			float *dest = m ? wino : first;
+			size_t pixel = m ? vl : s->run == planar ? width : deep * width;
+
+			if (s->run == planar)
+				first = dest = to + i * taps * width;
+			if (!merged) {
+				e->k->pack(&(ad_pack_args){conv->weights + o * step_o + i * taps, step_o, channels, taps, dest, pixel});
+			} else {
+				for (size_t v = 0; v < vl; v++) {
+					const float *w = v < channels ? filter(conv, c, taps, o + v, i) : NULL;
+
+					for (size_t t = 0; t < taps; t++)
+						dest[t * pixel + v] = w ? w[t] : 0;
+				}
+			}
+			if (m)
+				e->k->wino_weights(&(ad_wino_weights_args){c->m, wino, first, c->in_channels * width});
+		}
+	}
+}

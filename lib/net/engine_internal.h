@@ -1,0 +1,200 @@
+/* What the engine's files share: engine.c (compiling, placing, running), engine_conv.c, engine_steps.c. */
+#ifndef AD_ENGINE_INTERNAL_H
+#define AD_ENGINE_INTERNAL_H
+
+#include "engine.h"
+
+enum { BUFFER_INPUT = -1, BUFFER_OUTPUT = -2, BUFFER_NONE = -3 };
+
+/* Where floats lie: in a buffer of the arena, or in the caller's input or output. */
+typedef struct place {
+	int buffer;
+	size_t offset; /* floats */
+} place;
+
+typedef struct buffer {
+	size_t floats, offset; /* offset: bytes from the arena's start */
+	size_t first, last;    /* steps that touch it */
+	int shared;            /* holds more than one value */
+} buffer;
+
+/* Channels, height and width of a value as blocks see it. */
+typedef struct shape {
+	size_t c, h, w;
+	size_t blocks; /* ceil(c / vl) */
+	size_t plane;  /* floats of one plane: h w vl */
+} shape;
+
+/* A group of neighbouring output blocks that one call of the convolution kernel computes. */
+typedef struct out_group {
+	size_t in_block, out_block, blocks;
+	size_t weights; /* offset in the engine's weights */
+} out_group;
+
+struct step;
+struct run;
+
+typedef void step_fn(const struct step *s, const struct run *r, size_t task, float *scratch);
+
+typedef struct conv_step {
+	ad_window window;
+	shape in, out;
+	size_t in_channels;    /* of one group, as the weights have it */
+	size_t in_blocks;      /* of one group */
+	size_t last;           /* channels in its last block */
+	out_group *groups;
+	size_t n_groups;
+	size_t bias;           /* offset in the weights; SIZE_MAX: none */
+	size_t scale, shift;   /* of a SCALE done while packing; SIZE_MAX: none */
+	ad_fn pre;             /* its activation */
+	ad_fn fn;
+	/* Cutting: task = piece + pieces * part. */
+	size_t pieces, parts;
+	size_t line;           /* pointwise: pixels of a line; lines: of them */
+	size_t lines;
+	int m;                 /* Winograd */
+	size_t tiles_x, tiles;
+	place transformed;     /* of all tiles, when a step before has done it */
+} conv_step;
+
+typedef struct window_step {
+	ad_window window;
+	shape in, out;
+	int count_padding;
+	size_t weights, bias, scale, shift;
+	ad_fn pre, fn;
+	size_t pieces, planes; /* pieces of rows; planes of a task */
+	void (*kernel)(const ad_window_args *a);
+} window_step;
+
+typedef struct pixel_step {
+	shape shape;
+	size_t planes;         /* of a task */
+	size_t scale, shift;   /* affine; binary with a constant: scale holds it */
+	ad_fn fn;
+	enum ad_binary_kind kind;
+	size_t x_step, y_step; /* binary: 0 when the operand is one pixel for all */
+	int swapped;           /* constant first */
+} pixel_step;
+
+typedef struct step {
+	step_fn *run;
+	size_t tasks, scratch; /* scratch: floats of each task */
+	size_t node;
+	const char *algorithm;
+	place in, out, res;
+	union {
+		conv_step conv;
+		window_step window;
+		pixel_step pixel;
+		struct plain_step *plain;
+	} u;
+} step;
+
+/* Something to write into the weights once they are allocated. */
+enum fill_kind { FILL_VECTOR, FILL_CONV, FILL_DEPTHWISE };
+
+typedef struct fill {
+	enum fill_kind kind;
+	size_t offset;
+	const float *from;     /* NULL: only `rest` */
+	size_t count, total;   /* vector: floats to copy, floats in all; depthwise: channels, taps */
+	float rest;            /* vector: what follows */
+	size_t step, group;    /* conv */
+	const ad_node *node;   /* conv */
+} fill;
+
+struct ad_engine {
+	const ad_kernels *k;
+	step *steps;
+	size_t n_steps, room_steps;
+	buffer *buffers;
+	size_t n_buffers, room_buffers;
+	fill *fills;
+	size_t n_fills, room_fills;
+	float *weights;
+	size_t n_weights;
+	size_t arena_bytes, counters_at, scratch_at, scratch_bytes; /* bytes; scratch_bytes: of one slot */
+	unsigned slots;
+	const char **algorithms; /* of each node of the graph, and of the output's own step */
+	size_t n_nodes;
+};
+
+typedef struct run {
+	const ad_engine *e;
+	const ad_kernels *k;
+	char *arena;
+	const float *input;
+	float *output;
+	double *seconds;
+} run;
+
+static inline float *at(const run *r, place p)
+{
+	if (p.buffer == BUFFER_OUTPUT)
+		return r->output + p.offset;
+	return (float *)(void *)(r->arena + r->e->buffers[p.buffer].offset) + p.offset;
+}
+
+static inline const float *from(const run *r, place p)
+{
+	return p.buffer == BUFFER_INPUT ? r->input + p.offset : at(r, p);
+}
+
+static inline size_t div_up(size_t a, size_t b)
+{
+	return (a + b - 1) / b;
+}
+
+static inline size_t min_size(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+static inline size_t max_size(size_t a, size_t b)
+{
+	return a > b ? a : b;
+}
+
+/* Where the i-th of n even pieces of `total` begins. */
+static inline size_t cut(size_t total, size_t i, size_t n)
+{
+	return total / n * i + min_size(i, total % n);
+}
+
+static inline ad_fn fn_of(ad_activation a)
+{
+	static const enum ad_fn_kind kinds[] = {
+		[AD_ACT_NONE] = AD_FN_NONE,       [AD_ACT_RELU] = AD_FN_RELU,
+		[AD_ACT_LEAKY] = AD_FN_LEAKY,     [AD_ACT_CLIP] = AD_FN_CLIP,
+		[AD_ACT_SIGMOID] = AD_FN_SIGMOID, [AD_ACT_HARDSIGMOID] = AD_FN_HARDSIGMOID,
+		[AD_ACT_HARDSWISH] = AD_FN_HARDSWISH, [AD_ACT_SWISH] = AD_FN_SWISH,
+	};
+
+	return (ad_fn){kinds[a.kind], a.a, a.b};
+}
+
+/* Floats in the weights, at a multiple of 64 bytes. */
+size_t engine_weights(ad_engine *e, size_t floats);
+/* NULL when memory is short. */
+fill *engine_fill(ad_engine *e);
+/* A vector of `count` floats padded to `total` with `rest`. SIZE_MAX when memory is short. */
+size_t engine_vector(ad_engine *e, const float *values, size_t count, size_t total, float rest);
+
+/* engine_conv.c: whether blocks suit a convolution: not when tiny groups would have to be merged into much bigger ones. */
+int engine_conv_suits(const ad_engine *e, const ad_conv *conv, size_t in, size_t out);
+/* Chooses and sets everything of a convolution but its places. planar: the input is C x H x W. */
+int engine_conv_plan(ad_engine *e, step *s, size_t index, const ad_node *node, shape in, shape out, int planar);
+/*
+ * When a planned convolution wants a step of its own before it: fills *before with it and returns how many floats the
+ * two share, in a buffer that both find at u.conv.transformed. Else 0.
+ */
+size_t engine_conv_split(const ad_engine *e, const step *s, step *before);
+void engine_conv_fill(const ad_engine *e, const fill *f);
+void engine_conv_release(step *s);
+
+/* engine_steps.c */
+void engine_window_plan(const ad_engine *e, step *s);
+step_fn engine_affine, engine_binary, engine_mean, engine_pack, engine_unpack, engine_copy;
+
+#endif

@@ -1,0 +1,168 @@
+/* The steps that are not convolutions: windows, pixel by pixel, layout. */
+#include "engine_internal.h"
+
+enum { TASK_FLOATS = 1 << 16 };
+
+/* -- windows ----------------------------------------------------------------------------------------- */
+
+static void window_rows(const window_step *w, size_t y0, size_t y1, size_t *i0, size_t *i1)
+{
+	size_t top = y0 * w->window.stride[0];
+	size_t bottom = (y1 - 1) * w->window.stride[0] + (w->window.kernel[0] - 1) * w->window.dilation[0] + 1;
+
+	*i0 = top > w->window.pads[0] ? min_size(top - w->window.pads[0], w->in.h) : 0;
+	*i1 = bottom > w->window.pads[0] ? min_size(bottom - w->window.pads[0], w->in.h) : 0;
+	*i1 = max_size(*i0, *i1);
+}
+
+static void window(const step *s, const run *r, size_t task, float *scratch)
+{
+	const window_step *w = &s->u.window;
+	size_t vl = r->k->vl, piece = task % w->pieces, p0 = task / w->pieces * w->planes;
+	size_t p1 = min_size(p0 + w->planes, w->in.blocks), taps = w->window.kernel[0] * w->window.kernel[1];
+	size_t y0 = cut(w->out.h, piece, w->pieces), y1 = cut(w->out.h, piece + 1, w->pieces), i0, i1;
+	const float *in = from(r, s->in), *res = s->res.buffer == BUFFER_NONE ? NULL : from(r, s->res);
+	const float *weights = r->e->weights;
+	ad_window_args a = {
+		.h = w->in.h,
+		.w = w->in.w,
+		.ow = w->out.w,
+		.y0 = y0,
+		.y1 = y1,
+		.count_padding = w->count_padding,
+		.fn = w->fn,
+	};
+
+	memcpy(a.kernel, w->window.kernel, sizeof(a.kernel));
+	memcpy(a.stride, w->window.stride, sizeof(a.stride));
+	memcpy(a.dilation, w->window.dilation, sizeof(a.dilation));
+	memcpy(a.pads, w->window.pads, sizeof(a.pads));
+	window_rows(w, y0, y1, &i0, &i1);
+	for (size_t p = p0; p < p1; p++) {
+		size_t at0 = p * w->out.plane + y0 * w->out.w * vl;
+
+		a.in = in + p * w->in.plane;
+		if (w->scale != SIZE_MAX) {
+			r->k->affine(&(ad_affine_args){a.in + i0 * w->in.w * vl, scratch, (i1 - i0) * w->in.w,
+			                               weights + w->scale + p * vl, weights + w->shift + p * vl, w->pre});
+			a.in = scratch;
+			a.row0 = i0;
+		}
+		a.out = at(r, s->out) + at0;
+		a.weights = w->weights == SIZE_MAX ? NULL : weights + w->weights + p * taps * vl;
+		a.bias = w->bias == SIZE_MAX ? NULL : weights + w->bias + p * vl;
+		a.res = res ? res + at0 : NULL;
+		w->kernel(&a);
+	}
+}
+
+void engine_window_plan(const ad_engine *e, step *s)
+{
+	window_step *w = &s->u.window;
+	size_t work = w->in.plane + w->out.plane;
+
+	(void)e;
+	s->run = window;
+	w->pieces = min_size(max_size(work / TASK_FLOATS, 1), max_size(1, w->out.h / 4));
+	w->planes = min_size(max_size(TASK_FLOATS / max_size(work, 1), 1), w->in.blocks);
+	s->tasks = w->pieces * div_up(w->in.blocks, w->planes);
+	s->scratch = 0;
+	if (w->scale != SIZE_MAX) {
+		for (size_t i = 0; i < w->pieces; i++) {
+			size_t i0, i1;
+
+			window_rows(w, cut(w->out.h, i, w->pieces), cut(w->out.h, i + 1, w->pieces), &i0, &i1);
+			s->scratch = max_size(s->scratch, (i1 - i0) * w->in.w * e->k->vl);
+		}
+	}
+}
+
+/* -- pixel by pixel ---------------------------------------------------------------------------------- */
+
+void engine_affine(const step *s, const run *r, size_t task, float *scratch)
+{
+	const pixel_step *p = &s->u.pixel;
+	size_t vl = r->k->vl, b1 = min_size((task + 1) * p->planes, p->shape.blocks);
+
+	(void)scratch;
+	for (size_t b = task * p->planes; b < b1; b++)
+		r->k->affine(&(ad_affine_args){
+			from(r, s->in) + b * p->shape.plane, at(r, s->out) + b * p->shape.plane, p->shape.plane / vl,
+			p->scale == SIZE_MAX ? NULL : r->e->weights + p->scale + b * vl,
+			p->shift == SIZE_MAX ? NULL : r->e->weights + p->shift + b * vl, p->fn});
+}
+
+void engine_binary(const step *s, const run *r, size_t task, float *scratch)
+{
+	const pixel_step *p = &s->u.pixel;
+	size_t vl = r->k->vl, b1 = min_size((task + 1) * p->planes, p->shape.blocks);
+
+	(void)scratch;
+	for (size_t b = task * p->planes; b < b1; b++) {
+		const float *y = p->scale != SIZE_MAX ? r->e->weights + p->scale : from(r, s->res);
+		ad_binary_args a = {
+			.kind = p->kind,
+			.x = from(r, s->in) + b * (p->x_step ? p->shape.plane : vl),
+			.y = y + b * (p->y_step ? p->shape.plane : vl),
+			.x_step = p->x_step,
+			.y_step = p->y_step,
+			.out = at(r, s->out) + b * p->shape.plane,
+			.pixels = p->shape.plane / vl,
+			.fn = p->fn,
+		};
+
+		if (p->swapped) {
+			const float *x = a.x;
+
+			a.x = a.y;
+			a.y = x;
+			a.x_step = p->y_step;
+			a.y_step = p->x_step;
+		}
+		r->k->binary(&a);
+	}
+}
+
+void engine_mean(const step *s, const run *r, size_t task, float *scratch)
+{
+	const pixel_step *p = &s->u.pixel;
+	size_t vl = r->k->vl, b1 = min_size((task + 1) * p->planes, p->shape.blocks);
+
+	(void)scratch;
+	for (size_t b = task * p->planes; b < b1; b++)
+		r->k->mean(&(ad_mean_args){from(r, s->in) + b * p->shape.plane, p->shape.plane / vl, at(r, s->out) + b * vl});
+}
+
+/* -- layout ------------------------------------------------------------------------------------------ */
+
+void engine_pack(const step *s, const run *r, size_t task, float *scratch)
+{
+	const pixel_step *p = &s->u.pixel;
+	size_t vl = r->k->vl, pixels = p->shape.plane / vl, b1 = min_size((task + 1) * p->planes, p->shape.blocks);
+
+	(void)scratch;
+	for (size_t b = task * p->planes; b < b1; b++)
+		r->k->pack(&(ad_pack_args){from(r, s->in) + b * vl * pixels, pixels, min_size(vl, p->shape.c - b * vl), pixels,
+		                           at(r, s->out) + b * p->shape.plane, vl});
+}
+
+void engine_unpack(const step *s, const run *r, size_t task, float *scratch)
+{
+	const pixel_step *p = &s->u.pixel;
+	size_t vl = r->k->vl, pixels = p->shape.plane / vl, b1 = min_size((task + 1) * p->planes, p->shape.blocks);
+
+	(void)scratch;
+	for (size_t b = task * p->planes; b < b1; b++)
+		r->k->unpack(&(ad_unpack_args){from(r, s->in) + b * p->shape.plane, pixels, min_size(vl, p->shape.c - b * vl),
+		                               pixels, at(r, s->out) + b * vl * pixels});
+}
+
+void engine_copy(const step *s, const run *r, size_t task, float *scratch)
+{
+	const pixel_step *p = &s->u.pixel;
+	size_t b0 = task * p->planes, b1 = min_size(b0 + p->planes, p->shape.blocks);
+
+	(void)scratch;
+	memcpy(at(r, s->out) + b0 * p->shape.plane, from(r, s->in) + b0 * p->shape.plane,
+	       (b1 - b0) * p->shape.plane * sizeof(float));
+}

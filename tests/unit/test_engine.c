@@ -1,0 +1,683 @@
+/*
+ * The engine against a plain interpreter in double: random convolutions, and random graphs of every operator, on every
+ * instruction set this machine has; the same bits for any number of threads.
+ */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "../../lib/base/mem.h"
+#include "../../lib/base/rng.h"
+#include "../../lib/net/engine.h"
+#include "skip.h"
+
+enum { MOST_NODES = 24, MOST_INPUTS = 4 };
+
+/* -- graphs made by hand ----------------------------------------------------------------------------- */
+
+struct made {
+	ad_graph g;
+	ad_value values[MOST_NODES + 1];
+	ad_node nodes[MOST_NODES];
+	int inputs[MOST_NODES][MOST_INPUTS];
+	float *constants[4 * MOST_NODES];
+	size_t n_constants;
+	ad_rng rng;
+};
+
+static size_t below(struct made *m, size_t n)
+{
+	return (size_t)ad_rng_below(&m->rng, n);
+}
+
+static size_t between(struct made *m, size_t a, size_t b)
+{
+	return a + below(m, b - a + 1);
+}
+
+static const float *constant(struct made *m, size_t n, double scale, double shift)
+{
+	float *f = malloc((n ? n : 1) * sizeof(*f));
+
+	assert_non_null(f);
+	for (size_t i = 0; i < n; i++)
+		f[i] = (float)(shift + scale * (2 * ad_rng_double(&m->rng) - 1));
+	m->constants[m->n_constants++] = f;
+	return f;
+}
+
+static int add_value(struct made *m, int rank, size_t d0, size_t d1, size_t d2, size_t d3)
+{
+	ad_value *v = &m->values[m->g.n_values];
+
+	*v = (ad_value){.name = "value", .rank = rank, .dims = {d0, d1, d2, d3}, .count = d0 * d1 * d2 * d3, .producer = -1};
+	return (int)m->g.n_values++;
+}
+
+static ad_node *add_node(struct made *m, enum ad_op op, int out, int in0)
+{
+	ad_node *n = &m->nodes[m->g.n_nodes];
+
+	*n = (ad_node){.op = op, .name = "node", .kind = "Kind", .inputs = m->inputs[m->g.n_nodes], .n_inputs = 1,
+	               .output = out};
+	n->inputs[0] = in0;
+	m->values[out].producer = (int)m->g.n_nodes++;
+	return n;
+}
+
+static void begin(struct made *m, uint64_t seed)
+{
+	memset(m, 0, sizeof(*m));
+	ad_rng_seed(&m->rng, seed);
+	m->g.values = m->values;
+	m->g.nodes = m->nodes;
+	m->g.most_bytes = (size_t)1 << 30;
+}
+
+static void finish(struct made *m, int output)
+{
+	m->g.output = output;
+	for (size_t i = 0; i < m->g.n_nodes; i++)
+		for (size_t j = 0; j < m->nodes[i].n_inputs; j++)
+			m->values[m->nodes[i].inputs[j]].readers++;
+	m->values[output].readers++;
+}
+
+static void drop(struct made *m)
+{
+	for (size_t i = 0; i < m->n_constants; i++)
+		free(m->constants[i]);
+}
+
+static ad_activation random_activation(struct made *m)
+{
+	switch (below(m, 9)) {
+	case 0: case 1: return (ad_activation){AD_ACT_RELU, 0, 0};
+	case 2: return (ad_activation){AD_ACT_LEAKY, 0.1f, 0};
+	case 3: return (ad_activation){AD_ACT_CLIP, -0.5f, 1.5f};
+	case 4: return (ad_activation){AD_ACT_SIGMOID, 0, 0};
+	case 5: return (ad_activation){AD_ACT_HARDSIGMOID, 0.2f, 0.5f};
+	case 6: return (ad_activation){AD_ACT_HARDSWISH, 1.0f / 6, 0.5f};
+	case 7: return (ad_activation){AD_ACT_SWISH, 0, 0};
+	default: return (ad_activation){AD_ACT_NONE, 0, 0};
+	}
+}
+
+/* -- the interpreter --------------------------------------------------------------------------------- */
+
+static double act(ad_activation a, double x)
+{
+	double s = fmax(0, fmin(1, (double)a.a * x + (double)a.b));
+
+	switch (a.kind) {
+	case AD_ACT_RELU: return x < 0 ? 0 : x;
+	case AD_ACT_LEAKY: return x < 0 ? (double)a.a * x : x;
+	case AD_ACT_CLIP: return fmin(fmax(x, (double)a.a), (double)a.b);
+	case AD_ACT_SIGMOID: return 1 / (1 + exp(-x));
+	case AD_ACT_HARDSIGMOID: return s;
+	case AD_ACT_HARDSWISH: return x * s;
+	case AD_ACT_SWISH: return x / (1 + exp(-x));
+	default: return x;
+	}
+}
+
+static void right(const ad_value *v, size_t dims[AD_RANK])
+{
+	for (int i = 0; i < AD_RANK; i++)
+		dims[i] = i < AD_RANK - v->rank ? 1 : v->dims[i - (AD_RANK - v->rank)];
+}
+
+/* The place of index `at` (of `dims`) in an operand of right-aligned dims `of`, broadcast. */
+static size_t broadcast(const size_t at[AD_RANK], const size_t of[AD_RANK])
+{
+	size_t p = 0;
+
+	for (int i = 0; i < AD_RANK; i++)
+		p = p * of[i] + (of[i] == 1 ? 0 : at[i]);
+	return p;
+}
+
+static void interpret_window(const ad_node *n, const ad_value *x, const ad_value *y, const double *in, const double *res,
+                             double *out)
+{
+	const ad_window *w = n->op == AD_OP_CONV ? &n->u.conv.window : &n->u.pool.window;
+	size_t groups = n->op == AD_OP_CONV ? n->u.conv.groups : y->dims[1], ig = x->dims[1] / groups, og = y->dims[1] / groups;
+	size_t h = x->dims[2], wd = x->dims[3];
+
+	for (size_t o = 0; o < y->dims[1]; o++)
+	for (size_t oy = 0; oy < y->dims[2]; oy++)
+	for (size_t ox = 0; ox < y->dims[3]; ox++) {
+		double sum = 0, most = -INFINITY, cells = 0;
+		size_t at = (o * y->dims[2] + oy) * y->dims[3] + ox;
+
+		for (size_t i = 0; i < ig; i++)
+		for (size_t ky = 0; ky < w->kernel[0]; ky++)
+		for (size_t kx = 0; kx < w->kernel[1]; kx++) {
+			size_t py = oy * w->stride[0] + ky * w->dilation[0], px = ox * w->stride[1] + kx * w->dilation[1];
+			double v;
+
+			if (n->op != AD_OP_CONV && n->u.pool.count_padding && py < h + w->pads[0] + w->pads[2] &&
+			    px < wd + w->pads[1] + w->pads[3])
+				cells++;
+			if (py < w->pads[0] || px < w->pads[1] || py - w->pads[0] >= h || px - w->pads[1] >= wd)
+				continue;
+			v = in[((o / og * ig + i) * h + py - w->pads[0]) * wd + px - w->pads[1]];
+			if (n->op == AD_OP_CONV)
+				v *= (double)n->u.conv.weights[((o * ig + i) * w->kernel[0] + ky) * w->kernel[1] + kx];
+			else if (!n->u.pool.count_padding)
+				cells++;
+			sum += v;
+			most = fmax(most, v);
+		}
+		if (n->op == AD_OP_CONV)
+			out[at] = act(n->activation, sum + (n->u.conv.bias ? (double)n->u.conv.bias[o] : 0) + (res ? res[at] : 0));
+		else
+			out[at] = n->op == AD_OP_MAX_POOL ? most : cells > 0 ? sum / cells : 0;
+	}
+}
+
+static void interpret(const struct made *m, const ad_node *n, double **data)
+{
+	const ad_value *x = &m->values[n->inputs[0]], *y = &m->values[n->output];
+	const double *in = data[n->inputs[0]];
+	double *out = data[n->output];
+	size_t xd[AD_RANK], yd[AD_RANK], inner = y->rank > 1 ? y->count / y->dims[0] / y->dims[1] : 1;
+
+	right(x, xd);
+	right(y, yd);
+	switch (n->op) {
+	case AD_OP_CONV:
+	case AD_OP_MAX_POOL:
+	case AD_OP_AVERAGE_POOL:
+		interpret_window(n, x, y, in, n->n_inputs > 1 ? data[n->inputs[1]] : NULL, out);
+		return;
+	case AD_OP_GLOBAL_AVERAGE:
+		for (size_t c = 0; c < y->count; c++) {
+			out[c] = 0;
+			for (size_t i = 0; i < xd[2] * xd[3]; i++)
+				out[c] += in[c * xd[2] * xd[3] + i] / (double)(xd[2] * xd[3]);
+		}
+		return;
+	case AD_OP_UNARY:
+		for (size_t i = 0; i < y->count; i++)
+			out[i] = act(n->activation, in[i]);
+		return;
+	case AD_OP_SCALE:
+		for (size_t i = 0; i < y->count; i++) {
+			size_t c = i / inner % y->dims[1];
+
+			out[i] = act(n->activation, in[i] * (double)n->u.scale.scale[c] + (double)n->u.scale.shift[c]);
+		}
+		return;
+	case AD_OP_BINARY:
+		for (size_t i = 0; i < y->count; i++) {
+			size_t at[AD_RANK], rest = i, other[AD_RANK];
+			double a, b;
+
+			for (int d = AD_RANK - 1; d >= 0; d--) {
+				at[d] = rest % yd[d];
+				rest /= yd[d];
+			}
+			a = in[broadcast(at, xd)];
+			if (n->u.binary.constant) {
+				b = (double)n->u.binary.constant[broadcast(at, n->u.binary.constant_dims)];
+			} else {
+				right(&m->values[n->inputs[1]], other);
+				b = data[n->inputs[1]][broadcast(at, other)];
+			}
+			if (n->u.binary.constant_first) {
+				double t = a;
+
+				a = b;
+				b = t;
+			}
+			out[i] = act(n->activation, n->u.binary.op == AD_ADD ? a + b : n->u.binary.op == AD_SUB ? a - b :
+			                            n->u.binary.op == AD_MUL ? a * b : a / b);
+		}
+		return;
+	case AD_OP_CONCAT:
+		for (size_t j = 0, before = 0; j < n->n_inputs; j++) {
+			size_t own = m->values[n->inputs[j]].dims[1] * inner;
+
+			memcpy(out + before, data[n->inputs[j]], own * sizeof(*out));
+			before += own;
+		}
+		return;
+	case AD_OP_PAD:
+		for (size_t i = 0; i < y->count; i++) {
+			size_t rest = i, at[AD_RANK], p = 0;
+			int inside = 1;
+
+			for (int d = AD_RANK - 1; d >= 0; d--) {
+				at[d] = rest % yd[d];
+				rest /= yd[d];
+			}
+			for (int d = 0; d < AD_RANK; d++) {
+				int64_t s = (int64_t)at[d] - n->u.pad.before[d];
+
+				inside = inside && s >= 0 && s < (int64_t)xd[d];
+				p = p * xd[d] + (inside ? (size_t)s : 0);
+			}
+			out[i] = inside ? in[p] : (double)n->u.pad.value;
+		}
+		return;
+	case AD_OP_GEMM:
+		for (size_t i = 0; i < n->u.gemm.m; i++) {
+			for (size_t j = 0; j < n->u.gemm.n; j++) {
+				double sum = n->u.gemm.bias ? (double)n->u.gemm.bias[j] : 0;
+
+				for (size_t k = 0; k < n->u.gemm.k; k++)
+					sum += (double)n->u.gemm.weights[j * n->u.gemm.k + k] *
+					       in[n->u.gemm.transposed ? k * n->u.gemm.m + i : i * n->u.gemm.k + k];
+				out[i * n->u.gemm.n + j] = act(n->activation, sum);
+			}
+		}
+		return;
+	case AD_OP_RESHAPE:
+		memcpy(out, in, y->count * sizeof(*out));
+		return;
+	}
+}
+
+/* Runs on every instruction set with 1, 2 and 3 threads; against the interpreter, by norm. */
+static void check_graph(struct made *m, double tolerance, const char *what)
+{
+	const ad_value *in = &m->values[m->g.input], *out = &m->values[m->g.output];
+	double *data[MOST_NODES + 1], norm = 0;
+	float *input = malloc(in->count * sizeof(*input));
+	const char *isa;
+
+	for (size_t i = 0; i < m->g.n_values; i++) {
+		data[i] = malloc(m->values[i].count * sizeof(double));
+		assert_non_null(data[i]);
+	}
+	for (size_t i = 0; i < in->count; i++) {
+		input[i] = (float)ad_rng_normal(&m->rng);
+		data[m->g.input][i] = (double)input[i];
+	}
+	for (size_t i = 0; i < m->g.n_nodes; i++)
+		interpret(m, &m->nodes[i], data);
+	for (size_t i = 0; i < out->count; i++)
+		norm += data[m->g.output][i] * data[m->g.output][i];
+	norm = sqrt(norm) + 1e-6 * sqrt((double)out->count);
+	for (size_t k = 0; (isa = ad_kernels_known(k)) != NULL; k++) {
+		const ad_kernels *kernels = ad_kernels_isa(isa);
+		float *first = NULL;
+
+		if (!kernels)
+			continue;
+		for (unsigned threads = 1; threads <= 3; threads++) {
+			ad_engine *e = NULL;
+			ad_pool *pool = NULL;
+			adtool_error err = {0};
+			float *output = malloc(out->count * sizeof(*output));
+			double diff = 0;
+			void *arena;
+
+			assert_int_equal(ad_pool_create(threads, &pool, &err), 0);
+			if (ad_engine_create(&m->g, kernels, pool, &e, &err))
+				fail_msg("%s on %s: %s", what, isa, err.message);
+			arena = ad_malloc_aligned(ad_engine_arena_bytes(e), 1);
+			assert_non_null(arena);
+			memset(arena, 0xff, ad_engine_arena_bytes(e)); /* NaN */
+			ad_engine_run(e, arena, pool, input, output, NULL);
+			for (size_t i = 0; i < out->count; i++) {
+				double d = (double)output[i] - data[m->g.output][i];
+
+				diff += d * d;
+			}
+			diff = sqrt(diff) / norm;
+			if (!(diff <= tolerance)) {
+				for (size_t i = 0; i < m->g.n_nodes; i++)
+					print_message("# node %zu op %d algorithm %s: %d -> %d\n", i, (int)m->nodes[i].op,
+					              ad_engine_algorithm(e, i), m->nodes[i].inputs[0], m->nodes[i].output);
+				fail_msg("%s on %s with %u threads: relative difference %.3g", what, isa, threads, diff);
+			}
+			if (first) {
+				assert_memory_equal(output, first, out->count * sizeof(*output));
+				free(output);
+			} else {
+				first = output;
+			}
+			ad_free_aligned(arena);
+			ad_engine_free(e);
+			ad_pool_free(pool);
+		}
+		free(first);
+	}
+	for (size_t i = 0; i < m->g.n_values; i++)
+		free(data[i]);
+	free(input);
+}
+
+/* -- random nodes ------------------------------------------------------------------------------------ */
+
+/* Output size of a window, or 0. */
+static size_t outputs(size_t size, const ad_window *w, int axis)
+{
+	size_t span = (w->kernel[axis] - 1) * w->dilation[axis] + 1, padded = size + w->pads[axis] + w->pads[axis + 2];
+
+	return padded < span ? 0 : (padded - span) / w->stride[axis] + 1;
+}
+
+static ad_window random_window(struct made *m, size_t most, int odd)
+{
+	static const size_t kernels[] = {1, 3, 3, 2, 5, 7};
+	ad_window w;
+	size_t k = kernels[below(m, most)];
+
+	for (int i = 0; i < 2; i++) {
+		w.kernel[i] = odd && below(m, 5) == 0 ? kernels[below(m, most)] : k;
+		w.stride[i] = below(m, 3) ? 1 : between(m, 1, 3);
+		w.dilation[i] = odd && below(m, 5) == 0 ? 2 : 1;
+		w.pads[i] = below(m, 3) ? w.kernel[i] / 2 : odd ? below(m, w.kernel[i]) : 0;
+		w.pads[i + 2] = odd && below(m, 4) == 0 ? below(m, w.kernel[i]) : w.pads[i];
+	}
+	if (below(m, 2))
+		w.stride[1] = w.stride[0];
+	return w;
+}
+
+/* Adds a convolution of value v; -1 when the window does not fit. */
+static int add_conv(struct made *m, int v, size_t groups, size_t channels, ad_window w)
+{
+	const ad_value *x = &m->values[v];
+	size_t oh = outputs(x->dims[2], &w, 0), ow = outputs(x->dims[3], &w, 1), cg = x->dims[1] / groups;
+	size_t n = channels * cg * w.kernel[0] * w.kernel[1];
+	ad_node *node;
+	int out;
+
+	if (!oh || !ow)
+		return -1;
+	out = add_value(m, 4, 1, channels, oh, ow);
+	node = add_node(m, AD_OP_CONV, out, v);
+	node->u.conv.window = w;
+	node->u.conv.groups = groups;
+	node->u.conv.weights = constant(m, n, sqrt(3.0 / (double)(cg * w.kernel[0] * w.kernel[1])), 0);
+	node->u.conv.bias = below(m, 4) ? constant(m, channels, 0.5, 0) : NULL;
+	node->activation = random_activation(m);
+	for (int r = 0; r < (int)m->g.n_values - 1 && below(m, 2); r++) {
+		const ad_value *other = &m->values[r];
+
+		if (r != out && other->rank == 4 && other->dims[1] == channels && other->dims[2] == oh && other->dims[3] == ow) {
+			node->u.conv.residual = 1;
+			node->inputs[node->n_inputs++] = r;
+			break;
+		}
+	}
+	return out;
+}
+
+static void convolutions(void **state)
+{
+	char what[256];
+
+	(void)state;
+	for (uint64_t seed = 1; seed <= 400; seed++) {
+		struct made m;
+		size_t channels, out, groups = 1;
+		ad_window w;
+		int v;
+
+		begin(&m, seed);
+		channels = (size_t[]){1, 3, 5, 16, 17, 24, 32, 48, 64, 40}[below(&m, 10)];
+		out = (size_t[]){1, 7, 16, 24, 32, 33, 48, 64, 80, 12}[below(&m, 10)];
+		if (below(&m, 3) == 0) {
+			groups = (size_t[]){2, 4, channels, channels}[below(&m, 4)];
+			channels = (channels + groups - 1) / groups * groups;
+			out = groups == channels && below(&m, 4) ? groups : (out + groups - 1) / groups * groups;
+		}
+		m.g.input = add_value(&m, 4, 1, channels, between(&m, 1, 20), between(&m, 1, 33));
+		w = random_window(&m, 6, 1);
+		v = add_conv(&m, m.g.input, groups, out, w);
+		if (v < 0) {
+			drop(&m);
+			continue;
+		}
+		finish(&m, v);
+		snprintf(what, sizeof(what), "seed %d: %zu x %zu x %zu to %zu, groups %zu, kernel %zux%zu stride %zux%zu pads %zu",
+		         (int)seed, channels, m.values[m.g.input].dims[2], m.values[m.g.input].dims[3], out, groups, w.kernel[0],
+		         w.kernel[1], w.stride[0], w.stride[1], w.pads[0]);
+		check_graph(&m, 5e-6, what);
+		drop(&m);
+	}
+}
+
+/* A random node reading value v (and perhaps others); its output, or -1 when none was possible. */
+static int add_random(struct made *m, int v)
+{
+	const ad_value *x = &m->values[v];
+	size_t c = x->dims[1], h = x->dims[2], w = x->dims[3];
+	ad_window win;
+	ad_node *n;
+	int out, r;
+
+	if (x->rank == 2) {
+		size_t k = c, nout = between(m, 1, 40);
+
+		out = add_value(m, 2, 1, nout, 1, 1);
+		n = add_node(m, AD_OP_GEMM, out, v);
+		n->u.gemm = (ad_gemm_node){0, 1, nout, k, constant(m, nout * k, sqrt(3.0 / (double)k), 0), constant(m, nout, 1, 0)};
+		n->activation = random_activation(m);
+		return out;
+	}
+	switch (below(m, 14)) {
+	case 0: case 1: case 2:
+		return add_conv(m, v, 1, (size_t[]){8, 16, 32, 64, 24, 32}[below(m, 6)], random_window(m, 3, 0));
+	case 3:
+		return add_conv(m, v, c, c, random_window(m, 5, 0));
+	case 4: /* what is fused into a pointwise convolution or a pooling */
+	case 5:
+		out = add_value(m, 4, 1, c, h, w);
+		n = add_node(m, AD_OP_SCALE, out, v);
+		n->u.scale.scale = constant(m, c, 0.5, 1);
+		n->u.scale.shift = constant(m, c, 0.5, 0);
+		n->activation = random_activation(m);
+		return below(m, 3) ? add_conv(m, out, 1, (size_t[]){16, 32, 33}[below(m, 3)],
+		                              (ad_window){{1, 1}, {1, 1}, {1, 1}, {0, 0, 0, 0}})
+		                   : out;
+	case 6:
+		win = random_window(m, 4, 0);
+		if (below(m, 2))
+			win = (ad_window){{2, 2}, {2, 2}, {1, 1}, {0, 0, 0, 0}};
+		if (!outputs(h, &win, 0) || !outputs(w, &win, 1))
+			return -1;
+		out = add_value(m, 4, 1, c, outputs(h, &win, 0), outputs(w, &win, 1));
+		n = add_node(m, below(m, 2) ? AD_OP_MAX_POOL : AD_OP_AVERAGE_POOL, out, v);
+		n->u.pool.window = win;
+		n->u.pool.count_padding = n->op == AD_OP_AVERAGE_POOL && below(m, 2);
+		return out;
+	case 7: /* dense: join with another of the same size */
+	case 8:
+		r = (int)below(m, m->g.n_values);
+		if (m->values[r].rank != 4 || m->values[r].dims[2] != h || m->values[r].dims[3] != w)
+			return -1;
+		out = add_value(m, 4, 1, c + m->values[r].dims[1], h, w);
+		n = add_node(m, AD_OP_CONCAT, out, v);
+		n->u.concat.axis = 1;
+		n->inputs[n->n_inputs++] = r;
+		return out;
+	case 9:
+		out = add_value(m, 4, 1, c, h, w);
+		n = add_node(m, AD_OP_UNARY, out, v);
+		n->activation = random_activation(m);
+		return out;
+	case 10: { /* constants, any side */
+		size_t dims[3][AD_RANK] = {{1, 1, 1, 1}, {1, c, 1, 1}, {1, c, h, w}}, kind = below(m, 3);
+
+		out = add_value(m, 4, 1, c, h, w);
+		n = add_node(m, AD_OP_BINARY, out, v);
+		n->u.binary.op = (enum ad_binary)below(m, 4);
+		n->u.binary.constant_first = n->u.binary.op != AD_DIV && below(m, 2);
+		n->u.binary.constant = constant(m, dims[kind][1] * dims[kind][2] * dims[kind][3], 0.5, 1.5);
+		memcpy(n->u.binary.constant_dims, dims[kind], sizeof(dims[kind]));
+		n->activation = random_activation(m);
+		return out;
+	}
+	case 11: { /* two tensors: the same shape, or squeeze and excite */
+		int s, p;
+
+		for (r = 0; r < (int)m->g.n_values; r++)
+			if (r != v && m->values[r].rank == 4 && m->values[r].dims[1] == c && m->values[r].dims[2] == h &&
+			    m->values[r].dims[3] == w)
+				break;
+		if (r == (int)m->g.n_values || below(m, 2)) {
+			p = add_value(m, 4, 1, c, 1, 1);
+			add_node(m, AD_OP_GLOBAL_AVERAGE, p, v);
+			s = add_conv(m, p, 1, c, (ad_window){{1, 1}, {1, 1}, {1, 1}, {0, 0, 0, 0}});
+			r = s;
+		}
+		out = add_value(m, 4, 1, c, h, w);
+		n = add_node(m, AD_OP_BINARY, out, below(m, 2) ? v : r);
+		n->inputs[n->n_inputs++] = n->inputs[0] == v ? r : v;
+		n->u.binary.op = (enum ad_binary)below(m, 3);
+		n->activation = random_activation(m);
+		return out;
+	}
+	case 12:
+		if (below(m, 2)) {
+			out = add_value(m, 4, 1, c, h + 1, w + 2);
+			n = add_node(m, AD_OP_PAD, out, v);
+			n->u.pad.before[2] = 1;
+			n->u.pad.before[3] = n->u.pad.after[3] = 1;
+			n->u.pad.value = 0.25f;
+			return out;
+		}
+		out = add_value(m, 2, 1, c, 1, 1);
+		add_node(m, AD_OP_GLOBAL_AVERAGE, out, v);
+		return out;
+	default:
+		if (c * h * w > 5000 || below(m, 2))
+			return -1;
+		out = add_value(m, 2, 1, c * h * w, 1, 1);
+		add_node(m, AD_OP_RESHAPE, out, v);
+		return out;
+	}
+}
+
+static void graphs(void **state)
+{
+	char what[64];
+
+	(void)state;
+	for (uint64_t seed = 1; seed <= 600; seed++) {
+		struct made m;
+		int v;
+
+		begin(&m, seed * 77);
+		v = m.g.input = add_value(&m, 4, 1, (size_t[]){3, 16, 32, 20}[below(&m, 4)], between(&m, 3, 17), between(&m, 3, 17));
+		for (int tries = 0; tries < 40 && m.g.n_nodes + 4 < MOST_NODES && m.n_constants + 8 < 4 * MOST_NODES; tries++) {
+			int from = below(&m, 3) ? v : (int)below(&m, m.g.n_values), next = add_random(&m, from);
+
+			if (next >= 0)
+				v = next;
+			if (below(&m, 12) == 0)
+				break;
+		}
+		finish(&m, v);
+		snprintf(what, sizeof(what), "graph of seed %d", (int)seed);
+		check_graph(&m, 2e-5, what);
+		drop(&m);
+	}
+}
+
+/* DenseNet's shape: scale, 1x1, 3x3, join, again and again, then the transition. */
+static void dense_block(void **state)
+{
+	struct made m;
+	int v, x;
+
+	(void)state;
+	begin(&m, 5);
+	m.g.input = add_value(&m, 4, 1, 3, 29, 31);
+	v = add_conv(&m, m.g.input, 1, 32, (ad_window){{3, 3}, {2, 2}, {1, 1}, {1, 1, 1, 1}});
+	for (int layer = 0; layer < 3; layer++) {
+		const ad_value *in = &m.values[v];
+		size_t c = in->dims[1];
+		ad_node *n;
+
+		x = add_value(&m, 4, 1, c, in->dims[2], in->dims[3]);
+		n = add_node(&m, AD_OP_SCALE, x, v);
+		n->u.scale.scale = constant(&m, c, 0.5, 1);
+		n->u.scale.shift = constant(&m, c, 0.5, 0);
+		n->activation = (ad_activation){AD_ACT_RELU, 0, 0};
+		x = add_conv(&m, x, 1, 64, (ad_window){{1, 1}, {1, 1}, {1, 1}, {0, 0, 0, 0}});
+		x = add_conv(&m, x, 1, 32, (ad_window){{3, 3}, {1, 1}, {1, 1}, {1, 1, 1, 1}});
+		int out = add_value(&m, 4, 1, c + 32, m.values[x].dims[2], m.values[x].dims[3]);
+		n = add_node(&m, AD_OP_CONCAT, out, v);
+		n->u.concat.axis = 1;
+		n->inputs[n->n_inputs++] = x;
+		v = out;
+	}
+	x = add_conv(&m, v, 1, 48, (ad_window){{1, 1}, {1, 1}, {1, 1}, {0, 0, 0, 0}});
+	m.nodes[m.g.n_nodes - 1].activation.kind = AD_ACT_NONE;
+	m.nodes[m.g.n_nodes - 1].n_inputs = 1;
+	m.nodes[m.g.n_nodes - 1].u.conv.residual = 0;
+	v = add_value(&m, 4, 1, 48, m.values[x].dims[2] / 2, m.values[x].dims[3] / 2);
+	add_node(&m, AD_OP_AVERAGE_POOL, v, x)->u.pool.window = (ad_window){{2, 2}, {2, 2}, {1, 1}, {0, 0, 0, 0}};
+	finish(&m, v);
+	check_graph(&m, 2e-5, "dense block");
+	drop(&m);
+}
+
+/* A NaN in one pixel stays near it; denormals are no numbers to fear. */
+static void strange_numbers(void **state)
+{
+	struct made m;
+	const ad_kernels *k = NULL;
+	adtool_error err = {0};
+	ad_engine *e = NULL;
+	float input[20 * 20 * 16], output[20 * 20 * 16];
+	void *arena;
+	int v;
+
+	(void)state;
+	begin(&m, 9);
+	m.g.input = add_value(&m, 4, 1, 16, 20, 20);
+	v = add_conv(&m, m.g.input, 1, 16, (ad_window){{3, 3}, {1, 1}, {1, 1}, {1, 1, 1, 1}});
+	m.nodes[0].activation.kind = AD_ACT_RELU;
+	finish(&m, v);
+	assert_int_equal(ad_kernels_get(&k, &err), 0);
+	assert_int_equal(ad_engine_create(&m.g, k, NULL, &e, &err), 0);
+	arena = ad_malloc_aligned(ad_engine_arena_bytes(e), 1);
+	for (size_t i = 0; i < 20 * 20 * 16; i++)
+		input[i] = 1e-40f;
+	input[9 * 20 + 9] = NAN;
+	ad_engine_run(e, arena, NULL, input, output, NULL);
+	for (size_t c = 0; c < 16; c++) {
+		for (size_t y = 0; y < 20; y++) {
+			for (size_t x = 0; x < 20; x++) {
+				float f = output[(c * 20 + y) * 20 + x];
+				int near = y >= 8 && y <= 10 && x >= 8 && x <= 10, tile = y / 4 * 4 + 3 >= 8 && y / 4 * 4 <= 10 &&
+				           x / 4 * 4 + 3 >= 8 && x / 4 * 4 <= 10;
+
+				if (near)
+					assert_true(isnan(f));
+				else if (!tile)
+					assert_false(isnan(f));
+			}
+		}
+	}
+	ad_free_aligned(arena);
+	ad_engine_free(e);
+	drop(&m);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(convolutions),
+		cmocka_unit_test(graphs),
+		cmocka_unit_test(dense_block),
+		cmocka_unit_test(strange_numbers),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
