@@ -63,12 +63,14 @@ int ad_kernels_get(const ad_kernels **out, adtool_error *err)
 			if (!strcmp(isa, wanted))
 				break;
 		if (!isa)
-			return ad_fail(err, ADTOOL_EUNSUPPORTED,
-			               "ADTOOL_ISA=%.64s: no such instruction set; known are avx512, avx2, neon and scalar",
-			               wanted);
+			return ad_fail(
+			    err, ADTOOL_EUNSUPPORTED,
+			    "ADTOOL_ISA=%.64s: no such instruction set; known are avx512, avx2, neon and scalar",
+			    wanted);
 		found = ad_kernels_isa(isa);
 		if (!found)
-			return ad_fail(err, ADTOOL_EUNSUPPORTED, "ADTOOL_ISA=%s: this CPU or this build cannot run it", isa);
+			return ad_fail(err, ADTOOL_EUNSUPPORTED, "ADTOOL_ISA=%s: this CPU or this build cannot run it",
+				       isa);
 	}
 	for (i = 0; !found; i++)
 		found = ad_kernels_isa(ad_kernels_known(i));

@@ -47,16 +47,16 @@ typedef struct ad_fn {
  */
 typedef struct ad_conv_args {
 	const float *in;
-	size_t pixel;            /* floats from one output pixel's input to the next one's */
+	size_t pixel; /* floats from one output pixel's input to the next one's */
 	size_t n[3], step[3];
-	size_t run, last;        /* >= 1 */
+	size_t run, last; /* >= 1 */
 	const float *w;
-	size_t blocks;           /* 1 .. the table's conv_blocks */
+	size_t blocks; /* 1 .. the table's conv_blocks */
 	float *out;
-	size_t out_block;        /* floats between output blocks */
+	size_t out_block; /* floats between output blocks */
 	size_t pixels;
-	const float *bias;       /* blocks vl floats, or NULL */
-	const float *res;        /* or NULL */
+	const float *bias; /* blocks vl floats, or NULL */
+	const float *res;  /* or NULL */
 	size_t res_block;
 	ad_fn fn;
 } ad_conv_args;
@@ -68,18 +68,18 @@ typedef struct ad_conv_args {
  * average_pool: over the cells inside, or, with count_padding, over the cells inside the plane widened by its pads.
  */
 typedef struct ad_window_args {
-	const float *in;         /* row `row0` of the plane, pixel 0 */
+	const float *in; /* row `row0` of the plane, pixel 0 */
 	size_t row0;
-	size_t h, w;             /* of the whole plane */
+	size_t h, w; /* of the whole plane */
 	size_t kernel[2], stride[2], dilation[2];
-	size_t pads[4];          /* top, left, bottom, right */
-	float *out;              /* row y0, pixel 0 */
+	size_t pads[4]; /* top, left, bottom, right */
+	float *out;     /* row y0, pixel 0 */
 	size_t ow, y0, y1;
-	const float *weights;    /* depthwise: kernel[0] kernel[1] vl floats */
-	const float *bias;       /* depthwise: vl floats, or NULL */
-	const float *res;        /* depthwise: as out, or NULL; may be out */
+	const float *weights; /* depthwise: kernel[0] kernel[1] vl floats */
+	const float *bias;    /* depthwise: vl floats, or NULL */
+	const float *res;     /* depthwise: as out, or NULL; may be out */
 	int count_padding;
-	ad_fn fn;                /* depthwise */
+	ad_fn fn; /* depthwise */
 } ad_window_args;
 
 /*
@@ -90,7 +90,7 @@ typedef struct ad_window_args {
  */
 typedef struct ad_wino_in_args {
 	int m;
-	const float *in;         /* a plane of h x w */
+	const float *in; /* a plane of h x w */
 	size_t h, w, pad_top, pad_left;
 	size_t tiles_x, t0, t1;
 	float *v;
@@ -103,10 +103,10 @@ typedef struct ad_wino_out_args {
 	const float *v;
 	size_t xi_step;
 	size_t tiles_x, t0, t1;
-	float *out;              /* a plane of h x w */
+	float *out; /* a plane of h x w */
 	size_t h, w;
-	const float *bias;       /* vl floats, or NULL */
-	const float *res;        /* a plane, or NULL; may be out */
+	const float *bias; /* vl floats, or NULL */
+	const float *res;  /* a plane, or NULL; may be out */
 	ad_fn fn;
 } ad_wino_out_args;
 
@@ -126,8 +126,8 @@ typedef struct ad_affine_args {
 	const float *in;
 	float *out;
 	size_t pixels;
-	const float *scale;      /* vl floats; NULL: 1 */
-	const float *shift;      /* vl floats; NULL: 0 */
+	const float *scale; /* vl floats; NULL: 1 */
+	const float *shift; /* vl floats; NULL: 0 */
 	ad_fn fn;
 } ad_affine_args;
 
@@ -137,7 +137,7 @@ enum ad_binary_kind { AD_BINARY_ADD, AD_BINARY_SUB, AD_BINARY_MUL, AD_BINARY_DIV
 typedef struct ad_binary_args {
 	enum ad_binary_kind kind;
 	const float *x, *y;
-	size_t x_step, y_step;   /* vl or 0 */
+	size_t x_step, y_step; /* vl or 0 */
 	float *out;
 	size_t pixels;
 	ad_fn fn;
@@ -166,10 +166,10 @@ typedef struct ad_unpack_args {
 } ad_unpack_args;
 
 typedef struct ad_kernels {
-	const char *isa;         /* "scalar", "avx2", "avx512", "neon" */
+	const char *isa; /* "scalar", "avx2", "avx512", "neon" */
 	unsigned vl;
-	unsigned conv_blocks;    /* most blocks a conv call takes */
-	unsigned conv_pixels;    /* pixels that conv's register tile holds with that many blocks */
+	unsigned conv_blocks; /* most blocks a conv call takes */
+	unsigned conv_pixels; /* pixels that conv's register tile holds with that many blocks */
 	/*
 	 * Makes denormals zero on this thread, so that they cost nothing; returns what fp_leave takes to put the old
 	 * mode back. scalar: does nothing, its arithmetic being strict.

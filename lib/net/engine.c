@@ -37,16 +37,16 @@ struct value {
 	shape shape;          /* of its blocks; blocks 0: it has none */
 	int parent;           /* the concat it lies in; -1 */
 	size_t parent_block;
-	size_t remaining;     /* reads to come */
+	size_t remaining; /* reads to come */
 };
 
 struct compiler {
 	ad_engine *e;
 	const ad_graph *g;
 	struct value *values;
-	int *pre;             /* of a CONV or AVERAGE_POOL: the SCALE or UNARY fused into it; -1 */
-	int *moved;           /* of an AVERAGE_POOL: the CONV that is done after it; -1 */
-	unsigned char *skip;  /* nodes that another one does */
+	int *pre;            /* of a CONV or AVERAGE_POOL: the SCALE or UNARY fused into it; -1 */
+	int *moved;          /* of an AVERAGE_POOL: the CONV that is done after it; -1 */
+	unsigned char *skip; /* nodes that another one does */
 	adtool_error *err;
 };
 
@@ -91,8 +91,12 @@ size_t engine_vector(ad_engine *e, const float *values, size_t count, size_t tot
 
 	if (!f)
 		return SIZE_MAX;
-	*f = (fill){.kind = FILL_VECTOR, .offset = engine_weights(e, total), .from = values, .count = count, .total = total,
-	            .rest = rest};
+	*f = (fill){.kind = FILL_VECTOR,
+		    .offset = engine_weights(e, total),
+		    .from = values,
+		    .count = count,
+		    .total = total,
+		    .rest = rest};
 	return f->offset;
 }
 
@@ -163,8 +167,11 @@ static pixel_step pixels(const ad_engine *e, shape s)
 	size_t planes = ((size_t)1 << 16) / max_size(s.plane, 1);
 
 	(void)e;
-	return (pixel_step){.shape = s, .planes = min_size(max_size(planes, 1), max_size(s.blocks, 1)), .scale = SIZE_MAX,
-	                    .shift = SIZE_MAX, .fn = {AD_FN_NONE, 0, 0}};
+	return (pixel_step){.shape = s,
+			    .planes = min_size(max_size(planes, 1), max_size(s.blocks, 1)),
+			    .scale = SIZE_MAX,
+			    .shift = SIZE_MAX,
+			    .fn = {AD_FN_NONE, 0, 0}};
 }
 
 static size_t pixel_tasks(const pixel_step *p)
@@ -478,15 +485,18 @@ static int visit_binary(struct compiler *c, size_t i)
 	s.out = c->values[node->output].blocked;
 	s.u.pixel = pixels(e, out);
 	s.u.pixel.fn = fn_of(node->activation);
-	s.u.pixel.kind = (enum ad_binary_kind[]){[AD_ADD] = AD_BINARY_ADD, [AD_SUB] = AD_BINARY_SUB, [AD_MUL] = AD_BINARY_MUL,
-	                                         [AD_DIV] = AD_BINARY_DIV}[b->op];
+	s.u.pixel.kind =
+	    (enum ad_binary_kind[]){
+		[AD_ADD] = AD_BINARY_ADD, [AD_SUB] = AD_BINARY_SUB, [AD_MUL] = AD_BINARY_MUL, [AD_DIV] = AD_BINARY_DIV}
+		[b->op];
 	s.u.pixel.x_step = full ? vl : 0;
 	if (b->constant) {
 		int scalar = operand(b->constant_dims, &out) == 's';
 
 		s.u.pixel.swapped = b->constant_first;
 		/* 1 beyond the channels, so that a division there stays finite. */
-		s.u.pixel.scale = engine_vector(e, b->constant, scalar ? 0 : out.c, out.blocks * vl, scalar ? b->constant[0] : 1);
+		s.u.pixel.scale =
+		    engine_vector(e, b->constant, scalar ? 0 : out.c, out.blocks * vl, scalar ? b->constant[0] : 1);
 		if (s.u.pixel.scale == SIZE_MAX)
 			return ADTOOL_ENOMEM;
 	} else {
@@ -555,8 +565,8 @@ static int visit_gemm(struct compiler *c, size_t i)
 		rc = place_blocked(c, node->output);
 	if (rc)
 		return rc;
-	conv.u.conv = (ad_conv){.window = {{1, 1}, {1, 1}, {1, 1}, {0, 0, 0, 0}}, .groups = 1, .weights = g->weights,
-	                        .bias = g->bias};
+	conv.u.conv = (ad_conv){
+	    .window = {{1, 1}, {1, 1}, {1, 1}, {0, 0, 0, 0}}, .groups = 1, .weights = g->weights, .bias = g->bias};
 	s.in = c->values[node->inputs[0]].blocked;
 	s.out = c->values[node->output].blocked;
 	s.u.conv.scale = s.u.conv.shift = SIZE_MAX;
@@ -683,7 +693,7 @@ static int visit(struct compiler *c, size_t i)
 		return visit_window(c, i);
 	case AD_OP_GLOBAL_AVERAGE:
 		return c->values[node->output].shape.c == c->values[node->inputs[0]].shape.c ? visit_mean(c, i)
-		                                                                             : visit_plain(c, i);
+											     : visit_plain(c, i);
 	case AD_OP_UNARY:
 		return has_blocked(c, node->inputs[0]) ? visit_affine(c, i) : visit_plain(c, i);
 	case AD_OP_SCALE:
@@ -694,10 +704,10 @@ static int visit(struct compiler *c, size_t i)
 		return can_concat(c, node) ? visit_concat(c, i) : visit_plain(c, i);
 	case AD_OP_GEMM:
 		return node->u.gemm.m == 1 && is_vector(&c->values[node->inputs[0]].shape) &&
-		               is_vector(&c->values[node->output].shape) && !node->u.gemm.transposed
-		               && c->values[node->inputs[0]].plain.buffer != BUFFER_INPUT
-		           ? visit_gemm(c, i)
-		           : visit_plain(c, i);
+			       is_vector(&c->values[node->output].shape) && !node->u.gemm.transposed &&
+			       c->values[node->inputs[0]].plain.buffer != BUFFER_INPUT
+			   ? visit_gemm(c, i)
+			   : visit_plain(c, i);
 	case AD_OP_RESHAPE:
 		return visit_reshape(c, i);
 	case AD_OP_PAD:
@@ -712,8 +722,8 @@ static int is_pointwise(const ad_node *n)
 {
 	const ad_window *w = &n->u.conv.window;
 
-	return n->op == AD_OP_CONV && w->kernel[0] == 1 && w->kernel[1] == 1 && !w->pads[0] && !w->pads[1] && !w->pads[2] &&
-	       !w->pads[3];
+	return n->op == AD_OP_CONV && w->kernel[0] == 1 && w->kernel[1] == 1 && !w->pads[0] && !w->pads[1] &&
+	       !w->pads[2] && !w->pads[3];
 }
 
 /* Every window lies inside, so that the mean of a constant is that constant. */
@@ -753,8 +763,9 @@ static void fuse(struct compiler *c)
 			c->pre[producer] = -1;
 			continue;
 		}
-		if ((p->op == AD_OP_SCALE || p->op == AD_OP_UNARY) && g->values[v].rank == 4 && g->values[v].dims[0] == 1 &&
-		    c->values[v].shape.c >= c->e->k->vl && c->values[v].shape.h * c->values[v].shape.w >= PIXELS_TO_FUSE &&
+		if ((p->op == AD_OP_SCALE || p->op == AD_OP_UNARY) && g->values[v].rank == 4 &&
+		    g->values[v].dims[0] == 1 && c->values[v].shape.c >= c->e->k->vl &&
+		    c->values[v].shape.h * c->values[v].shape.w >= PIXELS_TO_FUSE &&
 		    ((is_pointwise(n) && n->u.conv.groups == 1 && n->u.conv.window.stride[0] == 1 &&
 		      n->u.conv.window.stride[1] == 1 && n->n_inputs == 1) ||
 		     (n->op == AD_OP_AVERAGE_POOL && is_whole_average(c, n)))) {
@@ -847,8 +858,8 @@ static int place_buffers(ad_engine *e, size_t input, size_t *bytes, adtool_error
 	ad_free(near);
 	*bytes = total;
 	if (total / sizeof(float) > most)
-		return ad_fail(err, ADTOOL_ELIMIT, "activations take more than %zu MiB, too much for an input of this size",
-		               most >> 18);
+		return ad_fail(err, ADTOOL_ELIMIT,
+			       "activations take more than %zu MiB, too much for an input of this size", most >> 18);
 	return 0;
 }
 
@@ -874,8 +885,8 @@ static void fill_one(void *context, size_t task, unsigned worker)
 		break;
 	case FILL_DEPTHWISE:
 		for (size_t c = 0; c < f->count; c += vl)
-			e->k->pack(&(ad_pack_args){f->from + c * f->total, f->total, min_size(vl, f->count - c), f->total,
-			                           to + c * f->total, vl});
+			e->k->pack(&(ad_pack_args){f->from + c * f->total, f->total, min_size(vl, f->count - c),
+						   f->total, to + c * f->total, vl});
 		break;
 	}
 }
@@ -887,7 +898,7 @@ static int fill_weights(ad_engine *e, size_t most, ad_pool *pool, adtool_error *
 
 	if (e->n_weights > most)
 		return ad_fail(err, ADTOOL_ELIMIT, "weights take more than %zu MiB, too much for a file of this size",
-		               most >> 18);
+			       most >> 18);
 	e->weights = ad_malloc_aligned(e->n_weights, sizeof(float));
 	if (!e->weights)
 		return ad_fail_nomem(err);
@@ -947,7 +958,8 @@ static int keep_constants(struct compiler *c)
 static const float *kept(const ad_engine *e, const float *from)
 {
 	for (size_t f = 0; f < e->n_fills; f++)
-		if (e->fills[f].kind == FILL_VECTOR && e->fills[f].from == from && e->fills[f].count == e->fills[f].total)
+		if (e->fills[f].kind == FILL_VECTOR && e->fills[f].from == from &&
+		    e->fills[f].count == e->fills[f].total)
 			return e->weights + e->fills[f].offset;
 	return NULL;
 }
@@ -991,8 +1003,11 @@ static int compile(struct compiler *c)
 	for (size_t i = 0; i < g->n_values; i++) {
 		struct value *v = &c->values[i];
 
-		*v = (struct value){.plain = nowhere, .blocked = nowhere, .shape = shape_of(e, &g->values[i]), .parent = -1,
-		                    .remaining = g->values[i].readers};
+		*v = (struct value){.plain = nowhere,
+				    .blocked = nowhere,
+				    .shape = shape_of(e, &g->values[i]),
+				    .parent = -1,
+				    .remaining = g->values[i].readers};
 	}
 	c->values[g->input].plain = (place){BUFFER_INPUT, 0};
 	fuse(c);
@@ -1029,7 +1044,7 @@ static int compile(struct compiler *c)
 }
 
 int ad_engine_create(const ad_graph *graph, const ad_kernels *kernels, ad_pool *pool, ad_engine **out,
-                     adtool_error *err)
+		     adtool_error *err)
 {
 	ad_engine *e = ad_calloc(1, sizeof(*e));
 	struct compiler c = {.e = e, .g = graph, .err = err};
@@ -1074,7 +1089,7 @@ int ad_engine_create(const ad_graph *graph, const ad_kernels *kernels, ad_pool *
 	e->slots = cpus < MOST_SLOTS ? cpus : MOST_SLOTS;
 	if (scratch > AD_MAX_ARENA / e->slots) {
 		rc = ad_fail(err, ADTOOL_ELIMIT, "a convolution needs more than %zu MiB beside its activations",
-		             AD_MAX_ARENA >> 18);
+			     AD_MAX_ARENA >> 18);
 		goto out;
 	}
 	e->counters_at = div_up(bytes, LINE_BYTES) * LINE_BYTES;
@@ -1119,8 +1134,9 @@ void ad_engine_free(ad_engine *e)
 static void run_plain(const step *s, const run *r, size_t task, float *scratch)
 {
 	const struct plain_step *p = s->u.plain;
-	ad_step_data data = {.in = (const float *const *)(const void *)(r->arena + p->pointers), .out = at(r, s->out),
-	                     .scratch = scratch};
+	ad_step_data data = {.in = (const float *const *)(const void *)(r->arena + p->pointers),
+			     .out = at(r, s->out),
+			     .scratch = scratch};
 
 	p->step.fn(&p->step, &data, task);
 }

@@ -17,7 +17,7 @@ typedef struct ad_engine ad_engine;
 
 /* Keeps no reference to the graph. pool (may be NULL) packs the weights. */
 int ad_engine_create(const ad_graph *graph, const ad_kernels *kernels, ad_pool *pool, ad_engine **out,
-                     adtool_error *err);
+		     adtool_error *err);
 void ad_engine_free(ad_engine *engine); /* harmless on NULL */
 
 /* Memory of one run: activations by lifetime, and scratch for each thread that takes part. */
@@ -29,7 +29,7 @@ size_t ad_engine_weight_bytes(const ad_engine *engine); /* packed */
  * time is added (a node fused into another has none of its own).
  */
 void ad_engine_run(const ad_engine *engine, void *arena, ad_pool *pool, const float *input, float *output,
-                   double *seconds);
+		   double *seconds);
 
 /* How a node of the graph is computed: "winograd-4x4", "pointwise", "with the next", ... */
 const char *ad_engine_algorithm(const ad_engine *engine, size_t node);

@@ -21,7 +21,7 @@ enum {
 };
 
 static void call_conv(const step *s, const run *r, const out_group *g, ad_conv_args *a, float *out, const float *res,
-                      size_t pixel0, size_t pixels)
+		      size_t pixel0, size_t pixels)
 {
 	const conv_step *c = &s->u.conv;
 	size_t vl = r->k->vl, at0 = g->out_block * c->out.plane + pixel0 * vl;
@@ -50,26 +50,27 @@ static void pointwise(const step *s, const run *r, size_t task, float *scratch)
 	size_t p0 = flat ? cut(c->line, piece, c->pieces) : 0, p1 = flat ? cut(c->line, piece + 1, c->pieces) : c->line;
 	size_t sh = c->window.stride[0], sw = c->window.stride[1];
 	ad_conv_args a = {
-		.pixel = flat ? vl : sw * vl,
-		.n = {c->in_blocks, 1, 1},
-		.step = {c->in.plane, 0, 0},
-		.run = vl,
-		.last = c->last,
+	    .pixel = flat ? vl : sw * vl,
+	    .n = {c->in_blocks, 1, 1},
+	    .step = {c->in.plane, 0, 0},
+	    .run = vl,
+	    .last = c->last,
 	};
 
 	if (c->scale != SIZE_MAX) {
 		for (size_t b = 0; b < c->in.blocks; b++)
-			r->k->affine(&(ad_affine_args){in + b * c->in.plane + p0 * vl, scratch + b * (p1 - p0) * vl, p1 - p0,
-			                               r->e->weights + c->scale + b * vl, r->e->weights + c->shift + b * vl,
-			                               c->pre});
+			r->k->affine(&(ad_affine_args){in + b * c->in.plane + p0 * vl, scratch + b * (p1 - p0) * vl,
+						       p1 - p0, r->e->weights + c->scale + b * vl,
+						       r->e->weights + c->shift + b * vl, c->pre});
 		a.step[0] = (p1 - p0) * vl;
 	}
 	for (size_t g = g0; g < g1; g++) {
 		const out_group *group = &c->groups[g];
 
 		for (size_t l = l0; l < l1; l++) {
-			a.in = c->scale != SIZE_MAX ? scratch + group->in_block * a.step[0] :
-			       in + group->in_block * c->in.plane + (l * sh * c->in.w + p0 * (flat ? 1 : sw)) * vl;
+			a.in = c->scale != SIZE_MAX ? scratch + group->in_block * a.step[0]
+						    : in + group->in_block * c->in.plane +
+							  (l * sh * c->in.w + p0 * (flat ? 1 : sw)) * vl;
 			call_conv(s, r, group, &a, out, res, l * c->line + p0, p1 - p0);
 		}
 	}
@@ -85,7 +86,7 @@ static size_t span(const ad_window *w, int axis, size_t outputs)
  * floats to rows of `width` pixels, zeros where the padding is.
  */
 static void copy_band(const float *in, size_t h, size_t w, size_t size, const ad_window *win, size_t y, size_t rows,
-                      size_t width, float *to)
+		      size_t width, float *to)
 {
 	size_t left = min_size(win->pads[1], width), middle = min_size(w, width - left);
 	size_t right = width - left - middle;
@@ -113,16 +114,16 @@ static void direct(const step *s, const run *r, size_t task, float *scratch)
 	size_t width = span(w, 1, c->out.w), rows = span(w, 0, y1 - y0);
 	const float *in = from(r, s->in), *res = s->res.buffer == BUFFER_NONE ? NULL : from(r, s->res);
 	ad_conv_args a = {
-		.pixel = w->stride[1] * vl,
-		.n = {c->in_blocks, w->kernel[0], w->kernel[1]},
-		.step = {rows * width * vl, w->dilation[0] * width * vl, w->dilation[1] * vl},
-		.run = vl,
-		.last = c->last,
+	    .pixel = w->stride[1] * vl,
+	    .n = {c->in_blocks, w->kernel[0], w->kernel[1]},
+	    .step = {rows * width * vl, w->dilation[0] * width * vl, w->dilation[1] * vl},
+	    .run = vl,
+	    .last = c->last,
 	};
 
 	for (size_t b = 0; b < c->in.blocks; b++)
 		copy_band(in + b * c->in.plane, c->in.h, c->in.w, vl, w, y0 * w->stride[0], rows, width,
-		          scratch + b * a.step[0]);
+			  scratch + b * a.step[0]);
 	for (size_t g = g0; g < g1; g++) {
 		for (size_t y = y0; y < y1; y++) {
 			a.in = scratch + c->groups[g].in_block * a.step[0] + (y - y0) * w->stride[0] * width * vl;
@@ -140,16 +141,16 @@ static void planar(const step *s, const run *r, size_t task, float *scratch)
 	const float *in = from(r, s->in), *res = s->res.buffer == BUFFER_NONE ? NULL : from(r, s->res);
 	int dilated = w->dilation[1] != 1;
 	ad_conv_args a = {
-		.pixel = w->stride[1],
-		.n = {c->in.c, w->kernel[0], dilated ? w->kernel[1] : 1},
-		.step = {rows * width, w->dilation[0] * width, w->dilation[1]},
-		.run = dilated ? 1 : w->kernel[1],
-		.last = dilated ? 1 : w->kernel[1],
+	    .pixel = w->stride[1],
+	    .n = {c->in.c, w->kernel[0], dilated ? w->kernel[1] : 1},
+	    .step = {rows * width, w->dilation[0] * width, w->dilation[1]},
+	    .run = dilated ? 1 : w->kernel[1],
+	    .last = dilated ? 1 : w->kernel[1],
 	};
 
 	for (size_t i = 0; i < c->in.c; i++)
 		copy_band(in + i * c->in.h * c->in.w, c->in.h, c->in.w, 1, w, y0 * w->stride[0], rows, width,
-		          scratch + i * a.step[0]);
+			  scratch + i * a.step[0]);
 	for (size_t g = 0; g < c->n_groups; g++) {
 		for (size_t y = y0; y < y1; y++) {
 			a.in = scratch + (y - y0) * w->stride[0] * width;
@@ -162,7 +163,7 @@ static void planar(const step *s, const run *r, size_t task, float *scratch)
 
 /* The matrix products of tiles t0 .. t0 + tiles - 1 for one group, and the way back. v: [element][block][tile]. */
 static void wino_group(const step *s, const run *r, const out_group *g, const float *v, size_t t0, size_t tiles,
-                       float *products)
+		       float *products)
 {
 	const conv_step *c = &s->u.conv;
 	size_t vl = r->k->vl, elements = (size_t)((c->m + 2) * (c->m + 2));
@@ -170,14 +171,14 @@ static void wino_group(const step *s, const run *r, const out_group *g, const fl
 	const float *res = s->res.buffer == BUFFER_NONE ? NULL : from(r, s->res);
 	float *out = at(r, s->out);
 	ad_conv_args a = {
-		.pixel = vl,
-		.n = {c->in_blocks, 1, 1},
-		.step = {tiles * vl, 0, 0},
-		.run = vl,
-		.last = c->last,
-		.blocks = g->blocks,
-		.out_block = tiles * vl,
-		.pixels = tiles,
+	    .pixel = vl,
+	    .n = {c->in_blocks, 1, 1},
+	    .step = {tiles * vl, 0, 0},
+	    .run = vl,
+	    .last = c->last,
+	    .blocks = g->blocks,
+	    .out_block = tiles * vl,
+	    .pixels = tiles,
 	};
 
 	for (size_t i = 0; i < elements; i++) {
@@ -190,9 +191,9 @@ static void wino_group(const step *s, const run *r, const out_group *g, const fl
 		size_t plane = (g->out_block + b) * c->out.plane;
 
 		r->k->wino_out(&(ad_wino_out_args){
-			c->m, products + b * tiles * vl, g->blocks * tiles * vl, c->tiles_x, t0, t0 + tiles, out + plane, c->out.h,
-			c->out.w, c->bias == SIZE_MAX ? NULL : r->e->weights + c->bias + (g->out_block + b) * vl,
-			res ? res + plane : NULL, c->fn});
+		    c->m, products + b * tiles * vl, g->blocks * tiles * vl, c->tiles_x, t0, t0 + tiles, out + plane,
+		    c->out.h, c->out.w, c->bias == SIZE_MAX ? NULL : r->e->weights + c->bias + (g->out_block + b) * vl,
+		    res ? res + plane : NULL, c->fn});
 	}
 }
 
@@ -201,9 +202,9 @@ static void wino_transform(const step *s, const run *r, size_t block, size_t t0,
 	const conv_step *c = &s->u.conv;
 	size_t vl = r->k->vl;
 
-	r->k->wino_in(&(ad_wino_in_args){c->m, from(r, s->in) + block * c->in.plane, c->in.h, c->in.w, c->window.pads[0],
-	                                 c->window.pads[1], c->tiles_x, t0, t0 + tiles, v + block * tiles * vl,
-	                                 c->in.blocks * tiles * vl});
+	r->k->wino_in(&(ad_wino_in_args){c->m, from(r, s->in) + block * c->in.plane, c->in.h, c->in.w,
+					 c->window.pads[0], c->window.pads[1], c->tiles_x, t0, t0 + tiles,
+					 v + block * tiles * vl, c->in.blocks * tiles * vl});
 }
 
 /* A block of tiles from beginning to end. */
@@ -217,7 +218,7 @@ static void wino_tiles(const step *s, const run *r, size_t task, float *scratch)
 		wino_transform(s, r, b, t0, tiles, scratch);
 	for (size_t g = 0; g < c->n_groups; g++)
 		wino_group(s, r, &c->groups[g], scratch, t0, tiles,
-		           scratch + elements * c->in.blocks * tiles * r->k->vl);
+			   scratch + elements * c->in.blocks * tiles * r->k->vl);
 }
 
 /* The two halves of the same, each over all tiles, for maps of few tiles: by input block, then by group. */
@@ -293,7 +294,8 @@ int engine_conv_suits(const ad_engine *e, const ad_conv *conv, size_t in, size_t
 static int make_groups(ad_engine *e, step *s, size_t index, const ad_node *node, int is_planar)
 {
 	conv_step *c = &s->u.conv;
-	size_t vl = e->k->vl, groups = node->u.conv.groups, m = merged_groups(groups, c->in.c / groups, c->out.c / groups, vl);
+	size_t vl = e->k->vl, groups = node->u.conv.groups,
+	       m = merged_groups(groups, c->in.c / groups, c->out.c / groups, vl);
 	size_t sets = groups / m, out_blocks = div_up(c->out.c / sets, vl), n = 0, taps;
 
 	c->in_channels = c->in.c / sets;
@@ -306,7 +308,8 @@ static int make_groups(ad_engine *e, step *s, size_t index, const ad_node *node,
 		for (size_t b = 0; b < out_blocks;) {
 			size_t left = out_blocks - b, size = left == 1 ? 1 : left == 3 ? 3 : 2;
 
-			c->groups[n++] = (out_group){set * (c->in_channels / vl), set * (c->out.c / sets / vl) + b, size, 0};
+			c->groups[n++] =
+			    (out_group){set * (c->in_channels / vl), set * (c->out.c / sets / vl) + b, size, 0};
 			b += size;
 		}
 	}
@@ -359,9 +362,10 @@ static void plan_pointwise(const ad_engine *e, step *s)
 static void plan_direct(const ad_engine *e, step *s, int is_planar)
 {
 	conv_step *c = &s->u.conv;
-	size_t size = is_planar ? c->in.c : c->in.blocks * e->k->vl, width = span(&c->window, 1, c->out.w), rows, wanted;
+	size_t size = is_planar ? c->in.c : c->in.blocks * e->k->vl, width = span(&c->window, 1, c->out.w), rows,
+	       wanted;
 	double fmas = (double)c->out.h * (double)c->out.w * (double)c->in_channels * (double)c->out.blocks *
-	              (double)(c->window.kernel[0] * c->window.kernel[1]);
+		      (double)(c->window.kernel[0] * c->window.kernel[1]);
 
 	s->run = is_planar ? planar : direct;
 	s->algorithm = is_planar ? "planar" : "direct";
@@ -436,8 +440,14 @@ int engine_conv_plan(ad_engine *e, step *s, size_t index, const ad_node *node, s
 
 	if (conv->groups == in.c && conv->groups == out.c && !is_planar && in.c > 1)
 		return plan_depthwise(e, s, node, in, out);
-	*c = (conv_step){.window = *w, .in = in, .out = out, .bias = SIZE_MAX, .scale = c->scale, .shift = c->shift,
-	                 .pre = c->pre, .fn = fn_of(node->activation)};
+	*c = (conv_step){.window = *w,
+			 .in = in,
+			 .out = out,
+			 .bias = SIZE_MAX,
+			 .scale = c->scale,
+			 .shift = c->shift,
+			 .pre = c->pre,
+			 .fn = fn_of(node->activation)};
 	if (conv->bias) {
 		c->bias = engine_vector(e, conv->bias, out.c, out.blocks * e->k->vl, 0);
 		if (c->bias == SIZE_MAX)
@@ -447,8 +457,8 @@ int engine_conv_plan(ad_engine *e, step *s, size_t index, const ad_node *node, s
 	    w->dilation[0] == 1 && w->dilation[1] == 1) {
 		double best, cost;
 
-		c->in_channels = in.c / (conv->groups / merged_groups(conv->groups, in.c / conv->groups, out.c / conv->groups,
-		                                                      e->k->vl));
+		c->in_channels = in.c / (conv->groups / merged_groups(conv->groups, in.c / conv->groups,
+								      out.c / conv->groups, e->k->vl));
 		best = direct_cost(e->k, c);
 		for (int m = 2; m <= 4; m += 2) {
 			cost = wino_cost(e->k, c, m);
@@ -485,7 +495,8 @@ size_t engine_conv_split(const ad_engine *e, const step *s, step *before)
 
 void engine_conv_release(step *s)
 {
-	if (s->run == pointwise || s->run == direct || s->run == planar || s->run == wino_tiles || s->run == wino_split_out)
+	if (s->run == pointwise || s->run == direct || s->run == planar || s->run == wino_tiles ||
+	    s->run == wino_split_out)
 		ad_free(s->u.conv.groups);
 }
 
@@ -535,7 +546,8 @@ void engine_conv_fill(const ad_engine *e, const fill *f)
 			if (s->run == planar)
 				first = dest = to + i * taps * width;
 			if (!merged) {
-				e->k->pack(&(ad_pack_args){conv->weights + o * step_o + i * taps, step_o, channels, taps, dest, pixel});
+				e->k->pack(&(ad_pack_args){conv->weights + o * step_o + i * taps, step_o, channels,
+							   taps, dest, pixel});
 			} else {
 				for (size_t v = 0; v < vl; v++) {
 					const float *w = v < channels ? filter(conv, c, taps, o + v, i) : NULL;

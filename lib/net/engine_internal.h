@@ -39,22 +39,22 @@ typedef void step_fn(const struct step *s, const struct run *r, size_t task, flo
 typedef struct conv_step {
 	ad_window window;
 	shape in, out;
-	size_t in_channels;    /* of one group, as the weights have it */
-	size_t in_blocks;      /* of one group */
-	size_t last;           /* channels in its last block */
+	size_t in_channels; /* of one group, as the weights have it */
+	size_t in_blocks;   /* of one group */
+	size_t last;        /* channels in its last block */
 	out_group *groups;
 	size_t n_groups;
-	size_t bias;           /* offset in the weights; SIZE_MAX: none */
-	size_t scale, shift;   /* of a SCALE done while packing; SIZE_MAX: none */
-	ad_fn pre;             /* its activation */
+	size_t bias;         /* offset in the weights; SIZE_MAX: none */
+	size_t scale, shift; /* of a SCALE done while packing; SIZE_MAX: none */
+	ad_fn pre;           /* its activation */
 	ad_fn fn;
 	/* Cutting: task = piece + pieces * part. */
 	size_t pieces, parts;
-	size_t line;           /* pointwise: pixels of a line; lines: of them */
+	size_t line; /* pointwise: pixels of a line; lines: of them */
 	size_t lines;
-	int m;                 /* Winograd */
+	int m; /* Winograd */
 	size_t tiles_x, tiles;
-	place transformed;     /* of all tiles, when a step before has done it */
+	place transformed; /* of all tiles, when a step before has done it */
 } conv_step;
 
 typedef struct window_step {
@@ -69,8 +69,8 @@ typedef struct window_step {
 
 typedef struct pixel_step {
 	shape shape;
-	size_t planes;         /* of a task */
-	size_t scale, shift;   /* affine; binary with a constant: scale holds it */
+	size_t planes;       /* of a task */
+	size_t scale, shift; /* affine; binary with a constant: scale holds it */
 	ad_fn fn;
 	enum ad_binary_kind kind;
 	size_t x_step, y_step; /* binary: 0 when the operand is one pixel for all */
@@ -97,11 +97,11 @@ enum fill_kind { FILL_VECTOR, FILL_CONV, FILL_DEPTHWISE };
 typedef struct fill {
 	enum fill_kind kind;
 	size_t offset;
-	const float *from;     /* NULL: only `rest` */
-	size_t count, total;   /* vector: floats to copy, floats in all; depthwise: channels, taps */
-	float rest;            /* vector: what follows */
-	size_t step, group;    /* conv */
-	const ad_node *node;   /* conv */
+	const float *from;   /* NULL: only `rest` */
+	size_t count, total; /* vector: floats to copy, floats in all; depthwise: channels, taps */
+	float rest;          /* vector: what follows */
+	size_t step, group;  /* conv */
+	const ad_node *node; /* conv */
 } fill;
 
 struct ad_engine {
@@ -165,10 +165,10 @@ static inline size_t cut(size_t total, size_t i, size_t n)
 static inline ad_fn fn_of(ad_activation a)
 {
 	static const enum ad_fn_kind kinds[] = {
-		[AD_ACT_NONE] = AD_FN_NONE,       [AD_ACT_RELU] = AD_FN_RELU,
-		[AD_ACT_LEAKY] = AD_FN_LEAKY,     [AD_ACT_CLIP] = AD_FN_CLIP,
-		[AD_ACT_SIGMOID] = AD_FN_SIGMOID, [AD_ACT_HARDSIGMOID] = AD_FN_HARDSIGMOID,
-		[AD_ACT_HARDSWISH] = AD_FN_HARDSWISH, [AD_ACT_SWISH] = AD_FN_SWISH,
+	    [AD_ACT_NONE] = AD_FN_NONE,           [AD_ACT_RELU] = AD_FN_RELU,
+	    [AD_ACT_LEAKY] = AD_FN_LEAKY,         [AD_ACT_CLIP] = AD_FN_CLIP,
+	    [AD_ACT_SIGMOID] = AD_FN_SIGMOID,     [AD_ACT_HARDSIGMOID] = AD_FN_HARDSIGMOID,
+	    [AD_ACT_HARDSWISH] = AD_FN_HARDSWISH, [AD_ACT_SWISH] = AD_FN_SWISH,
 	};
 
 	return (ad_fn){kinds[a.kind], a.a, a.b};
@@ -181,7 +181,8 @@ fill *engine_fill(ad_engine *e);
 /* A vector of `count` floats padded to `total` with `rest`. SIZE_MAX when memory is short. */
 size_t engine_vector(ad_engine *e, const float *values, size_t count, size_t total, float rest);
 
-/* engine_conv.c: whether blocks suit a convolution: not when tiny groups would have to be merged into much bigger ones. */
+/* engine_conv.c: whether blocks suit a convolution: not when tiny groups would have to be merged into much bigger ones.
+ */
 int engine_conv_suits(const ad_engine *e, const ad_conv *conv, size_t in, size_t out);
 /* Chooses and sets everything of a convolution but its places. planar: the input is C x H x W. */
 int engine_conv_plan(ad_engine *e, step *s, size_t index, const ad_node *node, shape in, shape out, int planar);

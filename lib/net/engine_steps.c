@@ -24,13 +24,13 @@ static void window(const step *s, const run *r, size_t task, float *scratch)
 	const float *in = from(r, s->in), *res = s->res.buffer == BUFFER_NONE ? NULL : from(r, s->res);
 	const float *weights = r->e->weights;
 	ad_window_args a = {
-		.h = w->in.h,
-		.w = w->in.w,
-		.ow = w->out.w,
-		.y0 = y0,
-		.y1 = y1,
-		.count_padding = w->count_padding,
-		.fn = w->fn,
+	    .h = w->in.h,
+	    .w = w->in.w,
+	    .ow = w->out.w,
+	    .y0 = y0,
+	    .y1 = y1,
+	    .count_padding = w->count_padding,
+	    .fn = w->fn,
 	};
 
 	memcpy(a.kernel, w->window.kernel, sizeof(a.kernel));
@@ -44,7 +44,8 @@ static void window(const step *s, const run *r, size_t task, float *scratch)
 		a.in = in + p * w->in.plane;
 		if (w->scale != SIZE_MAX) {
 			r->k->affine(&(ad_affine_args){a.in + i0 * w->in.w * vl, scratch, (i1 - i0) * w->in.w,
-			                               weights + w->scale + p * vl, weights + w->shift + p * vl, w->pre});
+						       weights + w->scale + p * vl, weights + w->shift + p * vl,
+						       w->pre});
 			a.in = scratch;
 			a.row0 = i0;
 		}
@@ -86,10 +87,10 @@ void engine_affine(const step *s, const run *r, size_t task, float *scratch)
 
 	(void)scratch;
 	for (size_t b = task * p->planes; b < b1; b++)
-		r->k->affine(&(ad_affine_args){
-			from(r, s->in) + b * p->shape.plane, at(r, s->out) + b * p->shape.plane, p->shape.plane / vl,
-			p->scale == SIZE_MAX ? NULL : r->e->weights + p->scale + b * vl,
-			p->shift == SIZE_MAX ? NULL : r->e->weights + p->shift + b * vl, p->fn});
+		r->k->affine(&(ad_affine_args){from(r, s->in) + b * p->shape.plane, at(r, s->out) + b * p->shape.plane,
+					       p->shape.plane / vl,
+					       p->scale == SIZE_MAX ? NULL : r->e->weights + p->scale + b * vl,
+					       p->shift == SIZE_MAX ? NULL : r->e->weights + p->shift + b * vl, p->fn});
 }
 
 void engine_binary(const step *s, const run *r, size_t task, float *scratch)
@@ -101,14 +102,14 @@ void engine_binary(const step *s, const run *r, size_t task, float *scratch)
 	for (size_t b = task * p->planes; b < b1; b++) {
 		const float *y = p->scale != SIZE_MAX ? r->e->weights + p->scale : from(r, s->res);
 		ad_binary_args a = {
-			.kind = p->kind,
-			.x = from(r, s->in) + b * (p->x_step ? p->shape.plane : vl),
-			.y = y + b * (p->y_step ? p->shape.plane : vl),
-			.x_step = p->x_step,
-			.y_step = p->y_step,
-			.out = at(r, s->out) + b * p->shape.plane,
-			.pixels = p->shape.plane / vl,
-			.fn = p->fn,
+		    .kind = p->kind,
+		    .x = from(r, s->in) + b * (p->x_step ? p->shape.plane : vl),
+		    .y = y + b * (p->y_step ? p->shape.plane : vl),
+		    .x_step = p->x_step,
+		    .y_step = p->y_step,
+		    .out = at(r, s->out) + b * p->shape.plane,
+		    .pixels = p->shape.plane / vl,
+		    .fn = p->fn,
 		};
 
 		if (p->swapped) {
@@ -130,7 +131,8 @@ void engine_mean(const step *s, const run *r, size_t task, float *scratch)
 
 	(void)scratch;
 	for (size_t b = task * p->planes; b < b1; b++)
-		r->k->mean(&(ad_mean_args){from(r, s->in) + b * p->shape.plane, p->shape.plane / vl, at(r, s->out) + b * vl});
+		r->k->mean(
+		    &(ad_mean_args){from(r, s->in) + b * p->shape.plane, p->shape.plane / vl, at(r, s->out) + b * vl});
 }
 
 /* -- layout ------------------------------------------------------------------------------------------ */
@@ -142,8 +144,8 @@ void engine_pack(const step *s, const run *r, size_t task, float *scratch)
 
 	(void)scratch;
 	for (size_t b = task * p->planes; b < b1; b++)
-		r->k->pack(&(ad_pack_args){from(r, s->in) + b * vl * pixels, pixels, min_size(vl, p->shape.c - b * vl), pixels,
-		                           at(r, s->out) + b * p->shape.plane, vl});
+		r->k->pack(&(ad_pack_args){from(r, s->in) + b * vl * pixels, pixels, min_size(vl, p->shape.c - b * vl),
+					   pixels, at(r, s->out) + b * p->shape.plane, vl});
 }
 
 void engine_unpack(const step *s, const run *r, size_t task, float *scratch)
@@ -153,8 +155,9 @@ void engine_unpack(const step *s, const run *r, size_t task, float *scratch)
 
 	(void)scratch;
 	for (size_t b = task * p->planes; b < b1; b++)
-		r->k->unpack(&(ad_unpack_args){from(r, s->in) + b * p->shape.plane, pixels, min_size(vl, p->shape.c - b * vl),
-		                               pixels, at(r, s->out) + b * vl * pixels});
+		r->k->unpack(&(ad_unpack_args){from(r, s->in) + b * p->shape.plane, pixels,
+					       min_size(vl, p->shape.c - b * vl), pixels,
+					       at(r, s->out) + b * vl * pixels});
 }
 
 void engine_copy(const step *s, const run *r, size_t task, float *scratch)

@@ -26,8 +26,8 @@ const char *ad_backbone_default_layer(const adtool_backbone *backbone);
  */
 typedef struct ad_plan ad_plan;
 
-int ad_plan_create(const adtool_backbone *backbone, const char *layer, unsigned width, unsigned height,
-                   ad_pool *pool, ad_plan **out, adtool_error *err);
+int ad_plan_create(const adtool_backbone *backbone, const char *layer, unsigned width, unsigned height, ad_pool *pool,
+		   ad_plan **out, adtool_error *err);
 void ad_plan_free(ad_plan *plan);
 
 /* Output of one picture: C, H, W (H = W = 1 for a vector). */
@@ -47,10 +47,10 @@ void ad_plan_time(const ad_plan *plan, void *arena, ad_pool *pool, const float *
 
 /* One row per node that runs, for `backbone show --plan`. */
 typedef struct ad_plan_node {
-	const char *name;       /* of the ONNX node that gave it its kind */
-	const char *kind;       /* "Conv", "MaxPool", ... */
-	const char *algorithm;  /* "winograd-4x4", ... */
-	size_t shape[3];        /* of the output */
+	const char *name;      /* of the ONNX node that gave it its kind */
+	const char *kind;      /* "Conv", "MaxPool", ... */
+	const char *algorithm; /* "winograd-4x4", ... */
+	size_t shape[3];       /* of the output */
 	double multiply_adds;
 } ad_plan_node;
 size_t ad_plan_nodes(const ad_plan *plan);

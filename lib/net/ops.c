@@ -1,10 +1,15 @@
+/* These loops are what the vectoriser is for; gcc leaves most of them alone at -O2. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("O3")
+#endif
+
 #include "ops.h"
 
 #include <math.h>
 
 enum {
-	BLOCK = 16384,           /* elements of a task that goes element by element */
-	COLUMNS = 1 << 18,       /* floats of unfolded input at a time */
+	BLOCK = 16384,     /* elements of a task that goes element by element */
+	COLUMNS = 1 << 18, /* floats of unfolded input at a time */
 	LEAST_TASKS = 4,
 	LANES = 16
 };
@@ -107,7 +112,8 @@ static void conv(const ad_step *step, const ad_step_data *d, size_t m)
 {
 	const ad_conv *c = &step->node.u.conv;
 	const ad_window *w = &c->window;
-	const size_t h = step->in_dims[0][2], width = step->in_dims[0][3], oh = step->out_dims[2], ow = step->out_dims[3];
+	const size_t h = step->in_dims[0][2], width = step->in_dims[0][3], oh = step->out_dims[2],
+		     ow = step->out_dims[3];
 	const size_t channels = step->in_dims[0][1] / c->groups, first = m / (step->channels / c->groups) * channels;
 	const float *residual = c->residual ? d->in[1] + m * oh * ow : NULL, *weights = c->weights;
 	size_t oy, channel, ky, kx, i;
@@ -144,7 +150,8 @@ static void conv(const ad_step *step, const ad_step_data *d, size_t m)
 static void max_pool(const ad_step *step, const ad_step_data *d, size_t c)
 {
 	const ad_window *w = &step->node.u.pool.window;
-	const size_t h = step->in_dims[0][2], width = step->in_dims[0][3], oh = step->out_dims[2], ow = step->out_dims[3];
+	const size_t h = step->in_dims[0][2], width = step->in_dims[0][3], oh = step->out_dims[2],
+		     ow = step->out_dims[3];
 	size_t oy, y0, y1, ky, kx, i;
 
 	for (oy = 0; oy < oh; oy++) {
@@ -154,8 +161,8 @@ static void max_pool(const ad_step *step, const ad_step_data *d, size_t c)
 			out[i] = -INFINITY;
 		inside(w, 0, oy, h, &y0, &y1);
 		for (ky = y0; ky < y1; ky++) {
-			const float *row = d->in[0] +
-				(c * h + oy * w->stride[0] + ky * w->dilation[0] - w->pads[0]) * width;
+			const float *row =
+			    d->in[0] + (c * h + oy * w->stride[0] + ky * w->dilation[0] - w->pads[0]) * width;
 
 			for (kx = 0; kx < w->kernel[1]; kx++) {
 				size_t x0, x1, from;
@@ -173,7 +180,8 @@ static void average_pool(const ad_step *step, const ad_step_data *d, size_t c)
 {
 	const ad_pool_node *pool = &step->node.u.pool;
 	const ad_window *w = &pool->window;
-	const size_t h = step->in_dims[0][2], width = step->in_dims[0][3], oh = step->out_dims[2], ow = step->out_dims[3];
+	const size_t h = step->in_dims[0][2], width = step->in_dims[0][3], oh = step->out_dims[2],
+		     ow = step->out_dims[3];
 	const size_t padded_h = h + w->pads[0] + w->pads[2], padded_w = width + w->pads[1] + w->pads[3];
 	const size_t reach = (w->kernel[1] - 1) * w->dilation[1];
 	size_t oy, y0, y1, ky, kx, i;
@@ -185,8 +193,8 @@ static void average_pool(const ad_step *step, const ad_step_data *d, size_t c)
 		memset(out, 0, ow * sizeof(*out));
 		inside(w, 0, oy, h, &y0, &y1);
 		for (ky = y0; ky < y1; ky++) {
-			const float *row = d->in[0] +
-				(c * h + oy * w->stride[0] + ky * w->dilation[0] - w->pads[0]) * width;
+			const float *row =
+			    d->in[0] + (c * h + oy * w->stride[0] + ky * w->dilation[0] - w->pads[0]) * width;
 
 			for (kx = 0; kx < w->kernel[1]; kx++) {
 				size_t x0, x1, from;
@@ -197,7 +205,8 @@ static void average_pool(const ad_step *step, const ad_step_data *d, size_t c)
 			}
 		}
 		rows = pool->count_padding ? least(w->kernel[0], pieces(padded_h - oy * w->stride[0], w->dilation[0]))
-		                           : y1 > y0 ? y1 - y0 : 0;
+		       : y1 > y0           ? y1 - y0
+					   : 0;
 		for (i = 0; i < ow; i++) {
 			const size_t at = i * w->stride[1];
 
@@ -260,21 +269,21 @@ static void binary_run(enum ad_binary op, const float *x, size_t dx, const float
 {
 	size_t i;
 
-#define RUN(EXPRESSION)                                \
-	do {                                           \
-		for (i = 0; i < n; i++)                \
-			out[i] = EXPRESSION;           \
+#define RUN(EXPRESSION)                                                                                                \
+	do {                                                                                                           \
+		for (i = 0; i < n; i++)                                                                                \
+			out[i] = EXPRESSION;                                                                           \
 	} while (0)
-#define CASES(SIGN)                                    \
-	do {                                           \
-		if (dx && dy)                          \
-			RUN(x[i] SIGN y[i]);           \
-		else if (dx)                           \
-			RUN(x[i] SIGN y[0]);           \
-		else if (dy)                           \
-			RUN(x[0] SIGN y[i]);           \
-		else                                   \
-			RUN(x[0] SIGN y[0]);           \
+#define CASES(SIGN)                                                                                                    \
+	do {                                                                                                           \
+		if (dx && dy)                                                                                          \
+			RUN(x[i] SIGN y[i]);                                                                           \
+		else if (dx)                                                                                           \
+			RUN(x[i] SIGN y[0]);                                                                           \
+		else if (dy)                                                                                           \
+			RUN(x[0] SIGN y[i]);                                                                           \
+		else                                                                                                   \
+			RUN(x[0] SIGN y[0]);                                                                           \
 	} while (0)
 	switch (op) {
 	case AD_ADD:
@@ -473,8 +482,8 @@ void ad_step_choose(ad_step *step)
 		step->fn = binary_flat;
 		step->tasks = pieces(step->out_count, BLOCK);
 		for (i = 0; i < AD_RANK; i++) {
-			const size_t other = step->node.u.binary.constant ? step->node.u.binary.constant_dims[i]
-			                                                  : step->in_dims[1][i];
+			const size_t other =
+			    step->node.u.binary.constant ? step->node.u.binary.constant_dims[i] : step->in_dims[1][i];
 
 			if (step->in_dims[0][i] == step->out_dims[i] && other == step->out_dims[i])
 				continue;

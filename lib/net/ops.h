@@ -14,21 +14,21 @@ typedef struct ad_step ad_step;
 typedef struct ad_step_data {
 	const float *const *in; /* of each input */
 	float *out;
-	float *scratch;         /* step->scratch floats, 64-byte aligned, of this thread alone */
+	float *scratch; /* step->scratch floats, 64-byte aligned, of this thread alone */
 } ad_step_data;
 
 typedef void ad_step_fn(const ad_step *step, const ad_step_data *data, size_t task);
 
 struct ad_step {
-	ad_node node;                 /* its weights are the plan's own; `inputs` is not to be used */
-	size_t (*in_dims)[AD_RANK];   /* of each input, right-aligned */
-	size_t in_count, out_count;   /* elements of the first input, of the output */
-	size_t out_dims[AD_RANK];     /* right-aligned, 1 in front */
-	int rank;                     /* of the output */
-	size_t channels, inner;       /* of the output: dimension 1, and the product of those after it */
+	ad_node node;               /* its weights are the plan's own; `inputs` is not to be used */
+	size_t (*in_dims)[AD_RANK]; /* of each input, right-aligned */
+	size_t in_count, out_count; /* elements of the first input, of the output */
+	size_t out_dims[AD_RANK];   /* right-aligned, 1 in front */
+	int rank;                   /* of the output */
+	size_t channels, inner;     /* of the output: dimension 1, and the product of those after it */
 	const char *algorithm;
 	ad_step_fn *fn;
-	size_t tasks, block, rows;    /* block and rows: how the tasks are cut; meaning is fn's */
+	size_t tasks, block, rows; /* block and rows: how the tasks are cut; meaning is fn's */
 	size_t scratch;
 };
 

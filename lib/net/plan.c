@@ -8,7 +8,7 @@ struct ad_plan {
 	ad_engine *engine;
 	ad_plan_node *nodes;
 	size_t n_nodes;
-	char *names;                 /* all of them */
+	char *names; /* all of them */
 	int rank;
 	size_t dims[AD_RANK];
 	double multiply_adds;
@@ -53,7 +53,7 @@ static int list_nodes(ad_plan *plan, const ad_graph *g, adtool_error *err)
 }
 
 int ad_plan_build(const struct ad_onnx *onnx, const char *layer, const size_t shape[3], ad_pool *pool, ad_plan **out,
-                  adtool_error *err)
+		  adtool_error *err)
 {
 	const ad_kernels *kernels = NULL;
 	ad_graph *graph = NULL;

@@ -75,7 +75,8 @@ int main(int argc, char **argv)
 		int dims;
 		double diff = 0, norm = 0;
 
-		if (adtool_backbone_open(argv[2], &backbone, &err) || adtool_npy_load(argv[4], 0, &input, in_shape, &dims, &err) ||
+		if (adtool_backbone_open(argv[2], &backbone, &err) ||
+		    adtool_npy_load(argv[4], 0, &input, in_shape, &dims, &err) ||
 		    adtool_npy_load(argv[5], 0, &gold, gold_shape, &dims, &err))
 			die(&err);
 		adtool_backbone_info info;
@@ -84,9 +85,11 @@ int main(int argc, char **argv)
 			for (size_t i = 0; i < in_shape[2] * in_shape[3]; i++) {
 				float *x = &input[c * in_shape[2] * in_shape[3] + i];
 
-				*x = (*x * (info.preprocessing.range / 255) - info.preprocessing.mean[c]) / info.preprocessing.std[c];
+				*x = (*x * (info.preprocessing.range / 255) - info.preprocessing.mean[c]) /
+				     info.preprocessing.std[c];
 			}
-		if (ad_plan_create(backbone, argv[3], (unsigned)in_shape[3], (unsigned)in_shape[2], NULL, &plan, &err) ||
+		if (ad_plan_create(backbone, argv[3], (unsigned)in_shape[3], (unsigned)in_shape[2], NULL, &plan,
+				   &err) ||
 		    ad_pool_create(argc > 6 ? (unsigned)strtoul(argv[6], NULL, 10) : 1, &pool, &err))
 			die(&err);
 		ad_plan_output_shape(plan, shape);
@@ -108,7 +111,8 @@ int main(int argc, char **argv)
 	if (argc < 7)
 		return 129;
 	layer = argv[2];
-	unsigned side = (unsigned)strtoul(argv[3], NULL, 10), batch = (unsigned)strtoul(argv[4], NULL, 10), threads = (unsigned)strtoul(argv[5], NULL, 10);
+	unsigned side = (unsigned)strtoul(argv[3], NULL, 10), batch = (unsigned)strtoul(argv[4], NULL, 10),
+		 threads = (unsigned)strtoul(argv[5], NULL, 10);
 	double seconds = strtod(argv[6], NULL), t;
 	static double times[100000];
 	size_t count = 0;
@@ -155,12 +159,14 @@ int main(int argc, char **argv)
 			ad_plan_node node;
 
 			ad_plan_node_at(plan, i, &node);
-			printf("%-40.40s %-12s %-16s %4zux%zux%zu %8.3f GFLOP %8.3f ms %5.1f %% %7.1f GFLOP/s\n", node.name, node.kind,
-			       node.algorithm, node.shape[0], node.shape[1], node.shape[2], 2e-9 * node.multiply_adds, 1e3 * best[i],
-			       100 * best[i] / total, best[i] > 0 ? 2e-9 * node.multiply_adds / best[i] : 0);
+			printf("%-40.40s %-12s %-16s %4zux%zux%zu %8.3f GFLOP %8.3f ms %5.1f %% %7.1f GFLOP/s\n",
+			       node.name, node.kind, node.algorithm, node.shape[0], node.shape[1], node.shape[2],
+			       2e-9 * node.multiply_adds, 1e3 * best[i], 100 * best[i] / total,
+			       best[i] > 0 ? 2e-9 * node.multiply_adds / best[i] : 0);
 		}
 		printf("sum %.3f ms, arena %.1f MB, weights %.1f MB, planned in %.1f ms\n", 1e3 * total,
-		       1e-6 * (double)ad_plan_arena_bytes(plan), 1e-6 * (double)ad_plan_weight_bytes(plan), 1e3 * plan_time);
+		       1e-6 * (double)ad_plan_arena_bytes(plan), 1e-6 * (double)ad_plan_weight_bytes(plan),
+		       1e3 * plan_time);
 		return 0;
 	}
 	for (int i = 0; i < 3; i++)

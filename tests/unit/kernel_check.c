@@ -99,27 +99,35 @@ static void same(struct check *c, const block *got, const block *want, double to
 {
 	for (size_t i = 0; i < got->count && !c->failed; i++) {
 		float x = got->data[i], y = want->data[i];
-		int ok = isnan(y) ? isnan(x) : isinf(y) ? x == y : fabs((double)x - (double)y) <= tolerance * (1 + fabs((double)y));
+		int ok = isnan(y)   ? isnan(x)
+			 : isinf(y) ? x == y
+				    : fabs((double)x - (double)y) <= tolerance * (1 + fabs((double)y));
 
 		c->compared++;
 		if (!ok) {
 			c->failed = 1;
-			snprintf(c->why, c->size, "%s: element %zu of %zu is %.9g, scalar says %.9g", what, i, got->count,
-			         (double)x, (double)y);
+			snprintf(c->why, c->size, "%s: element %zu of %zu is %.9g, scalar says %.9g", what, i,
+				 got->count, (double)x, (double)y);
 		}
 	}
 }
 
 static const ad_fn fns[] = {
-	{AD_FN_NONE, 0, 0}, {AD_FN_RELU, 0, 0}, {AD_FN_CLIP, -0.25f, 0.5f}, {AD_FN_LEAKY, 0.1f, 0}, {AD_FN_SIGMOID, 0, 0},
-	{AD_FN_HARDSIGMOID, 0.2f, 0.5f}, {AD_FN_HARDSWISH, 1.0f / 6, 0.5f}, {AD_FN_SWISH, 0, 0},
+    {AD_FN_NONE, 0, 0},
+    {AD_FN_RELU, 0, 0},
+    {AD_FN_CLIP, -0.25f, 0.5f},
+    {AD_FN_LEAKY, 0.1f, 0},
+    {AD_FN_SIGMOID, 0, 0},
+    {AD_FN_HARDSIGMOID, 0.2f, 0.5f},
+    {AD_FN_HARDSWISH, 1.0f / 6, 0.5f},
+    {AD_FN_SWISH, 0, 0},
 };
 #define FNS (sizeof(fns) / sizeof(fns[0]))
 
 /* -- convolution ------------------------------------------------------------------------------------- */
 
 static void one_conv(struct check *c, const ad_conv_args *shape, size_t gap, int with_bias, int with_res, int in_place,
-                     const char *what)
+		     const char *what)
 {
 	size_t vl = c->k->vl, width = shape->blocks * vl, taps = 0;
 	size_t far = (shape->pixels - 1) * shape->pixel;
@@ -134,7 +142,8 @@ static void one_conv(struct check *c, const ad_conv_args *shape, size_t gap, int
 			for (size_t j = 0; j < a.n[1]; j++)
 				for (size_t l = 0; l < a.n[2]; l++)
 					for (size_t k = 0; k < (i + 1 < a.n[0] ? a.run : a.last); k++)
-						in.data[p * a.pixel + i * a.step[0] + j * a.step[1] + l * a.step[2] + k] = random_float(c);
+						in.data[p * a.pixel + i * a.step[0] + j * a.step[1] + l * a.step[2] +
+							k] = random_float(c);
 	taps = ((a.n[0] - 1) * a.run + a.last) * a.n[1] * a.n[2];
 	w = make_random(c, taps * width);
 	a.out_block = a.pixels * vl + gap;
@@ -174,15 +183,33 @@ static void check_conv(struct check *c)
 		for (size_t pixels = 1; pixels <= 2 * 14 + 3; pixels++) {
 			/* 1x1; 3x3; strided; the planar stem; a run that is not a multiple of four. */
 			const ad_conv_args shapes[] = {
-				{.pixel = vl, .n = {3, 1, 1}, .step = {(pixels + 2) * vl, 0, 0}, .run = vl, .last = vl},
-				{.pixel = vl, .n = {1, 1, 1}, .step = {0, 0, 0}, .run = vl, .last = 1},
-				{.pixel = vl, .n = {2, 3, 3}, .step = {3 * (pixels + 2) * vl, (pixels + 2) * vl, vl}, .run = vl,
-			         .last = vl / 2},
-				{.pixel = 2 * vl, .n = {2, 3, 3}, .step = {6 * (pixels + 2) * vl, 2 * (pixels + 2) * vl, vl},
-			         .run = vl, .last = 3},
-				{.pixel = 3 * vl, .n = {2, 1, 1}, .step = {3 * (pixels + 2) * vl, 0, 0}, .run = vl, .last = vl},
-				{.pixel = 2, .n = {3, 7, 1}, .step = {7 * (2 * pixels + 7), 2 * pixels + 7, 0}, .run = 7, .last = 7},
-				{.pixel = 1, .n = {3, 3, 3}, .step = {3 * (pixels + 9), pixels + 9, 2}, .run = 1, .last = 1},
+			    {.pixel = vl, .n = {3, 1, 1}, .step = {(pixels + 2) * vl, 0, 0}, .run = vl, .last = vl},
+			    {.pixel = vl, .n = {1, 1, 1}, .step = {0, 0, 0}, .run = vl, .last = 1},
+			    {.pixel = vl,
+			     .n = {2, 3, 3},
+			     .step = {3 * (pixels + 2) * vl, (pixels + 2) * vl, vl},
+			     .run = vl,
+			     .last = vl / 2},
+			    {.pixel = 2 * vl,
+			     .n = {2, 3, 3},
+			     .step = {6 * (pixels + 2) * vl, 2 * (pixels + 2) * vl, vl},
+			     .run = vl,
+			     .last = 3},
+			    {.pixel = 3 * vl,
+			     .n = {2, 1, 1},
+			     .step = {3 * (pixels + 2) * vl, 0, 0},
+			     .run = vl,
+			     .last = vl},
+			    {.pixel = 2,
+			     .n = {3, 7, 1},
+			     .step = {7 * (2 * pixels + 7), 2 * pixels + 7, 0},
+			     .run = 7,
+			     .last = 7},
+			    {.pixel = 1,
+			     .n = {3, 3, 3},
+			     .step = {3 * (pixels + 9), pixels + 9, 2},
+			     .run = 1,
+			     .last = 1},
 			};
 
 			for (size_t s = 0; s < sizeof(shapes) / sizeof(shapes[0]) && !c->failed; s++) {
@@ -192,8 +219,10 @@ static void check_conv(struct check *c)
 				a.blocks = blocks;
 				a.pixels = pixels;
 				a.fn = fns[f];
-				snprintf(what, sizeof(what), "conv shape %zu blocks %zu pixels %zu fn %zu", s, blocks, pixels, f);
-				one_conv(c, &a, pixels % 3 * vl, pixels % 2 == 0, pixels % 4 < 2, pixels % 4 == 0, what);
+				snprintf(what, sizeof(what), "conv shape %zu blocks %zu pixels %zu fn %zu", s, blocks,
+					 pixels, f);
+				one_conv(c, &a, pixels % 3 * vl, pixels % 2 == 0, pixels % 4 < 2, pixels % 4 == 0,
+					 what);
 			}
 		}
 	}
@@ -212,82 +241,96 @@ static void check_window(struct check *c, size_t index)
 	char what[256];
 
 	for (size_t ki = 0; ki < 7; ki++)
-	for (size_t si = 0; si < 6; si++)
-	for (size_t st = 0; st < 4; st++)
-	for (size_t pad = 0; pad < 4 && !c->failed; pad++) {
-		ad_window_args a = {0};
-		size_t oh, kh = kernels[ki][0], kw = kernels[ki][1];
-		block in, w = {0}, bias = {0}, res = {0}, out[2];
-		int in_place;
+		for (size_t si = 0; si < 6; si++)
+			for (size_t st = 0; st < 4; st++)
+				for (size_t pad = 0; pad < 4 && !c->failed; pad++) {
+					ad_window_args a = {0};
+					size_t oh, kh = kernels[ki][0], kw = kernels[ki][1];
+					block in, w = {0}, bias = {0}, res = {0}, out[2];
+					int in_place;
 
-		turn++;
-		a.h = sizes[si][0];
-		a.w = sizes[si][1];
-		for (int i = 0; i < 2; i++) {
-			a.kernel[i] = kernels[ki][i];
-			a.stride[i] = strides[st][i];
-			a.dilation[i] = pad == 3 && ki != 6 ? 2 : 1;
-		}
-		/* none; symmetric; bottom and right only; wider than needed. */
-		a.pads[0] = pad == 1 ? kh / 2 : pad == 3 ? kh - 1 : 0;
-		a.pads[1] = pad == 1 ? kw / 2 : pad == 3 ? kw - 1 : 0;
-		a.pads[2] = pad == 1 ? kh / 2 : pad == 2 ? 1 : pad == 3 ? kh - 1 : 0;
-		a.pads[3] = pad == 1 ? kw / 2 : pad == 2 ? 1 : pad == 3 ? kw - 1 : 0;
-		if (a.h + a.pads[0] + a.pads[2] < (kh - 1) * a.dilation[0] + 1 ||
-		    a.w + a.pads[1] + a.pads[3] < (kw - 1) * a.dilation[1] + 1)
-			continue;
-		oh = (a.h + a.pads[0] + a.pads[2] - (kh - 1) * a.dilation[0] - 1) / a.stride[0] + 1;
-		a.ow = (a.w + a.pads[1] + a.pads[3] - (kw - 1) * a.dilation[1] - 1) / a.stride[1] + 1;
-		a.count_padding = average && turn % 2;
-		if (a.count_padding && turn % 4 == 1) {
-			/* As ceil_mode: the last window reaches beyond the padding. */
-			oh += (a.h + a.pads[0] + a.pads[2] - (kh - 1) * a.dilation[0] - 1) % a.stride[0] != 0;
-		}
-		a.y0 = turn % 3 == 0 && oh > 1 ? 1 : 0;
-		a.y1 = turn % 5 == 0 && oh > 2 ? oh - 1 : oh;
-		if (a.y1 <= a.y0)
-			a.y0 = 0;
-		/* Rows above the first that is read may be missing. */
-		if (a.y0 * a.stride[0] > a.pads[0] && a.y0 * a.stride[0] - a.pads[0] < a.h)
-			a.row0 = a.y0 * a.stride[0] - a.pads[0];
-		in = make_random(c, (a.h - a.row0) * a.w * vl);
-		/* Here and there what IEEE has beyond numbers; but swish of -inf, 0 times infinity, is left open. */
-		for (size_t i = turn; i < in.count && turn % 3 == 0 && turn % FNS != FNS - 1; i += 37)
-			in.data[i] = i % 2 ? NAN : i % 4 ? INFINITY : -INFINITY;
-		out[0] = make(c, (a.y1 - a.y0) * a.ow * vl);
-		in_place = depthwise && turn % 4 == 1;
-		if (depthwise) {
-			w = make_random(c, kh * kw * vl);
-			if (turn % 2)
-				bias = make_random(c, vl);
-			if (turn % 4 < 2) {
-				res = make_random(c, out[0].count);
-				if (in_place)
-					memcpy(out[0].data, res.data, res.count * sizeof(float));
-			}
-			a.fn = fns[turn % FNS];
-		}
-		out[1] = make_copy(c, &out[0]);
-		a.in = in.data;
-		a.weights = w.data;
-		a.bias = bias.data;
-		for (int i = 0; i < 2; i++) {
-			const ad_kernels *k = i ? c->oracle : c->k;
+					turn++;
+					a.h = sizes[si][0];
+					a.w = sizes[si][1];
+					for (int i = 0; i < 2; i++) {
+						a.kernel[i] = kernels[ki][i];
+						a.stride[i] = strides[st][i];
+						a.dilation[i] = pad == 3 && ki != 6 ? 2 : 1;
+					}
+					/* none; symmetric; bottom and right only; wider than needed. */
+					a.pads[0] = pad == 1 ? kh / 2 : pad == 3 ? kh - 1 : 0;
+					a.pads[1] = pad == 1 ? kw / 2 : pad == 3 ? kw - 1 : 0;
+					a.pads[2] = pad == 1 ? kh / 2 : pad == 2 ? 1 : pad == 3 ? kh - 1 : 0;
+					a.pads[3] = pad == 1 ? kw / 2 : pad == 2 ? 1 : pad == 3 ? kw - 1 : 0;
+					if (a.h + a.pads[0] + a.pads[2] < (kh - 1) * a.dilation[0] + 1 ||
+					    a.w + a.pads[1] + a.pads[3] < (kw - 1) * a.dilation[1] + 1)
+						continue;
+					oh =
+					    (a.h + a.pads[0] + a.pads[2] - (kh - 1) * a.dilation[0] - 1) / a.stride[0] +
+					    1;
+					a.ow =
+					    (a.w + a.pads[1] + a.pads[3] - (kw - 1) * a.dilation[1] - 1) / a.stride[1] +
+					    1;
+					a.count_padding = average && turn % 2;
+					if (a.count_padding && turn % 4 == 1) {
+						/* As ceil_mode: the last window reaches beyond the padding. */
+						oh += (a.h + a.pads[0] + a.pads[2] - (kh - 1) * a.dilation[0] - 1) %
+							  a.stride[0] !=
+						      0;
+					}
+					a.y0 = turn % 3 == 0 && oh > 1 ? 1 : 0;
+					a.y1 = turn % 5 == 0 && oh > 2 ? oh - 1 : oh;
+					if (a.y1 <= a.y0)
+						a.y0 = 0;
+					/* Rows above the first that is read may be missing. */
+					if (a.y0 * a.stride[0] > a.pads[0] && a.y0 * a.stride[0] - a.pads[0] < a.h)
+						a.row0 = a.y0 * a.stride[0] - a.pads[0];
+					in = make_random(c, (a.h - a.row0) * a.w * vl);
+					/* Here and there what IEEE has beyond numbers; but swish of -inf, 0 times
+					 * infinity, is left open. */
+					for (size_t i = turn; i < in.count && turn % 3 == 0 && turn % FNS != FNS - 1;
+					     i += 37)
+						in.data[i] = i % 2 ? NAN : i % 4 ? INFINITY : -INFINITY;
+					out[0] = make(c, (a.y1 - a.y0) * a.ow * vl);
+					in_place = depthwise && turn % 4 == 1;
+					if (depthwise) {
+						w = make_random(c, kh * kw * vl);
+						if (turn % 2)
+							bias = make_random(c, vl);
+						if (turn % 4 < 2) {
+							res = make_random(c, out[0].count);
+							if (in_place)
+								memcpy(out[0].data, res.data,
+								       res.count * sizeof(float));
+						}
+						a.fn = fns[turn % FNS];
+					}
+					out[1] = make_copy(c, &out[0]);
+					a.in = in.data;
+					a.weights = w.data;
+					a.bias = bias.data;
+					for (int i = 0; i < 2; i++) {
+						const ad_kernels *k = i ? c->oracle : c->k;
 
-			a.out = out[i].data;
-			a.res = in_place ? a.out : res.data;
-			(depthwise ? k->depthwise : average ? k->average_pool : k->max_pool)(&a);
-		}
-		snprintf(what, sizeof(what), "%s %zux%zu on %zux%zu, stride %zux%zu, pad case %zu, rows %zu..%zu, fn %d",
-		         ad_kernel_name(index), kh, kw, a.h, a.w, a.stride[0], a.stride[1], pad, a.y0, a.y1, (int)a.fn.kind);
-		same(c, &out[0], &out[1], 2e-5, what);
-		drop(&in);
-		drop(&w);
-		drop(&bias);
-		drop(&res);
-		drop(&out[0]);
-		drop(&out[1]);
-	}
+						a.out = out[i].data;
+						a.res = in_place ? a.out : res.data;
+						(depthwise ? k->depthwise
+						 : average ? k->average_pool
+							   : k->max_pool)(&a);
+					}
+					snprintf(
+					    what, sizeof(what),
+					    "%s %zux%zu on %zux%zu, stride %zux%zu, pad case %zu, rows %zu..%zu, fn %d",
+					    ad_kernel_name(index), kh, kw, a.h, a.w, a.stride[0], a.stride[1], pad,
+					    a.y0, a.y1, (int)a.fn.kind);
+					same(c, &out[0], &out[1], 2e-5, what);
+					drop(&in);
+					drop(&w);
+					drop(&bias);
+					drop(&res);
+					drop(&out[0]);
+					drop(&out[1]);
+				}
 }
 
 /* -- Winograd ---------------------------------------------------------------------------------------- */
@@ -299,53 +342,59 @@ static void check_wino(struct check *c, int in)
 	char what[256];
 
 	for (int m = 2; m <= 4; m += 2)
-	for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++)
-	for (size_t pad = 0; pad < 4 && !c->failed; pad++) {
-		size_t h = sizes[s][0], w = sizes[s][1], n = (size_t)(m + 2), top = pad & 1, left = pad >> 1;
-		/* The output of pads top + 1 below and left + 1 to the right, so that the sizes stay small. */
-		size_t tiles_x = (w + (size_t)m - 1) / (size_t)m, tiles = tiles_x * ((h + (size_t)m - 1) / (size_t)m);
-		size_t t0 = turn % 3 == 0 && tiles > 1 ? 1 : 0, t1 = tiles;
-		size_t xi = (t1 - t0) * vl + turn % 2 * vl;
-		block plane = make_random(c, h * w * vl), v, out[2], bias = {0}, res = {0};
+		for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++)
+			for (size_t pad = 0; pad < 4 && !c->failed; pad++) {
+				size_t h = sizes[s][0], w = sizes[s][1], n = (size_t)(m + 2), top = pad & 1,
+				       left = pad >> 1;
+				/* The output of pads top + 1 below and left + 1 to the right, so that the sizes stay
+				 * small. */
+				size_t tiles_x = (w + (size_t)m - 1) / (size_t)m,
+				       tiles = tiles_x * ((h + (size_t)m - 1) / (size_t)m);
+				size_t t0 = turn % 3 == 0 && tiles > 1 ? 1 : 0, t1 = tiles;
+				size_t xi = (t1 - t0) * vl + turn % 2 * vl;
+				block plane = make_random(c, h * w * vl), v, out[2], bias = {0}, res = {0};
 
-		turn++;
-		if (in) {
-			for (int i = 0; i < 2; i++) {
-				ad_wino_in_args a = {m, plane.data, h, w, top, left, tiles_x, t0, t1, NULL, xi};
+				turn++;
+				if (in) {
+					for (int i = 0; i < 2; i++) {
+						ad_wino_in_args a = {m,       plane.data, h,  w,    top, left,
+								     tiles_x, t0,         t1, NULL, xi};
 
-				out[i] = make(c, (n * n - 1) * xi + (t1 - t0) * vl);
-				a.v = out[i].data;
-				(i ? c->oracle : c->k)->wino_in(&a);
-			}
-			v = (block){0};
-		} else {
-			v = make_random(c, (n * n - 1) * xi + (t1 - t0) * vl);
-			if (turn % 2)
-				bias = make_random(c, vl);
-			if (turn % 4 < 2)
-				res = make_random(c, plane.count);
-			for (int i = 0; i < 2; i++) {
-				ad_wino_out_args a = {m, v.data, xi, tiles_x, t0, t1, NULL, h, w, bias.data, res.data, fns[turn % FNS]};
+						out[i] = make(c, (n * n - 1) * xi + (t1 - t0) * vl);
+						a.v = out[i].data;
+						(i ? c->oracle : c->k)->wino_in(&a);
+					}
+					v = (block){0};
+				} else {
+					v = make_random(c, (n * n - 1) * xi + (t1 - t0) * vl);
+					if (turn % 2)
+						bias = make_random(c, vl);
+					if (turn % 4 < 2)
+						res = make_random(c, plane.count);
+					for (int i = 0; i < 2; i++) {
+						ad_wino_out_args a = {m,  v.data,    xi,       tiles_x,
+								      t0, t1,        NULL,     h,
+								      w,  bias.data, res.data, fns[turn % FNS]};
 
-				out[i] = make(c, plane.count);
-				a.out = out[i].data;
-				if (turn % 4 == 1) {
-					memcpy(a.out, res.data, res.count * sizeof(float));
-					a.res = a.out;
+						out[i] = make(c, plane.count);
+						a.out = out[i].data;
+						if (turn % 4 == 1) {
+							memcpy(a.out, res.data, res.count * sizeof(float));
+							a.res = a.out;
+						}
+						(i ? c->oracle : c->k)->wino_out(&a);
+					}
 				}
-				(i ? c->oracle : c->k)->wino_out(&a);
+				snprintf(what, sizeof(what), "wino_%s F(%d) %zux%zu pads %zu %zu, tiles %zu..%zu",
+					 in ? "in" : "out", m, h, w, top, left, t0, t1);
+				same(c, &out[0], &out[1], 1e-4, what);
+				drop(&plane);
+				drop(&v);
+				drop(&bias);
+				drop(&res);
+				drop(&out[0]);
+				drop(&out[1]);
 			}
-		}
-		snprintf(what, sizeof(what), "wino_%s F(%d) %zux%zu pads %zu %zu, tiles %zu..%zu", in ? "in" : "out", m, h, w, top,
-		         left, t0, t1);
-		same(c, &out[0], &out[1], 1e-4, what);
-		drop(&plane);
-		drop(&v);
-		drop(&bias);
-		drop(&res);
-		drop(&out[0]);
-		drop(&out[1]);
-	}
 }
 
 static void check_wino_weights(struct check *c)
@@ -353,19 +402,20 @@ static void check_wino_weights(struct check *c)
 	size_t vl = c->k->vl;
 
 	for (int m = 2; m <= 4; m += 2)
-	for (size_t gap = 0; gap < 2 && !c->failed; gap++) {
-		size_t n = (size_t)(m + 2), xi = vl + gap * 5;
-		block in = make_random(c, 9 * vl), out[2];
+		for (size_t gap = 0; gap < 2 && !c->failed; gap++) {
+			size_t n = (size_t)(m + 2), xi = vl + gap * 5;
+			block in = make_random(c, 9 * vl), out[2];
 
-		for (int i = 0; i < 2; i++) {
-			out[i] = make(c, (n * n - 1) * xi + vl);
-			(i ? c->oracle : c->k)->wino_weights(&(ad_wino_weights_args){m, in.data, out[i].data, xi});
+			for (int i = 0; i < 2; i++) {
+				out[i] = make(c, (n * n - 1) * xi + vl);
+				(i ? c->oracle : c->k)
+				    ->wino_weights(&(ad_wino_weights_args){m, in.data, out[i].data, xi});
+			}
+			same(c, &out[0], &out[1], 1e-6, "wino_weights");
+			drop(&in);
+			drop(&out[0]);
+			drop(&out[1]);
 		}
-		same(c, &out[0], &out[1], 1e-6, "wino_weights");
-		drop(&in);
-		drop(&out[0]);
-		drop(&out[1]);
-	}
 }
 
 /* -- pixel by pixel ---------------------------------------------------------------------------------- */
@@ -376,29 +426,35 @@ static void check_affine(struct check *c)
 	char what[128];
 
 	for (size_t pixels = 1; pixels < 40; pixels++)
-	for (size_t f = 0; f < FNS; f++)
-	for (int how = 0; how < 8 && !c->failed; how++) {
-		block in = make_random(c, pixels * vl), scale = make_random(c, vl), shift = make_random(c, vl), out[2];
+		for (size_t f = 0; f < FNS; f++)
+			for (int how = 0; how < 8 && !c->failed; how++) {
+				block in = make_random(c, pixels * vl), scale = make_random(c, vl),
+				      shift = make_random(c, vl), out[2];
 
-		for (size_t i = 0; i < in.count; i++)
-			in.data[i] *= how & 4 ? 40 : 2;
-		for (int i = 0; i < 2; i++) {
-			ad_affine_args a = {in.data, NULL, pixels, how & 1 ? scale.data : NULL, how & 2 ? shift.data : NULL, fns[f]};
+				for (size_t i = 0; i < in.count; i++)
+					in.data[i] *= how & 4 ? 40 : 2;
+				for (int i = 0; i < 2; i++) {
+					ad_affine_args a = {in.data,
+							    NULL,
+							    pixels,
+							    how & 1 ? scale.data : NULL,
+							    how & 2 ? shift.data : NULL,
+							    fns[f]};
 
-			out[i] = pixels % 2 ? make(c, in.count) : make_copy(c, &in);
-			a.out = out[i].data;
-			if (pixels % 2 == 0)
-				a.in = a.out;
-			(i ? c->oracle : c->k)->affine(&a);
-		}
-		snprintf(what, sizeof(what), "affine %zu pixels, fn %zu, case %d", pixels, f, how);
-		same(c, &out[0], &out[1], 2e-6, what);
-		drop(&in);
-		drop(&scale);
-		drop(&shift);
-		drop(&out[0]);
-		drop(&out[1]);
-	}
+					out[i] = pixels % 2 ? make(c, in.count) : make_copy(c, &in);
+					a.out = out[i].data;
+					if (pixels % 2 == 0)
+						a.in = a.out;
+					(i ? c->oracle : c->k)->affine(&a);
+				}
+				snprintf(what, sizeof(what), "affine %zu pixels, fn %zu, case %d", pixels, f, how);
+				same(c, &out[0], &out[1], 2e-6, what);
+				drop(&in);
+				drop(&scale);
+				drop(&shift);
+				drop(&out[0]);
+				drop(&out[1]);
+			}
 }
 
 static void check_binary(struct check *c)
@@ -407,29 +463,38 @@ static void check_binary(struct check *c)
 	char what[128];
 
 	for (size_t pixels = 1; pixels < 20; pixels++)
-	for (int kind = 0; kind < 4; kind++)
-	for (int how = 0; how < 5 && !c->failed; how++) {
-		block x = make_random(c, how == 1 ? vl : pixels * vl), y = make_random(c, how == 2 ? vl : pixels * vl), out[2];
+		for (int kind = 0; kind < 4; kind++)
+			for (int how = 0; how < 5 && !c->failed; how++) {
+				block x = make_random(c, how == 1 ? vl : pixels * vl),
+				      y = make_random(c, how == 2 ? vl : pixels * vl), out[2];
 
-		for (int i = 0; i < 2; i++) {
-			ad_binary_args a = {(enum ad_binary_kind)kind, x.data, y.data, how == 1 ? 0 : vl, how == 2 ? 0 : vl, NULL,
-			                    pixels, fns[(pixels + (size_t)kind) % FNS]};
+				for (int i = 0; i < 2; i++) {
+					ad_binary_args a = {(enum ad_binary_kind)kind,
+							    x.data,
+							    y.data,
+							    how == 1 ? 0 : vl,
+							    how == 2 ? 0 : vl,
+							    NULL,
+							    pixels,
+							    fns[(pixels + (size_t)kind) % FNS]};
 
-			out[i] = how == 3 ? make_copy(c, &x) : how == 4 ? make_copy(c, &y) : make(c, pixels * vl);
-			a.out = out[i].data;
-			if (how == 3)
-				a.x = a.out;
-			if (how == 4)
-				a.y = a.out;
-			(i ? c->oracle : c->k)->binary(&a);
-		}
-		snprintf(what, sizeof(what), "binary %d, %zu pixels, case %d", kind, pixels, how);
-		same(c, &out[0], &out[1], 2e-6, what);
-		drop(&x);
-		drop(&y);
-		drop(&out[0]);
-		drop(&out[1]);
-	}
+					out[i] = how == 3   ? make_copy(c, &x)
+						 : how == 4 ? make_copy(c, &y)
+							    : make(c, pixels * vl);
+					a.out = out[i].data;
+					if (how == 3)
+						a.x = a.out;
+					if (how == 4)
+						a.y = a.out;
+					(i ? c->oracle : c->k)->binary(&a);
+				}
+				snprintf(what, sizeof(what), "binary %d, %zu pixels, case %d", kind, pixels, how);
+				same(c, &out[0], &out[1], 2e-6, what);
+				drop(&x);
+				drop(&y);
+				drop(&out[0]);
+				drop(&out[1]);
+			}
 }
 
 static void check_mean(struct check *c)
@@ -458,27 +523,29 @@ static void check_pack(struct check *c, int back)
 	char what[128];
 
 	for (size_t pixels = 1; pixels < 2 * vl + 4; pixels++)
-	for (size_t channels = 1; channels <= vl; channels++)
-	for (size_t gap = 0; gap < 2 && !c->failed; gap++) {
-		size_t step = pixels + gap * 3, plane = (channels - 1) * step + pixels;
-		block in = make_random(c, back ? pixels * vl : plane), out[2];
+		for (size_t channels = 1; channels <= vl; channels++)
+			for (size_t gap = 0; gap < 2 && !c->failed; gap++) {
+				size_t step = pixels + gap * 3, plane = (channels - 1) * step + pixels;
+				block in = make_random(c, back ? pixels * vl : plane), out[2];
 
-		for (int i = 0; i < 2; i++) {
-			const ad_kernels *k = i ? c->oracle : c->k;
+				for (int i = 0; i < 2; i++) {
+					const ad_kernels *k = i ? c->oracle : c->k;
 
-			out[i] = make(c, back ? plane : (pixels - 1) * (gap + 1) * vl + vl);
-			if (back)
-				k->unpack(&(ad_unpack_args){in.data, step, channels, pixels, out[i].data});
-			else
-				k->pack(&(ad_pack_args){in.data, step, channels, pixels, out[i].data, (gap + 1) * vl});
-		}
-		snprintf(what, sizeof(what), "%s %zu pixels, %zu channels, gap %zu", back ? "unpack" : "pack", pixels, channels,
-		         gap * 3);
-		same(c, &out[0], &out[1], 0, what);
-		drop(&in);
-		drop(&out[0]);
-		drop(&out[1]);
-	}
+					out[i] = make(c, back ? plane : (pixels - 1) * (gap + 1) * vl + vl);
+					if (back)
+						k->unpack(
+						    &(ad_unpack_args){in.data, step, channels, pixels, out[i].data});
+					else
+						k->pack(&(ad_pack_args){in.data, step, channels, pixels, out[i].data,
+									(gap + 1) * vl});
+				}
+				snprintf(what, sizeof(what), "%s %zu pixels, %zu channels, gap %zu",
+					 back ? "unpack" : "pack", pixels, channels, gap * 3);
+				same(c, &out[0], &out[1], 0, what);
+				drop(&in);
+				drop(&out[0]);
+				drop(&out[1]);
+			}
 }
 
 long check_kernel(const ad_kernels *k, size_t index, char *why, size_t size)

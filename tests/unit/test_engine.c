@@ -57,7 +57,8 @@ static int add_value(struct made *m, int rank, size_t d0, size_t d1, size_t d2, 
 {
 	ad_value *v = &m->values[m->g.n_values];
 
-	*v = (ad_value){.name = "value", .rank = rank, .dims = {d0, d1, d2, d3}, .count = d0 * d1 * d2 * d3, .producer = -1};
+	*v = (ad_value){
+	    .name = "value", .rank = rank, .dims = {d0, d1, d2, d3}, .count = d0 * d1 * d2 * d3, .producer = -1};
 	return (int)m->g.n_values++;
 }
 
@@ -65,8 +66,8 @@ static ad_node *add_node(struct made *m, enum ad_op op, int out, int in0)
 {
 	ad_node *n = &m->nodes[m->g.n_nodes];
 
-	*n = (ad_node){.op = op, .name = "node", .kind = "Kind", .inputs = m->inputs[m->g.n_nodes], .n_inputs = 1,
-	               .output = out};
+	*n = (ad_node){
+	    .op = op, .name = "node", .kind = "Kind", .inputs = m->inputs[m->g.n_nodes], .n_inputs = 1, .output = out};
 	n->inputs[0] = in0;
 	m->values[out].producer = (int)m->g.n_nodes++;
 	return n;
@@ -99,14 +100,23 @@ static void drop(struct made *m)
 static ad_activation random_activation(struct made *m)
 {
 	switch (below(m, 9)) {
-	case 0: case 1: return (ad_activation){AD_ACT_RELU, 0, 0};
-	case 2: return (ad_activation){AD_ACT_LEAKY, 0.1f, 0};
-	case 3: return (ad_activation){AD_ACT_CLIP, -0.5f, 1.5f};
-	case 4: return (ad_activation){AD_ACT_SIGMOID, 0, 0};
-	case 5: return (ad_activation){AD_ACT_HARDSIGMOID, 0.2f, 0.5f};
-	case 6: return (ad_activation){AD_ACT_HARDSWISH, 1.0f / 6, 0.5f};
-	case 7: return (ad_activation){AD_ACT_SWISH, 0, 0};
-	default: return (ad_activation){AD_ACT_NONE, 0, 0};
+	case 0:
+	case 1:
+		return (ad_activation){AD_ACT_RELU, 0, 0};
+	case 2:
+		return (ad_activation){AD_ACT_LEAKY, 0.1f, 0};
+	case 3:
+		return (ad_activation){AD_ACT_CLIP, -0.5f, 1.5f};
+	case 4:
+		return (ad_activation){AD_ACT_SIGMOID, 0, 0};
+	case 5:
+		return (ad_activation){AD_ACT_HARDSIGMOID, 0.2f, 0.5f};
+	case 6:
+		return (ad_activation){AD_ACT_HARDSWISH, 1.0f / 6, 0.5f};
+	case 7:
+		return (ad_activation){AD_ACT_SWISH, 0, 0};
+	default:
+		return (ad_activation){AD_ACT_NONE, 0, 0};
 	}
 }
 
@@ -117,14 +127,22 @@ static double act(ad_activation a, double x)
 	double s = fmax(0, fmin(1, (double)a.a * x + (double)a.b));
 
 	switch (a.kind) {
-	case AD_ACT_RELU: return x < 0 ? 0 : x;
-	case AD_ACT_LEAKY: return x < 0 ? (double)a.a * x : x;
-	case AD_ACT_CLIP: return fmin(fmax(x, (double)a.a), (double)a.b);
-	case AD_ACT_SIGMOID: return 1 / (1 + exp(-x));
-	case AD_ACT_HARDSIGMOID: return s;
-	case AD_ACT_HARDSWISH: return x * s;
-	case AD_ACT_SWISH: return x / (1 + exp(-x));
-	default: return x;
+	case AD_ACT_RELU:
+		return x < 0 ? 0 : x;
+	case AD_ACT_LEAKY:
+		return x < 0 ? (double)a.a * x : x;
+	case AD_ACT_CLIP:
+		return fmin(fmax(x, (double)a.a), (double)a.b);
+	case AD_ACT_SIGMOID:
+		return 1 / (1 + exp(-x));
+	case AD_ACT_HARDSIGMOID:
+		return s;
+	case AD_ACT_HARDSWISH:
+		return x * s;
+	case AD_ACT_SWISH:
+		return x / (1 + exp(-x));
+	default:
+		return x;
 	}
 }
 
@@ -144,43 +162,53 @@ static size_t broadcast(const size_t at[AD_RANK], const size_t of[AD_RANK])
 	return p;
 }
 
-static void interpret_window(const ad_node *n, const ad_value *x, const ad_value *y, const double *in, const double *res,
-                             double *out)
+static void interpret_window(const ad_node *n, const ad_value *x, const ad_value *y, const double *in,
+			     const double *res, double *out)
 {
 	const ad_window *w = n->op == AD_OP_CONV ? &n->u.conv.window : &n->u.pool.window;
-	size_t groups = n->op == AD_OP_CONV ? n->u.conv.groups : y->dims[1], ig = x->dims[1] / groups, og = y->dims[1] / groups;
+	size_t groups = n->op == AD_OP_CONV ? n->u.conv.groups : y->dims[1], ig = x->dims[1] / groups,
+	       og = y->dims[1] / groups;
 	size_t h = x->dims[2], wd = x->dims[3];
 
 	for (size_t o = 0; o < y->dims[1]; o++)
-	for (size_t oy = 0; oy < y->dims[2]; oy++)
-	for (size_t ox = 0; ox < y->dims[3]; ox++) {
-		double sum = 0, most = -INFINITY, cells = 0;
-		size_t at = (o * y->dims[2] + oy) * y->dims[3] + ox;
+		for (size_t oy = 0; oy < y->dims[2]; oy++)
+			for (size_t ox = 0; ox < y->dims[3]; ox++) {
+				double sum = 0, most = -INFINITY, cells = 0;
+				size_t at = (o * y->dims[2] + oy) * y->dims[3] + ox;
 
-		for (size_t i = 0; i < ig; i++)
-		for (size_t ky = 0; ky < w->kernel[0]; ky++)
-		for (size_t kx = 0; kx < w->kernel[1]; kx++) {
-			size_t py = oy * w->stride[0] + ky * w->dilation[0], px = ox * w->stride[1] + kx * w->dilation[1];
-			double v;
+				for (size_t i = 0; i < ig; i++)
+					for (size_t ky = 0; ky < w->kernel[0]; ky++)
+						for (size_t kx = 0; kx < w->kernel[1]; kx++) {
+							size_t py = oy * w->stride[0] + ky * w->dilation[0],
+							       px = ox * w->stride[1] + kx * w->dilation[1];
+							double v;
 
-			if (n->op != AD_OP_CONV && n->u.pool.count_padding && py < h + w->pads[0] + w->pads[2] &&
-			    px < wd + w->pads[1] + w->pads[3])
-				cells++;
-			if (py < w->pads[0] || px < w->pads[1] || py - w->pads[0] >= h || px - w->pads[1] >= wd)
-				continue;
-			v = in[((o / og * ig + i) * h + py - w->pads[0]) * wd + px - w->pads[1]];
-			if (n->op == AD_OP_CONV)
-				v *= (double)n->u.conv.weights[((o * ig + i) * w->kernel[0] + ky) * w->kernel[1] + kx];
-			else if (!n->u.pool.count_padding)
-				cells++;
-			sum += v;
-			most = fmax(most, v);
-		}
-		if (n->op == AD_OP_CONV)
-			out[at] = act(n->activation, sum + (n->u.conv.bias ? (double)n->u.conv.bias[o] : 0) + (res ? res[at] : 0));
-		else
-			out[at] = n->op == AD_OP_MAX_POOL ? most : cells > 0 ? sum / cells : 0;
-	}
+							if (n->op != AD_OP_CONV && n->u.pool.count_padding &&
+							    py < h + w->pads[0] + w->pads[2] &&
+							    px < wd + w->pads[1] + w->pads[3])
+								cells++;
+							if (py < w->pads[0] || px < w->pads[1] ||
+							    py - w->pads[0] >= h || px - w->pads[1] >= wd)
+								continue;
+							v = in[((o / og * ig + i) * h + py - w->pads[0]) * wd + px -
+							       w->pads[1]];
+							if (n->op == AD_OP_CONV)
+								v *= (double)n->u.conv
+									 .weights[((o * ig + i) * w->kernel[0] + ky) *
+										      w->kernel[1] +
+										  kx];
+							else if (!n->u.pool.count_padding)
+								cells++;
+							sum += v;
+							most = fmax(most, v);
+						}
+				if (n->op == AD_OP_CONV)
+					out[at] =
+					    act(n->activation, sum + (n->u.conv.bias ? (double)n->u.conv.bias[o] : 0) +
+								   (res ? res[at] : 0));
+				else
+					out[at] = n->op == AD_OP_MAX_POOL ? most : cells > 0 ? sum / cells : 0;
+			}
 }
 
 static void interpret(const struct made *m, const ad_node *n, double **data)
@@ -238,8 +266,10 @@ static void interpret(const struct made *m, const ad_node *n, double **data)
 				a = b;
 				b = t;
 			}
-			out[i] = act(n->activation, n->u.binary.op == AD_ADD ? a + b : n->u.binary.op == AD_SUB ? a - b :
-			                            n->u.binary.op == AD_MUL ? a * b : a / b);
+			out[i] = act(n->activation, n->u.binary.op == AD_ADD   ? a + b
+						    : n->u.binary.op == AD_SUB ? a - b
+						    : n->u.binary.op == AD_MUL ? a * b
+									       : a / b);
 		}
 		return;
 	case AD_OP_CONCAT:
@@ -336,9 +366,11 @@ static void check_graph(struct made *m, double tolerance, const char *what)
 			diff = sqrt(diff) / norm;
 			if (!(diff <= tolerance)) {
 				for (size_t i = 0; i < m->g.n_nodes; i++)
-					print_message("# node %zu op %d algorithm %s: %d -> %d\n", i, (int)m->nodes[i].op,
-					              ad_engine_algorithm(e, i), m->nodes[i].inputs[0], m->nodes[i].output);
-				fail_msg("%s on %s with %u threads: relative difference %.3g", what, isa, threads, diff);
+					print_message("# node %zu op %d algorithm %s: %d -> %d\n", i,
+						      (int)m->nodes[i].op, ad_engine_algorithm(e, i),
+						      m->nodes[i].inputs[0], m->nodes[i].output);
+				fail_msg("%s on %s with %u threads: relative difference %.3g", what, isa, threads,
+					 diff);
 			}
 			if (first) {
 				assert_memory_equal(output, first, out->count * sizeof(*output));
@@ -406,7 +438,8 @@ static int add_conv(struct made *m, int v, size_t groups, size_t channels, ad_wi
 	for (int r = 0; r < (int)m->g.n_values - 1 && below(m, 2); r++) {
 		const ad_value *other = &m->values[r];
 
-		if (r != out && other->rank == 4 && other->dims[1] == channels && other->dims[2] == oh && other->dims[3] == ow) {
+		if (r != out && other->rank == 4 && other->dims[1] == channels && other->dims[2] == oh &&
+		    other->dims[3] == ow) {
 			node->u.conv.residual = 1;
 			node->inputs[node->n_inputs++] = r;
 			break;
@@ -442,9 +475,10 @@ static void convolutions(void **state)
 			continue;
 		}
 		finish(&m, v);
-		snprintf(what, sizeof(what), "seed %d: %zu x %zu x %zu to %zu, groups %zu, kernel %zux%zu stride %zux%zu pads %zu",
-		         (int)seed, channels, m.values[m.g.input].dims[2], m.values[m.g.input].dims[3], out, groups, w.kernel[0],
-		         w.kernel[1], w.stride[0], w.stride[1], w.pads[0]);
+		snprintf(what, sizeof(what),
+			 "seed %d: %zu x %zu x %zu to %zu, groups %zu, kernel %zux%zu stride %zux%zu pads %zu",
+			 (int)seed, channels, m.values[m.g.input].dims[2], m.values[m.g.input].dims[3], out, groups,
+			 w.kernel[0], w.kernel[1], w.stride[0], w.stride[1], w.pads[0]);
 		check_graph(&m, 5e-6, what);
 		drop(&m);
 	}
@@ -464,12 +498,15 @@ static int add_random(struct made *m, int v)
 
 		out = add_value(m, 2, 1, nout, 1, 1);
 		n = add_node(m, AD_OP_GEMM, out, v);
-		n->u.gemm = (ad_gemm_node){0, 1, nout, k, constant(m, nout * k, sqrt(3.0 / (double)k), 0), constant(m, nout, 1, 0)};
+		n->u.gemm = (ad_gemm_node){
+		    0, 1, nout, k, constant(m, nout * k, sqrt(3.0 / (double)k), 0), constant(m, nout, 1, 0)};
 		n->activation = random_activation(m);
 		return out;
 	}
 	switch (below(m, 14)) {
-	case 0: case 1: case 2:
+	case 0:
+	case 1:
+	case 2:
 		return add_conv(m, v, 1, (size_t[]){8, 16, 32, 64, 24, 32}[below(m, 6)], random_window(m, 3, 0));
 	case 3:
 		return add_conv(m, v, c, c, random_window(m, 5, 0));
@@ -481,8 +518,8 @@ static int add_random(struct made *m, int v)
 		n->u.scale.shift = constant(m, c, 0.5, 0);
 		n->activation = random_activation(m);
 		return below(m, 3) ? add_conv(m, out, 1, (size_t[]){16, 32, 33}[below(m, 3)],
-		                              (ad_window){{1, 1}, {1, 1}, {1, 1}, {0, 0, 0, 0}})
-		                   : out;
+					      (ad_window){{1, 1}, {1, 1}, {1, 1}, {0, 0, 0, 0}})
+				   : out;
 	case 6:
 		win = random_window(m, 4, 0);
 		if (below(m, 2))
@@ -525,8 +562,8 @@ static int add_random(struct made *m, int v)
 		int s, p;
 
 		for (r = 0; r < (int)m->g.n_values; r++)
-			if (r != v && m->values[r].rank == 4 && m->values[r].dims[1] == c && m->values[r].dims[2] == h &&
-			    m->values[r].dims[3] == w)
+			if (r != v && m->values[r].rank == 4 && m->values[r].dims[1] == c &&
+			    m->values[r].dims[2] == h && m->values[r].dims[3] == w)
 				break;
 		if (r == (int)m->g.n_values || below(m, 2)) {
 			p = add_value(m, 4, 1, c, 1, 1);
@@ -572,8 +609,10 @@ static void graphs(void **state)
 		int v;
 
 		begin(&m, seed * 77);
-		v = m.g.input = add_value(&m, 4, 1, (size_t[]){3, 16, 32, 20}[below(&m, 4)], between(&m, 3, 17), between(&m, 3, 17));
-		for (int tries = 0; tries < 40 && m.g.n_nodes + 4 < MOST_NODES && m.n_constants + 8 < 4 * MOST_NODES; tries++) {
+		v = m.g.input = add_value(&m, 4, 1, (size_t[]){3, 16, 32, 20}[below(&m, 4)], between(&m, 3, 17),
+					  between(&m, 3, 17));
+		for (int tries = 0; tries < 40 && m.g.n_nodes + 4 < MOST_NODES && m.n_constants + 8 < 4 * MOST_NODES;
+		     tries++) {
 			int from = below(&m, 3) ? v : (int)below(&m, m.g.n_values), next = add_random(&m, from);
 
 			if (next >= 0)
@@ -655,8 +694,9 @@ static void strange_numbers(void **state)
 		for (size_t y = 0; y < 20; y++) {
 			for (size_t x = 0; x < 20; x++) {
 				float f = output[(c * 20 + y) * 20 + x];
-				int near = y >= 8 && y <= 10 && x >= 8 && x <= 10, tile = y / 4 * 4 + 3 >= 8 && y / 4 * 4 <= 10 &&
-				           x / 4 * 4 + 3 >= 8 && x / 4 * 4 <= 10;
+				int near = y >= 8 && y <= 10 && x >= 8 && x <= 10,
+				    tile =
+					y / 4 * 4 + 3 >= 8 && y / 4 * 4 <= 10 && x / 4 * 4 + 3 >= 8 && x / 4 * 4 <= 10;
 
 				if (near)
 					assert_true(isnan(f));
@@ -673,10 +713,10 @@ static void strange_numbers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(convolutions),
-		cmocka_unit_test(graphs),
-		cmocka_unit_test(dense_block),
-		cmocka_unit_test(strange_numbers),
+	    cmocka_unit_test(convolutions),
+	    cmocka_unit_test(graphs),
+	    cmocka_unit_test(dense_block),
+	    cmocka_unit_test(strange_numbers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

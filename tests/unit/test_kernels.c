@@ -53,7 +53,8 @@ static void isa_is_forced_and_refused(void **state)
 	assert_int_equal(ad_kernels_get(&k, &err), 0);
 	for (size_t i = 0; (isa = ad_kernels_known(i)) != NULL && !ad_kernels_isa(isa);)
 		i++;
-	assert_string_equal(k->isa, ad_kernels_known(0) && ad_kernels_isa(ad_kernels_known(0)) ? ad_kernels_known(0) : k->isa);
+	assert_string_equal(k->isa,
+			    ad_kernels_known(0) && ad_kernels_isa(ad_kernels_known(0)) ? ad_kernels_known(0) : k->isa);
 }
 
 int main(void)

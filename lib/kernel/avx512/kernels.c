@@ -17,10 +17,9 @@ typedef __m512 vf;
 #define v_fma(a, b, c) _mm512_fmadd_ps(a, b, c)
 #define v_max(a, b) _mm512_max_ps(a, b)
 #define v_min(a, b) _mm512_min_ps(a, b)
-#define v_max_nan(a, b) \
+#define v_max_nan(a, b)                                                                                                \
 	_mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ) | _mm512_cmp_ps_mask(b, b, _CMP_UNORD_Q), a, b)
-#define v_if_negative(x, a, b) \
-	_mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_LT_OQ), b, a)
+#define v_if_negative(x, a, b) _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_LT_OQ), b, a)
 #define v_round(x) _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT)
 #define v_ldexp(x, n) _mm512_scalef_ps(x, n)
 
@@ -45,7 +44,8 @@ static inline __attribute__((always_inline)) void v_transpose(vf r[VL])
 #pragma GCC unroll 4
 	for (int i = 0; i < 4; i++) {
 		__m512 a = _mm512_shuffle_f32x4(t[i], t[i + 4], 0x88), b = _mm512_shuffle_f32x4(t[i], t[i + 4], 0xdd);
-		__m512 c = _mm512_shuffle_f32x4(t[i + 8], t[i + 12], 0x88), d = _mm512_shuffle_f32x4(t[i + 8], t[i + 12], 0xdd);
+		__m512 c = _mm512_shuffle_f32x4(t[i + 8], t[i + 12], 0x88),
+		       d = _mm512_shuffle_f32x4(t[i + 8], t[i + 12], 0xdd);
 
 		r[i] = _mm512_shuffle_f32x4(a, c, 0x88);
 		r[i + 8] = _mm512_shuffle_f32x4(a, c, 0xdd);

@@ -46,8 +46,10 @@ static inline __attribute__((always_inline)) vf v_ldexp(vf x, vf n)
 
 static inline __attribute__((always_inline)) void v_transpose(vf r[VL])
 {
-	float64x2_t a = vreinterpretq_f64_f32(vtrn1q_f32(r[0], r[1])), b = vreinterpretq_f64_f32(vtrn2q_f32(r[0], r[1]));
-	float64x2_t c = vreinterpretq_f64_f32(vtrn1q_f32(r[2], r[3])), d = vreinterpretq_f64_f32(vtrn2q_f32(r[2], r[3]));
+	float64x2_t a = vreinterpretq_f64_f32(vtrn1q_f32(r[0], r[1])),
+		    b = vreinterpretq_f64_f32(vtrn2q_f32(r[0], r[1]));
+	float64x2_t c = vreinterpretq_f64_f32(vtrn1q_f32(r[2], r[3])),
+		    d = vreinterpretq_f64_f32(vtrn2q_f32(r[2], r[3]));
 
 	r[0] = vreinterpretq_f32_f64(vtrn1q_f64(a, c));
 	r[1] = vreinterpretq_f32_f64(vtrn1q_f64(b, d));

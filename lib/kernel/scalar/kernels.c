@@ -49,7 +49,8 @@ static void conv(const ad_conv_args *a, size_t vl)
 
 			for (size_t j = 0; j < a->n[1]; j++) {
 				for (size_t l = 0; l < a->n[2]; l++) {
-					const float *in = a->in + p * a->pixel + i * a->step[0] + j * a->step[1] + l * a->step[2];
+					const float *in =
+					    a->in + p * a->pixel + i * a->step[0] + j * a->step[1] + l * a->step[2];
 
 					for (size_t k = 0; k < run; k++, w += width)
 						for (size_t v = 0; v < width; v++)
@@ -147,17 +148,17 @@ static void average_pool(const ad_window_args *a, size_t vl)
 /* B^T and A^T of F(2, 3) and F(4, 3). */
 static const float in2[4][4] = {{1, 0, -1, 0}, {0, 1, 1, 0}, {0, -1, 1, 0}, {0, 1, 0, -1}};
 static const float in4[6][6] = {{4, 0, -5, 0, 1, 0},  {0, -4, -4, 1, 1, 0}, {0, 4, -4, -1, 1, 0},
-                                {0, -2, -1, 2, 1, 0}, {0, 2, -1, -2, 1, 0}, {0, 4, 0, -5, 0, 1}};
+				{0, -2, -1, 2, 1, 0}, {0, 2, -1, -2, 1, 0}, {0, 4, 0, -5, 0, 1}};
 static const float out2[2][4] = {{1, 1, 1, 0}, {0, 1, -1, -1}};
 static const float out4[4][6] = {{1, 1, 1, 1, 1, 0}, {0, 1, -1, 2, -2, 0}, {0, 1, 1, 4, 4, 0}, {0, 1, -1, 8, -8, 1}};
 
 static const float g2[4][3] = {{1, 0, 0}, {0.5f, 0.5f, 0.5f}, {0.5f, -0.5f, 0.5f}, {0, 0, 1}};
 static const float g4[6][3] = {{1.0f / 4, 0, 0},
-                               {-1.0f / 6, -1.0f / 6, -1.0f / 6},
-                               {-1.0f / 6, 1.0f / 6, -1.0f / 6},
-                               {1.0f / 24, 1.0f / 12, 1.0f / 6},
-                               {1.0f / 24, -1.0f / 12, 1.0f / 6},
-                               {0, 0, 1}};
+			       {-1.0f / 6, -1.0f / 6, -1.0f / 6},
+			       {-1.0f / 6, 1.0f / 6, -1.0f / 6},
+			       {1.0f / 24, 1.0f / 12, 1.0f / 6},
+			       {1.0f / 24, -1.0f / 12, 1.0f / 6},
+			       {0, 0, 1}};
 
 /* to (rows x rows) = M from (size x size) M^T, M being rows x size. */
 static void sandwich(const float *m, size_t rows, size_t size, const float *from, float *to)
@@ -192,10 +193,10 @@ static void wino_in(const ad_wino_in_args *a, size_t vl)
 				for (size_t j = 0; j < n; j++) {
 					size_t y = t / a->tiles_x * m + i, x = t % a->tiles_x * m + j;
 					int inside = y >= a->pad_top && y - a->pad_top < a->h && x >= a->pad_left &&
-					             x - a->pad_left < a->w;
+						     x - a->pad_left < a->w;
 
 					patch[i * n + j] =
-						inside ? a->in[((y - a->pad_top) * a->w + x - a->pad_left) * vl + v] : 0;
+					    inside ? a->in[((y - a->pad_top) * a->w + x - a->pad_left) * vl + v] : 0;
 				}
 			}
 			sandwich(m == 2 ? &in2[0][0] : &in4[0][0], n, n, patch, out);
@@ -218,7 +219,8 @@ static void wino_out(const ad_wino_out_args *a, size_t vl)
 			sandwich(m == 2 ? &out2[0][0] : &out4[0][0], m, n, from, out);
 			for (size_t i = 0; i < m; i++) {
 				for (size_t j = 0; j < m; j++) {
-					size_t y = t / a->tiles_x * m + i, x = t % a->tiles_x * m + j, at = (y * a->w + x) * vl + v;
+					size_t y = t / a->tiles_x * m + i, x = t % a->tiles_x * m + j,
+					       at = (y * a->w + x) * vl + v;
 					float value = out[i * m + j] + (a->bias ? a->bias[v] : 0);
 
 					if (y >= a->h || x >= a->w)
@@ -250,7 +252,8 @@ static void wino_weights(const ad_wino_weights_args *a, size_t vl)
 static void affine(const ad_affine_args *a, size_t vl)
 {
 	for (size_t i = 0; i < a->pixels * vl; i++)
-		a->out[i] = apply(a->fn, a->in[i] * (a->scale ? a->scale[i % vl] : 1) + (a->shift ? a->shift[i % vl] : 0));
+		a->out[i] =
+		    apply(a->fn, a->in[i] * (a->scale ? a->scale[i % vl] : 1) + (a->shift ? a->shift[i % vl] : 0));
 }
 
 static void binary(const ad_binary_args *a, size_t vl)
@@ -259,9 +262,10 @@ static void binary(const ad_binary_args *a, size_t vl)
 		for (size_t v = 0; v < vl; v++) {
 			float x = a->x[p * a->x_step + v], y = a->y[p * a->y_step + v];
 
-			x = a->kind == AD_BINARY_ADD ? x + y :
-			    a->kind == AD_BINARY_SUB ? x - y :
-			    a->kind == AD_BINARY_MUL ? x * y : x / y;
+			x = a->kind == AD_BINARY_ADD   ? x + y
+			    : a->kind == AD_BINARY_SUB ? x - y
+			    : a->kind == AD_BINARY_MUL ? x * y
+						       : x / y;
 			a->out[p * vl + v] = apply(a->fn, x);
 		}
 	}
@@ -303,30 +307,57 @@ static void fp_leave(unsigned long mode)
 }
 
 #define K(name, args)                                                                                                  \
-	static void name##_4(const args *a) { name(a, 4); }                                                            \
-	static void name##_8(const args *a) { name(a, 8); }                                                            \
-	static void name##_16(const args *a) { name(a, 16); }
+	static void name##_4(const args *a)                                                                            \
+	{                                                                                                              \
+		name(a, 4);                                                                                            \
+	}                                                                                                              \
+	static void name##_8(const args *a)                                                                            \
+	{                                                                                                              \
+		name(a, 8);                                                                                            \
+	}                                                                                                              \
+	static void name##_16(const args *a)                                                                           \
+	{                                                                                                              \
+		name(a, 16);                                                                                           \
+	}
 #include "../kernels.def"
 #undef K
 
 const ad_kernels *ad_kernels_scalar(unsigned vl)
 {
 	static const ad_kernels tables[] = {
-		{"scalar", 4, AD_CONV_R_MAX, 1, fp_enter, fp_leave,
+	    {
+		"scalar",
+		4,
+		AD_CONV_R_MAX,
+		1,
+		fp_enter,
+		fp_leave,
 #define K(name, args) name##_4,
 #include "../kernels.def"
 #undef K
-		},
-		{"scalar", 8, AD_CONV_R_MAX, 1, fp_enter, fp_leave,
+	    },
+	    {
+		"scalar",
+		8,
+		AD_CONV_R_MAX,
+		1,
+		fp_enter,
+		fp_leave,
 #define K(name, args) name##_8,
 #include "../kernels.def"
 #undef K
-		},
-		{"scalar", 16, AD_CONV_R_MAX, 1, fp_enter, fp_leave,
+	    },
+	    {
+		"scalar",
+		16,
+		AD_CONV_R_MAX,
+		1,
+		fp_enter,
+		fp_leave,
 #define K(name, args) name##_16,
 #include "../kernels.def"
 #undef K
-		},
+	    },
 	};
 
 	return vl == 4 ? &tables[0] : vl == 8 ? &tables[1] : vl == 16 ? &tables[2] : NULL;

@@ -19,11 +19,13 @@
 #include <math.h>
 
 #define INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 36")
+/* i = 0 .. n - 1, unrolled. */
+#define EACH(i, n) _Pragma("GCC unroll 36") for (size_t i = 0; i < (n); i++)
 
 /* -- activations ------------------------------------------------------------------------------------- */
 
-/* exp(x) for |x| <= 87: 2^n e^r, r in +-ln(2)/2, by its Taylor polynomial of degree 7 (error below 2^-24). NaN stays. */
+/* exp(x) for |x| <= 87: 2^n e^r, r in +-ln(2)/2, by its Taylor polynomial of degree 7 (error below 2^-24). NaN stays.
+ */
 INLINE vf v_exp(vf x)
 {
 	vf n, r, p;
@@ -123,8 +125,8 @@ INLINE void conv_tile(const ad_conv_args *a, size_t first, const size_t P, const
 	float *out = a->out + first * VL;
 	vf sum[32];
 
-	UNROLL for (size_t p = 0; p < P; p++) {
-		UNROLL for (size_t r = 0; r < R; r++)
+	EACH (p, P) {
+		EACH (r, R)
 			sum[p * R + r] = a->bias ? v_load(a->bias + r * VL) : v_zero();
 	}
 	for (size_t i = 0; i < a->n[0]; i++, block += a->step[0]) {
@@ -138,37 +140,37 @@ INLINE void conv_tile(const ad_conv_args *a, size_t first, const size_t P, const
 				const float *x[5];
 				size_t k = run;
 
-				UNROLL for (size_t q = 0; q < (P + 2) / 3; q++)
+				EACH (q, (P + 2) / 3)
 					x[q] = at + q * 3 * pixel;
 				for (; k >= 4; k -= 4) {
-					UNROLL for (size_t u = 0; u < 4; u++) {
+					EACH (u, 4) {
 						vf wide[3];
 
-						UNROLL for (size_t r = 0; r < R; r++)
+						EACH (r, R)
 							wide[r] = v_load(w + (u * R + r) * VL);
-						UNROLL for (size_t p = 0; p < P; p++) {
+						EACH (p, P) {
 							vf one = v_set1(x[p / 3][p % 3 * pixel + u]);
 
-							UNROLL for (size_t r = 0; r < R; r++)
+							EACH (r, R)
 								sum[p * R + r] = v_fma(one, wide[r], sum[p * R + r]);
 						}
 					}
-					UNROLL for (size_t q = 0; q < (P + 2) / 3; q++)
+					EACH (q, (P + 2) / 3)
 						x[q] += 4;
 					w += 4 * R * VL;
 				}
 				for (; k > 0; k--) {
 					vf wide[3];
 
-					UNROLL for (size_t r = 0; r < R; r++)
+					EACH (r, R)
 						wide[r] = v_load(w + r * VL);
-					UNROLL for (size_t p = 0; p < P; p++) {
+					EACH (p, P) {
 						vf one = v_set1(x[p / 3][p % 3 * pixel]);
 
-						UNROLL for (size_t r = 0; r < R; r++)
+						EACH (r, R)
 							sum[p * R + r] = v_fma(one, wide[r], sum[p * R + r]);
 					}
-					UNROLL for (size_t q = 0; q < (P + 2) / 3; q++)
+					EACH (q, (P + 2) / 3)
 						x[q]++;
 					w += R * VL;
 				}
@@ -178,23 +180,23 @@ INLINE void conv_tile(const ad_conv_args *a, size_t first, const size_t P, const
 	if (a->res) {
 		const float *res = a->res + first * VL;
 
-		UNROLL for (size_t r = 0; r < R; r++) {
-			UNROLL for (size_t p = 0; p < P; p++)
+		EACH (r, R) {
+			EACH (p, P)
 				sum[p * R + r] = v_add(sum[p * R + r], v_load(res + r * a->res_block + p * VL));
 		}
 	}
 	if (a->fn.kind == AD_FN_RELU || a->fn.kind == AD_FN_CLIP) {
 		clamp c = clamp_of(&a->fn);
 
-		UNROLL for (size_t i = 0; i < P * R; i++)
+		EACH (i, P * R)
 			sum[i] = v_max(c.low, sum[i]);
 		if (a->fn.kind == AD_FN_CLIP) {
-			UNROLL for (size_t i = 0; i < P * R; i++)
+			EACH (i, P * R)
 				sum[i] = v_min(c.high, sum[i]);
 		}
 	}
-	UNROLL for (size_t r = 0; r < R; r++) {
-		UNROLL for (size_t p = 0; p < P; p++)
+	EACH (r, R) {
+		EACH (p, P)
 			v_store(out + r * a->out_block + p * VL, sum[p * R + r]);
 	}
 }
@@ -270,21 +272,23 @@ INLINE taps taps_of(size_t out, size_t kernel, size_t stride, size_t dilation, s
 
 /* N output pixels whose windows have the same rows and all their columns inside. */
 INLINE void window_inside(const ad_window_args *a, taps rows, const float *in, float *out, const float *res,
-                          const size_t N, const size_t KW, const enum window what, const clamp *c, float divisor)
+			  const size_t N, const size_t KW, const enum window what, const clamp *c, float divisor)
 {
 	size_t kw = KW ? KW : a->kernel[1], step = a->stride[1] * VL, dilation = a->dilation[1] * VL;
 	const float *w = a->weights + (what == DEPTHWISE ? rows.k0 * kw * VL : 0);
 	vf acc[8];
 
-	UNROLL for (size_t p = 0; p < N; p++)
-		acc[p] = what == MAX_POOL ? v_set1(-INFINITY) : what == DEPTHWISE && a->bias ? v_load(a->bias) : v_zero();
+	EACH (p, N)
+		acc[p] = what == MAX_POOL               ? v_set1(-INFINITY)
+			 : what == DEPTHWISE && a->bias ? v_load(a->bias)
+							: v_zero();
 	for (size_t ky = rows.k0; ky < rows.k1; ky++) {
 		const float *row = in + (ky - rows.k0) * a->dilation[0] * a->w * VL;
 
-		UNROLL for (size_t kx = 0; kx < kw; kx++) {
+		EACH (kx, kw) {
 			vf tap = what == DEPTHWISE ? v_load(w) : v_zero();
 
-			UNROLL for (size_t p = 0; p < N; p++) {
+			EACH (p, N) {
 				vf x = v_load(row + kx * dilation + p * step);
 
 				if (what == DEPTHWISE)
@@ -297,7 +301,7 @@ INLINE void window_inside(const ad_window_args *a, taps rows, const float *in, f
 			w += what == DEPTHWISE ? VL : 0;
 		}
 	}
-	UNROLL for (size_t p = 0; p < N; p++) {
+	EACH (p, N) {
 		if (what == AVERAGE_POOL)
 			acc[p] = v_div(acc[p], v_set1(divisor));
 		if (what == DEPTHWISE) {
@@ -311,7 +315,7 @@ INLINE void window_inside(const ad_window_args *a, taps rows, const float *in, f
 
 /* One output pixel, any window. */
 INLINE void window_edge(const ad_window_args *a, size_t y, size_t x, taps rows, float *out, const float *res,
-                        const enum window what, const clamp *c)
+			const enum window what, const clamp *c)
 {
 	taps cols = taps_of(x, a->kernel[1], a->stride[1], a->dilation[1], a->pads[1], a->w);
 	vf acc = what == MAX_POOL ? v_set1(-INFINITY) : what == DEPTHWISE && a->bias ? v_load(a->bias) : v_zero();
@@ -334,8 +338,10 @@ INLINE void window_edge(const ad_window_args *a, size_t y, size_t x, taps rows, 
 	}
 	if (what == AVERAGE_POOL) {
 		if (a->count_padding) {
-			taps all_rows = taps_of(y, a->kernel[0], a->stride[0], a->dilation[0], 0, a->h + a->pads[0] + a->pads[2]);
-			taps all_cols = taps_of(x, a->kernel[1], a->stride[1], a->dilation[1], 0, a->w + a->pads[1] + a->pads[3]);
+			taps all_rows =
+			    taps_of(y, a->kernel[0], a->stride[0], a->dilation[0], 0, a->h + a->pads[0] + a->pads[2]);
+			taps all_cols =
+			    taps_of(x, a->kernel[1], a->stride[1], a->dilation[1], 0, a->w + a->pads[1] + a->pads[3]);
 
 			cells = (all_rows.k1 - all_rows.k0) * (all_cols.k1 - all_cols.k0);
 		}
@@ -368,7 +374,8 @@ INLINE void window(const ad_window_args *a, const size_t KW, const enum window w
 		const float *res = what == DEPTHWISE && a->res ? a->res + start : NULL, *in;
 
 		if (what == AVERAGE_POOL && a->count_padding) {
-			taps all = taps_of(y, a->kernel[0], a->stride[0], a->dilation[0], 0, a->h + a->pads[0] + a->pads[2]);
+			taps all =
+			    taps_of(y, a->kernel[0], a->stride[0], a->dilation[0], 0, a->h + a->pads[0] + a->pads[2]);
 
 			height = all.k1 - all.k0;
 		}
@@ -379,14 +386,14 @@ INLINE void window(const ad_window_args *a, const size_t KW, const enum window w
 
 			in = a->in + ((rows.at - a->row0) * a->w - a->pads[1]) * VL;
 			for (; x + 8 <= x1; x += 8)
-				window_inside(a, rows, in + x * a->stride[1] * VL, out + x * VL, res ? res + x * VL : NULL, 8, KW,
-				              what, &c, divisor);
+				window_inside(a, rows, in + x * a->stride[1] * VL, out + x * VL,
+					      res ? res + x * VL : NULL, 8, KW, what, &c, divisor);
 			for (; x + 3 <= x1; x += 3)
-				window_inside(a, rows, in + x * a->stride[1] * VL, out + x * VL, res ? res + x * VL : NULL, 3, KW,
-				              what, &c, divisor);
+				window_inside(a, rows, in + x * a->stride[1] * VL, out + x * VL,
+					      res ? res + x * VL : NULL, 3, KW, what, &c, divisor);
 			for (; x < x1; x++)
-				window_inside(a, rows, in + x * a->stride[1] * VL, out + x * VL, res ? res + x * VL : NULL, 1, KW,
-				              what, &c, divisor);
+				window_inside(a, rows, in + x * a->stride[1] * VL, out + x * VL,
+					      res ? res + x * VL : NULL, 1, KW, what, &c, divisor);
 		}
 		for (; x < a->ow; x++)
 			window_edge(a, y, x, rows, out + x * VL, res ? res + x * VL : NULL, what, &c);
@@ -429,7 +436,8 @@ INLINE void wino_in_1d(const vf *d, vf *t, const size_t M)
 		t[2] = v_sub(d[2], d[1]);
 		t[3] = v_sub(d[1], d[3]);
 	} else {
-		vf four = v_set1(4.0f), minus5 = v_set1(-5.0f), two = v_set1(2.0f), minus4 = v_set1(-4.0f), minus2 = v_set1(-2.0f);
+		vf four = v_set1(4.0f), minus5 = v_set1(-5.0f), two = v_set1(2.0f), minus4 = v_set1(-4.0f),
+		   minus2 = v_set1(-2.0f);
 		vf even = v_fma(minus4, d[2], d[4]), odd = v_fma(minus4, d[1], d[3]);
 		vf e2 = v_sub(d[4], d[2]), o2 = v_sub(d[3], d[1]);
 
@@ -464,20 +472,20 @@ INLINE void wino_in_tile(const float *in, size_t row, float *v, size_t xi_step, 
 	const size_t n = M + 2;
 	vf half[6][6];
 
-	UNROLL for (size_t j = 0; j < n; j++) {
+	EACH (j, n) {
 		vf d[6], t[6];
 
-		UNROLL for (size_t i = 0; i < n; i++)
+		EACH (i, n)
 			d[i] = v_load(in + i * row + j * VL);
 		wino_in_1d(d, t, M);
-		UNROLL for (size_t i = 0; i < n; i++)
+		EACH (i, n)
 			half[i][j] = t[i];
 	}
-	UNROLL for (size_t i = 0; i < n; i++) {
+	EACH (i, n) {
 		vf t[6];
 
 		wino_in_1d(half[i], t, M);
-		UNROLL for (size_t j = 0; j < n; j++)
+		EACH (j, n)
 			v_store(v + (i * n + j) * xi_step, t[j]);
 	}
 }
@@ -491,7 +499,8 @@ INLINE void wino_in_m(const ad_wino_in_args *a, const size_t M)
 		float *v = a->v + (t - a->t0) * VL;
 
 		if (y >= a->pad_top && y + n <= a->h + a->pad_top && x >= a->pad_left && x + n <= a->w + a->pad_left) {
-			wino_in_tile(a->in + ((y - a->pad_top) * a->w + x - a->pad_left) * VL, a->w * VL, v, a->xi_step, M);
+			wino_in_tile(a->in + ((y - a->pad_top) * a->w + x - a->pad_left) * VL, a->w * VL, v, a->xi_step,
+				     M);
 		} else {
 			float patch[6 * 6 * VL];
 
@@ -501,8 +510,9 @@ INLINE void wino_in_m(const ad_wino_in_args *a, const size_t M)
 				for (size_t j = 0; j < n; j++) {
 					size_t ix = x + j - a->pad_left;
 
-					v_store(patch + (i * n + j) * VL,
-					        iy < a->h && ix < a->w ? v_load(a->in + (iy * a->w + ix) * VL) : v_zero());
+					v_store(patch + (i * n + j) * VL, iy < a->h && ix < a->w
+									      ? v_load(a->in + (iy * a->w + ix) * VL)
+									      : v_zero());
 				}
 			}
 			wino_in_tile(patch, n * VL, v, a->xi_step, M);
@@ -529,23 +539,23 @@ INLINE void wino_out_m(const ad_wino_out_args *a, const size_t M)
 		vf half[4][6], bias = a->bias ? v_load(a->bias) : v_zero();
 		size_t rows = a->h - y < M ? a->h - y : M, cols = a->w - x < M ? a->w - x : M;
 
-		UNROLL for (size_t j = 0; j < n; j++) {
+		EACH (j, n) {
 			vf m[6], o[4];
 
-			UNROLL for (size_t i = 0; i < n; i++)
+			EACH (i, n)
 				m[i] = v_load(v + (i * n + j) * a->xi_step);
 			wino_out_1d(m, o, M);
-			UNROLL for (size_t i = 0; i < M; i++)
+			EACH (i, M)
 				half[i][j] = o[i];
 		}
-		UNROLL for (size_t i = 0; i < M; i++) {
+		EACH (i, M) {
 			vf o[4];
 			size_t at = ((y + i) * a->w + x) * VL;
 
 			if (i >= rows)
 				break;
 			wino_out_1d(half[i], o, M);
-			UNROLL for (size_t j = 0; j < M; j++) {
+			EACH (j, M) {
 				if (j >= cols)
 					break;
 				o[j] = v_add(o[j], bias);
@@ -578,7 +588,8 @@ INLINE void wino_weights_1d(const vf *g, vf *t, const size_t M)
 		t[3] = g[2];
 	} else {
 		vf sixth = v_set1(-1.0f / 6), a = v_mul(sixth, v_add(g[0], g[2])), b = v_mul(sixth, g[1]);
-		vf c = v_fma(v_set1(1.0f / 6), g[2], v_mul(v_set1(1.0f / 24), g[0])), d = v_mul(v_set1(1.0f / 12), g[1]);
+		vf c = v_fma(v_set1(1.0f / 6), g[2], v_mul(v_set1(1.0f / 24), g[0])),
+		   d = v_mul(v_set1(1.0f / 12), g[1]);
 
 		t[0] = v_mul(v_set1(0.25f), g[0]);
 		t[1] = v_add(a, b);
@@ -594,20 +605,20 @@ INLINE void wino_weights_m(const ad_wino_weights_args *a, const size_t M)
 	const size_t n = M + 2;
 	vf half[6][3];
 
-	UNROLL for (size_t j = 0; j < 3; j++) {
+	EACH (j, 3) {
 		vf g[3], t[6];
 
-		UNROLL for (size_t i = 0; i < 3; i++)
+		EACH (i, 3)
 			g[i] = v_load(a->in + (i * 3 + j) * VL);
 		wino_weights_1d(g, t, M);
-		UNROLL for (size_t i = 0; i < n; i++)
+		EACH (i, n)
 			half[i][j] = t[i];
 	}
-	UNROLL for (size_t i = 0; i < n; i++) {
+	EACH (i, n) {
 		vf t[6];
 
 		wino_weights_1d(half[i], t, M);
-		UNROLL for (size_t j = 0; j < n; j++)
+		EACH (j, n)
 			v_store(a->u + (i * n + j) * a->xi_step, t[j]);
 	}
 }
@@ -646,9 +657,10 @@ INLINE void binary_kind(const ad_binary_args *a, const enum ad_binary_kind kind)
 	if (!c.on)
 		c.low = v_set1(-INFINITY), c.high = v_set1(INFINITY);
 	for (; out < end; out += VL, x += a->x_step, y += a->y_step) {
-		vf r = kind == AD_BINARY_ADD ? v_add(v_load(x), v_load(y)) :
-		       kind == AD_BINARY_SUB ? v_sub(v_load(x), v_load(y)) :
-		       kind == AD_BINARY_MUL ? v_mul(v_load(x), v_load(y)) : v_div(v_load(x), v_load(y));
+		vf r = kind == AD_BINARY_ADD   ? v_add(v_load(x), v_load(y))
+		       : kind == AD_BINARY_SUB ? v_sub(v_load(x), v_load(y))
+		       : kind == AD_BINARY_MUL ? v_mul(v_load(x), v_load(y))
+					       : v_div(v_load(x), v_load(y));
 
 		v_store(out, v_min(c.high, v_max(c.low, r)));
 	}
@@ -680,7 +692,7 @@ static void mean(const ad_mean_args *a)
 	size_t p = 0;
 
 	for (; p + 4 <= a->pixels; p += 4)
-		UNROLL for (size_t i = 0; i < 4; i++)
+		EACH (i, 4)
 			sum[i] = v_add(sum[i], v_load(a->in + (p + i) * VL));
 	for (; p < a->pixels; p++)
 		sum[0] = v_add(sum[0], v_load(a->in + p * VL));
@@ -694,10 +706,10 @@ static void pack(const ad_pack_args *a)
 	for (; p + VL <= a->pixels; p += VL) {
 		vf r[VL];
 
-		UNROLL for (size_t v = 0; v < VL; v++)
+		EACH (v, VL)
 			r[v] = v < a->channels ? v_load(a->in + v * a->step + p) : v_zero();
 		v_transpose(r);
-		UNROLL for (size_t v = 0; v < VL; v++)
+		EACH (v, VL)
 			v_store(a->out + (p + v) * a->pixel, r[v]);
 	}
 	for (; p < a->pixels; p++)
@@ -712,10 +724,10 @@ static void unpack(const ad_unpack_args *a)
 	for (; p + VL <= a->pixels; p += VL) {
 		vf r[VL];
 
-		UNROLL for (size_t v = 0; v < VL; v++)
+		EACH (v, VL)
 			r[v] = v_load(a->in + (p + v) * VL);
 		v_transpose(r);
-		UNROLL for (size_t v = 0; v < VL; v++)
+		EACH (v, VL)
 			if (v < a->channels)
 				v_store(a->out + v * a->step + p, r[v]);
 	}
@@ -725,7 +737,7 @@ static void unpack(const ad_unpack_args *a)
 }
 
 const ad_kernels AD_TABLE = {
-	AD_ISA, VL, 3, TILE2, fp_enter, fp_leave,
+    AD_ISA, VL, 3, TILE2, fp_enter, fp_leave,
 #define K(name, args) name,
 #include "../kernels.def"
 #undef K
