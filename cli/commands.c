@@ -4,6 +4,7 @@ const cli_command_row cli_commands[] = {
     {"train", "learn what is normal from pictures of normal things"},
     {"score", "tell of each picture how normal it is, and where it is not"},
     {"eval", "measure a model on labelled pictures"},
+    {"drift", "tell whether the pictures are still those the model knows"},
     {"info", "show what a model holds"},
     {"backbone", "list, inspect, check, run and cut backbones"},
     {"features", "write the features of pictures as .npy"},

@@ -4,6 +4,7 @@
 
 #include <adtool/backbone.h>
 #include <adtool/dataset.h>
+#include <adtool/drift.h>
 #include <adtool/error.h>
 #include <adtool/image.h>
 #include <adtool/metrics.h>

@@ -30,6 +30,17 @@ enum adtool_format { ADTOOL_TSV = 0, ADTOOL_JSONL = 1, ADTOOL_CSV = 2 };
 ADTOOL_API int adtool_row_format(const adtool_row *row, enum adtool_format format, const adtool_model_info *model,
                                  char **text, size_t *size, adtool_error *err);
 
+/*
+ * Rows as adtool_row_format wrote them, in any of its formats, read back; "-" is standard input. Set in each row are
+ * name, verdict, score and p, those two NaN where the verdict is ADTOOL_ERROR. Empty lines are passed over, further
+ * columns too; a line that is no row is refused (ADTOOL_EFORMAT), with its number. At most 1 GiB. The caller frees *out.
+ */
+typedef struct adtool_rows adtool_rows;
+ADTOOL_API int adtool_rows_read(const char *path, adtool_rows **out, adtool_error *err);
+ADTOOL_API size_t adtool_rows_count(const adtool_rows *rows);
+ADTOOL_API const adtool_row *adtool_rows_at(const adtool_rows *rows, size_t index); /* owned by rows */
+ADTOOL_API void adtool_rows_free(adtool_rows *rows);                                /* harmless on NULL */
+
 /* Makes a JSON string (quoted, escaped, invalid UTF-8 replaced) for callers who build JSON; release with adtool_free. */
 ADTOOL_API int adtool_json_string(const char *bytes, char **text, adtool_error *err);
 
