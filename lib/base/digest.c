@@ -26,13 +26,19 @@ void ad_xxh3_hex(const void *data, size_t size, char out[17])
 	to_hex(canonical.digest, sizeof(canonical.digest), out);
 }
 
-void ad_sha256_hex(const void *data, size_t size, char out[65])
+void ad_sha256(const void *data, size_t size, unsigned char out[32])
 {
-	uint8_t digest[SHA256_DIGEST_LENGTH];
 	SHA2_CTX context;
 
 	SHA256Init(&context);
 	SHA256Update(&context, data, size);
-	SHA256Final(digest, &context);
+	SHA256Final(out, &context);
+}
+
+void ad_sha256_hex(const void *data, size_t size, char out[65])
+{
+	uint8_t digest[SHA256_DIGEST_LENGTH];
+
+	ad_sha256(data, size, digest);
 	to_hex(digest, sizeof(digest), out);
 }

@@ -4,7 +4,8 @@
 
 #include <stddef.h>
 
-void ad_xxh3_hex(const void *data, size_t size, char out[17]);   /* XXH3 64 bits */
+void ad_xxh3_hex(const void *data, size_t size, char out[17]); /* XXH3 64 bits */
 void ad_sha256_hex(const void *data, size_t size, char out[65]);
+void ad_sha256(const void *data, size_t size, unsigned char out[32]);
 
 #endif

@@ -188,6 +188,28 @@ static void smooth_row(const smooth *s, unsigned y, float *restrict out)
 	}
 }
 
+int ad_heat_rows(const ad_heat *heat, unsigned width, unsigned height,
+		 int (*row)(void *context, unsigned y, const float *values), void *context, adtool_error *err)
+{
+	float *values;
+	smooth s;
+	unsigned y;
+	int rc = smooth_init(&s, heat, width, height, err);
+
+	if (rc)
+		return rc;
+	values = ad_malloc_array(width, sizeof(*values));
+	if (!values)
+		rc = ad_fail_nomem(err);
+	for (y = 0; !rc && y < height; y++) {
+		smooth_row(&s, y, values);
+		rc = row(context, y, values);
+	}
+	ad_free(values);
+	smooth_release(&s);
+	return rc;
+}
+
 int ad_heat_upsample(const ad_heat *heat, unsigned width, unsigned height, float *out, adtool_error *err)
 {
 	smooth s;
@@ -264,7 +286,7 @@ static void draw_legend(const canvas *v)
 	}
 }
 
-static int canvas_init(canvas *v, const ad_heat *heat, unsigned width, unsigned height, adtool_error *err)
+static int canvas_init(canvas *v, const ad_heat *heat, unsigned width, unsigned height, int bare, adtool_error *err)
 {
 	uint64_t full_width, full_height;
 	unsigned fits;
@@ -275,6 +297,12 @@ static int canvas_init(canvas *v, const ad_heat *heat, unsigned width, unsigned 
 			       height, AD_MAX_SIDE);
 	if (!(heat->level >= 1e-35 && heat->level <= 1e35)) /* its inverse, too, is an ordinary float */
 		return ad_fail(err, ADTOOL_EINVAL, "a heat map cannot be anchored at a level of %g", heat->level);
+	if (bare) {
+		v->factor = 1;
+		v->width = width;
+		v->height = height;
+		return ad_image_alloc(width, height, &v->image, err);
+	}
 	v->factor = (NARROWEST + width - 1) / width;
 	fits = TALLEST / height ? TALLEST / height : 1;
 	if (v->factor > fits)
@@ -391,8 +419,8 @@ static void draw_contour(const float *above, const float *here, const float *bel
 	}
 }
 
-static int draw(const ad_heat *heat, const adtool_image *picture, unsigned width, unsigned height, adtool_image **out,
-		adtool_error *err)
+static int draw(const ad_heat *heat, const adtool_image *picture, unsigned width, unsigned height, int bare,
+		adtool_image **out, adtool_error *err)
 {
 	float *lines = NULL, *above, *here, *below, peak = 0, level = (float)heat->level, half, steps, steepest;
 	shade *shades = NULL;
@@ -400,7 +428,7 @@ static int draw(const ad_heat *heat, const adtool_image *picture, unsigned width
 	smooth s = {0};
 	size_t i;
 	unsigned y;
-	int rc = canvas_init(&v, heat, width, height, err);
+	int rc = canvas_init(&v, heat, width, height, bare, err);
 
 	if (!rc)
 		rc = smooth_init(&s, heat, v.width, v.height, err);
@@ -455,10 +483,15 @@ done:
 
 int ad_heat_map(const ad_heat *heat, unsigned width, unsigned height, adtool_image **out, adtool_error *err)
 {
-	return draw(heat, NULL, width, height, out, err);
+	return draw(heat, NULL, width, height, 0, out, err);
 }
 
 int ad_heat_overlay(const ad_heat *heat, const adtool_image *picture, adtool_image **out, adtool_error *err)
 {
-	return draw(heat, picture, picture->width, picture->height, out, err);
+	return draw(heat, picture, picture->width, picture->height, 0, out, err);
+}
+
+int ad_heat_cover(const ad_heat *heat, const adtool_image *picture, adtool_image **out, adtool_error *err)
+{
+	return draw(heat, picture, picture->width, picture->height, 1, out, err);
 }

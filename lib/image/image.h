@@ -36,12 +36,31 @@ int ad_heat_map(const ad_heat *heat, unsigned width, unsigned height, adtool_ima
 /* The picture with the heat over it, a contour at the level, and the legend below. */
 int ad_heat_overlay(const ad_heat *heat, const adtool_image *picture, adtool_image **out, adtool_error *err);
 
+/* The same without the legend, and never enlarged: exactly the picture's size. */
+int ad_heat_cover(const ad_heat *heat, const adtool_image *picture, adtool_image **out, adtool_error *err);
+
 /*
  * The map upsampled as the two above draw it, taken at the pixels' centres: out has width * height values. Cubic
  * between the centres of the cells, constant beyond the outer ones; through the cells' values, and between
  * those of the neighbours everywhere.
  */
 int ad_heat_upsample(const ad_heat *heat, unsigned width, unsigned height, float *out, adtool_error *err);
+
+/*
+ * The same row by row, from the top; the values live until the callback returns, and what it returns other than 0 ends
+ * the work and is returned (the callback fills err then).
+ */
+int ad_heat_rows(const ad_heat *heat, unsigned width, unsigned height,
+		 int (*row)(void *context, unsigned y, const float *values), void *context, adtool_error *err);
+
+/*
+ * A small JPEG of the picture for a report: resized so that its longer side is `side` pixels (at most 8 times
+ * enlarged), with the heat over it when heat is not NULL. The same picture gives the same bytes.
+ */
+int ad_image_thumbnail(const adtool_image *image, const ad_heat *heat, unsigned side, ad_buf *out, adtool_error *err);
+
+/* Appends the picture as baseline JPEG of a quality of 1 .. 100; sides above 65500 are refused. */
+int ad_jpeg_encode(const adtool_image *image, int quality, ad_buf *out, adtool_error *err);
 
 /* Appends the picture as PNG (8-bit RGB); the same picture gives the same bytes. */
 int ad_png_encode(const adtool_image *image, ad_buf *out, adtool_error *err);
