@@ -11,6 +11,7 @@
 #include <adtool/dataset.h>
 #include <adtool/error.h>
 #include <adtool/model.h>
+#include <adtool/region.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -78,6 +79,12 @@ typedef struct adtool_row {
 	const float *map;                /* rows x cols residuals, row-major; NULL for ppca and errors */
 	unsigned map_rows, map_cols;
 	const char *heatmap, *overlay;   /* files written, or NULL */
+	const char *map_file;            /* the .npy written, or NULL */
+	int has_regions;                 /* the regions were looked for */
+	const adtool_region *regions;    /* of the map above the model's heat_level */
+	size_t region_count;
+	const void *thumbnail, *thumbnail_heat; /* JPEGs: the picture, and with its heat over it; NULL: not asked for, none */
+	size_t thumbnail_size, thumbnail_heat_size;
 } adtool_row;
 
 /* Rows come in input order. Returning non-zero stops the job with ADTOOL_ECANCELLED. */
@@ -90,6 +97,9 @@ typedef struct adtool_score_options {
 	double alpha;             /* > 0: the threshold of this alpha instead of the model's */
 	uint64_t max_pixels;
 	const char *heatmap_dir, *overlay_dir; /* NULL: none; made when missing */
+	const char *map_dir;      /* the maps as they are (rows x cols), float32 .npy files; NULL: none */
+	int regions;              /* look for regions; a model without maps has none */
+	unsigned thumbnail;       /* longer side of the thumbnails in pixels; 0: none */
 	adtool_row_fn *row;       /* may be NULL */
 	void *context;
 } adtool_score_options;

@@ -7,6 +7,7 @@
 #include "../base/fail.h"
 #include "../base/file.h"
 #include "../base/mem.h"
+#include "../base/npy.h"
 
 void adtool_score_options_init(adtool_score_options *o)
 {
@@ -15,9 +16,22 @@ void adtool_score_options_init(adtool_score_options *o)
 
 struct scored {
 	double score;
-	ad_buf heatmap, overlay; /* files written */
-	adtool_error failed;     /* why one could not be */
+	ad_buf heatmap, overlay, map; /* files written */
+	ad_buf thumbnail, thumbnail_heat;
+	adtool_region *regions;
+	size_t region_count;
+	adtool_error failed; /* why something of these could not be made */
 };
+
+static void scored_release(struct scored *r)
+{
+	ad_buf_release(&r->heatmap);
+	ad_buf_release(&r->overlay);
+	ad_buf_release(&r->map);
+	ad_buf_release(&r->thumbnail);
+	ad_buf_release(&r->thumbnail_heat);
+	ad_free(r->regions);
+}
 
 struct scorer {
 	const adtool_model *model;
@@ -32,10 +46,10 @@ struct scorer {
 };
 
 /*
- * DIR/<name>.png: a leading '/' and '.' parts are dropped, '..' parts become '_', so that whatever a list
+ * DIR/<name><suffix>: a leading '/' and '.' parts are dropped, '..' parts become '_', so that whatever a list
  * or an archive calls its pictures, the file lies below DIR.
  */
-static int map_path(const char *dir, const char *name, ad_buf *out)
+static int map_path(const char *dir, const char *name, const char *suffix, ad_buf *out)
 {
 	ad_buf_clear(out);
 	ad_buf_puts(out, dir);
@@ -50,26 +64,52 @@ static int map_path(const char *dir, const char *name, ad_buf *out)
 		}
 		name += n + (name[n] == '/');
 	}
-	return ad_buf_puts(out, ".png");
+	return ad_buf_puts(out, suffix);
 }
 
-static int write_map(const char *dir, const char *name, const adtool_image *image, ad_buf *path, adtool_error *err)
+/* The path of a picture's file below dir, and the folders on the way. */
+static int make_path(const char *dir, const char *name, const char *suffix, ad_buf *path, adtool_error *err)
 {
 	char *slash;
 	int code;
 
-	if (map_path(dir, name, path))
+	if (map_path(dir, name, suffix, path))
 		return ad_fail_nomem(err);
 	slash = strrchr((char *)path->data, '/');
 	*slash = '\0';
 	code = ad_mkdirs((char *)path->data, err);
 	*slash = '/';
-	if (!code)
-		code = adtool_image_write_png(image, (char *)path->data, err);
 	return code ? ad_fail_within(err, code, "%s", ad_buf_text(path)) : 0;
 }
 
-/* Heat maps of a picture that was scored; a file that cannot be written ends the job, not the picture. */
+static int write_picture(const char *dir, const char *name, const adtool_image *image, ad_buf *path, adtool_error *err)
+{
+	int code = make_path(dir, name, ".png", path, err);
+
+	if (code)
+		return code;
+	code = adtool_image_write_png(image, (char *)path->data, err);
+	return code ? ad_fail_within(err, code, "%s", ad_buf_text(path)) : 0;
+}
+
+static int write_map(const char *dir, const char *name, const float *map, unsigned grid, ad_buf *path,
+		     adtool_error *err)
+{
+	size_t shape[2] = {grid, grid};
+	ad_buf npy = {0};
+	int code = make_path(dir, name, ".npy", path, err);
+
+	if (code)
+		return code;
+	if (ad_npy_append(&npy, sizeof(float), 2, shape, map))
+		code = ad_fail_nomem(err);
+	else
+		code = ad_file_write((char *)path->data, npy.data, npy.size, err);
+	ad_buf_release(&npy);
+	return code ? ad_fail_within(err, code, "%s", ad_buf_text(path)) : 0;
+}
+
+/* What else is wanted of a picture that was scored; a file that cannot be written ends the job, not the picture. */
 static int draw_maps(const struct scorer *c, struct scored *result, const struct ad_picture *p, const float *map,
 		     const adtool_image *image, adtool_error *err)
 {
@@ -81,15 +121,32 @@ static int draw_maps(const struct scorer *c, struct scored *result, const struct
 	if (c->options->heatmap_dir) {
 		code = ad_heat_map(&heat, p->width, p->height, &drawn, err);
 		if (!code)
-			code = write_map(c->options->heatmap_dir, ad_buf_text(&p->name), drawn, &result->heatmap, err);
+			code =
+			    write_picture(c->options->heatmap_dir, ad_buf_text(&p->name), drawn, &result->heatmap, err);
 		adtool_image_free(drawn);
 		drawn = NULL;
 	}
 	if (!code && c->options->overlay_dir) {
 		code = ad_heat_overlay(&heat, image, &drawn, err);
 		if (!code)
-			code = write_map(c->options->overlay_dir, ad_buf_text(&p->name), drawn, &result->overlay, err);
+			code =
+			    write_picture(c->options->overlay_dir, ad_buf_text(&p->name), drawn, &result->overlay, err);
 		adtool_image_free(drawn);
+	}
+	if (!code && c->options->map_dir)
+		code = write_map(c->options->map_dir, ad_buf_text(&p->name), map, info->grid, &result->map, err);
+	if (!code && c->options->regions && info->method == ADTOOL_FRE) {
+		ad_free(result->regions);
+		result->regions = NULL;
+		code = adtool_regions_find(map, info->grid, info->grid, p->width, p->height, info->heat_level,
+					   &result->regions, &result->region_count, err);
+	}
+	if (!code && c->options->thumbnail) {
+		ad_buf_clear(&result->thumbnail);
+		ad_buf_clear(&result->thumbnail_heat);
+		code = ad_image_thumbnail(image, NULL, c->options->thumbnail, &result->thumbnail, err);
+		if (!code && info->method == ADTOOL_FRE)
+			code = ad_image_thumbnail(image, &heat, c->options->thumbnail, &result->thumbnail_heat, err);
 	}
 	return code;
 }
@@ -137,6 +194,16 @@ static int score_emit(struct ad_stream *s, struct ad_picture *p, size_t slot, co
 		}
 		out.heatmap = c->options->heatmap_dir ? ad_buf_text(&result->heatmap) : NULL;
 		out.overlay = c->options->overlay_dir ? ad_buf_text(&result->overlay) : NULL;
+		if (!result->failed.code) {
+			out.map_file = c->options->map_dir ? ad_buf_text(&result->map) : NULL;
+			out.has_regions = c->options->regions && out.map;
+			out.regions = result->regions;
+			out.region_count = out.has_regions ? result->region_count : 0;
+			out.thumbnail = result->thumbnail.size ? result->thumbnail.data : NULL;
+			out.thumbnail_size = result->thumbnail.size;
+			out.thumbnail_heat = result->thumbnail_heat.size ? result->thumbnail_heat.data : NULL;
+			out.thumbnail_heat_size = result->thumbnail_heat.size;
+		}
 	} else {
 		out.code = p->code;
 		out.why = ad_buf_text(&p->why);
@@ -169,7 +236,7 @@ int adtool_score(const adtool_model *model, adtool_dataset *dataset, const adtoo
 
 	if (code)
 		return code;
-	if (model->info.method == ADTOOL_PPCA && (o->heatmap_dir || o->overlay_dir))
+	if (model->info.method == ADTOOL_PPCA && (o->heatmap_dir || o->overlay_dir || o->map_dir))
 		return ad_fail(err, ADTOOL_EINVAL, "the method ppca has no heat maps; train with fre for those");
 	if (o->has_threshold && !isfinite(o->threshold))
 		return ad_fail(err, ADTOOL_EINVAL, "the threshold must be a finite number");
@@ -205,10 +272,8 @@ int adtool_score(const adtool_model *model, adtool_dataset *dataset, const adtoo
 	c.report.seconds = ad_now() - start;
 	if (report)
 		*report = c.report;
-	for (i = 0; c.results && i < slots; i++) {
-		ad_buf_release(&c.results[i].heatmap);
-		ad_buf_release(&c.results[i].overlay);
-	}
+	for (i = 0; c.results && i < slots; i++)
+		scored_release(&c.results[i]);
 	for (i = 0; c.work && i < s.threads; i++)
 		ad_free_aligned(c.work[i]);
 	ad_free(c.results);

@@ -10,7 +10,9 @@ static const char *verdict_name(enum adtool_verdict verdict)
 
 static const char *rule_name(enum adtool_rule rule)
 {
-	return rule == ADTOOL_RULE_CONFORMAL ? "conformal" : rule == ADTOOL_RULE_EXTRAPOLATED ? "extrapolated" : "value";
+	return rule == ADTOOL_RULE_CONFORMAL      ? "conformal"
+	       : rule == ADTOOL_RULE_EXTRAPOLATED ? "extrapolated"
+						  : "value";
 }
 
 /* The score and p between separators; both empty for an error. */
@@ -59,6 +61,23 @@ static void put_number(ad_buf *b, const char *key, double value)
 	ad_text_json_number(b, value);
 }
 
+static void put_regions(ad_buf *b, const adtool_row *row)
+{
+	size_t i;
+
+	ad_buf_puts(b, ",\"regions\":[");
+	for (i = 0; i < row->region_count; i++) {
+		const adtool_region *r = &row->regions[i];
+
+		ad_buf_printf(b, "%s{\"box\":[%u,%u,%u,%u],\"area\":%llu,\"share\":", i ? "," : "", r->x, r->y,
+			      r->width, r->height, (unsigned long long)r->area);
+		ad_text_json_number(b, r->share);
+		put_number(b, "peak", r->peak);
+		ad_buf_printf(b, ",\"peak_at\":[%u,%u]}", r->peak_x, r->peak_y);
+	}
+	ad_buf_putc(b, ']');
+}
+
 static void put_jsonl(ad_buf *b, const adtool_row *row, const adtool_model_info *model)
 {
 	if (!row)
@@ -86,12 +105,16 @@ static void put_jsonl(ad_buf *b, const adtool_row *row, const adtool_model_info 
 			put_string(b, "heatmap", row->heatmap);
 		if (row->overlay)
 			put_string(b, "overlay", row->overlay);
+		if (row->map_file)
+			put_string(b, "map", row->map_file);
+		if (row->has_regions)
+			put_regions(b, row);
 	}
 	ad_buf_puts(b, "}\n");
 }
 
 int adtool_row_format(const adtool_row *row, enum adtool_format format, const adtool_model_info *model, char **text,
-                      size_t *size, adtool_error *err)
+		      size_t *size, adtool_error *err)
 {
 	ad_buf b = {0};
 
