@@ -120,6 +120,7 @@ $(B)/lib/%.o: lib/%.c | $(B)/gen/onnx.pb-c.h
 
 # .incbin is not seen by -MMD.
 $(B)/lib/net/embedded.o: lib/net/adnet.onnx
+$(B)/lib/report/assets.o: lib/report/page.css lib/report/page.js
 
 $(B)/lib/libadtool.a: $(LIB_OBJ)
 	@mkdir -p $(@D)

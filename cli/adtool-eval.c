@@ -4,7 +4,7 @@
 
 #include "cli.h"
 
-static const char *model_path, *masks_dir;
+static const char *model_path, *masks_dir, *report_dir;
 static cli_list train_inputs, normal_inputs, anomalous_inputs;
 static int format;
 
@@ -19,6 +19,8 @@ static const cli_option options[] = {
      0},
     {CLI_STRING, 0, "masks", "DIR", "masks of the defects (brighter than 127), named as the pictures: pixel AUROC too",
      &masks_dir, 0, 0, NULL, 0, 0},
+    {CLI_STRING, 0, "report", "DIR", "write a report with curves and pictures here: index.html", &report_dir, 0, 0, NULL,
+     0, 0},
     {CLI_WORD, 0, "format", "text|json", "how the result is written (default text)", &format, 0, 0, formats, 0, 0},
     CLI_OPTION_NULL,
     CLI_OPTION_JOBS,
@@ -36,6 +38,7 @@ typedef struct group {
 typedef struct evaluation {
 	const adtool_model_info *model;
 	adtool_pixel_roc *pixels; /* NULL without masks */
+	adtool_page *page;        /* NULL without --report */
 	double *scores;
 	uint8_t *anomalous;
 	size_t *group_of; /* anomalous pictures: index in groups */
@@ -43,6 +46,7 @@ typedef struct evaluation {
 	group *groups;
 	size_t group_count;
 	bool anomalous_now; /* which set is being read */
+	double seconds[2];  /* for the normal and the anomalous */
 	size_t normals, anomalies, refused;
 	size_t masks_used, masks_missing;
 	adtool_error err; /* of what stopped the job */
@@ -199,7 +203,7 @@ static int add_row(void *context, const adtool_row *row)
 	if (row->verdict == ADTOOL_ERROR) {
 		cli_message(row->name, "%s", row->why);
 		e->refused++;
-		return 0;
+		return e->page && adtool_page_add(e->page, row, ADTOOL_TRUTH_UNKNOWN, NULL, &e->err);
 	}
 	if (e->count == e->capacity) {
 		e->capacity = e->capacity ? 2 * e->capacity : 256;
@@ -210,16 +214,21 @@ static int add_row(void *context, const adtool_row *row)
 	e->scores[e->count] = row->score;
 	e->anomalous[e->count] = e->anomalous_now;
 	e->group_of[e->count] = 0;
+	const char *defect = NULL;
 	if (e->anomalous_now) {
 		size_t g = find_group(e, row);
 		e->group_of[e->count] = g;
 		e->groups[g].count++;
+		defect = e->groups[g].name;
 		e->groups[g].found += row->verdict == ADTOOL_ANOMALOUS;
 		e->anomalies++;
 	} else {
 		e->normals++;
 	}
 	e->count++;
+	if (e->page && adtool_page_add(e->page, row, e->anomalous_now ? ADTOOL_TRUTH_ANOMALOUS : ADTOOL_TRUTH_NORMAL,
+				       defect, &e->err))
+		return 1;
 	if (e->pixels && row->map && add_pixels(e, row) < 0)
 		return 1;
 	return cli_progress(NULL, e->anomalous_now ? "anomalous" : "normal",
@@ -231,6 +240,7 @@ static int score_set(evaluation *e, const adtool_model *model, const cli_list *i
 	adtool_dataset_options dataset_options;
 	adtool_dataset *dataset = NULL;
 	adtool_score_options o;
+	adtool_score_report scored = {0};
 	adtool_error err;
 
 	e->anomalous_now = anomalous;
@@ -239,9 +249,11 @@ static int score_set(evaluation *e, const adtool_model *model, const cli_list *i
 	o.threads = cli_jobs;
 	o.row = add_row;
 	o.context = e;
+	o.thumbnail = e->page ? ADTOOL_PAGE_THUMBNAIL : 0;
 	int code = adtool_dataset_open(inputs->items, inputs->count, &dataset_options, &dataset, &err);
 	if (!code)
-		code = adtool_score(model, dataset, &o, NULL, &err);
+		code = adtool_score(model, dataset, &o, &scored, &err);
+	e->seconds[anomalous] = scored.seconds;
 	cli_progress_erase();
 	adtool_dataset_free(dataset);
 	if (code)
@@ -383,6 +395,31 @@ static void print_json(const evaluation *e, const results *r)
 	cli_print("\n  ]\n}\n");
 }
 
+static int write_report(const adtool_model *model, const evaluation *e, const results *r)
+{
+	adtool_page_facts facts = {
+	    .model_path = train_inputs.count ? NULL : cli_model_path(model_path),
+	    .threshold = e->model->threshold,
+	    .rule = e->model->rule,
+	    .alpha = e->model->alpha,
+	    .metrics = &r->metrics,
+	};
+	adtool_error err;
+	int code = adtool_page_timing(e->page, "normal pictures", e->seconds[0], &err);
+
+	if (!code)
+		code = adtool_page_timing(e->page, "anomalous pictures", e->seconds[1], &err);
+	for (size_t g = 0; !code && g < e->group_count; g++)
+		code = adtool_page_defect(e->page, e->groups[g].name, r->group_auroc[g], &err);
+	if (!code && r->has_pixels) {
+		char *value = cli_text("%.4f", r->pixel_auroc), *note = cli_text("%zu masks", e->masks_used);
+		code = adtool_page_figure(e->page, "Pixel AUROC", value, note, &err);
+		free(value);
+		free(note);
+	}
+	return code ? cli_fail(report_dir, &err) : cli_report_write(e->page, report_dir, model, &facts);
+}
+
 /* -- the job ----------------------------------------------------------------------------------------- */
 
 static int prepare_model(adtool_model **model)
@@ -432,9 +469,13 @@ static int run(size_t count, const char **operands)
 	(void)operands;
 	if (cli_conditional && !train_inputs.count)
 		return cli_usage_error("option '--%s' needs --train", cli_conditional);
+	if (report_dir && cli_report_open(ADTOOL_PAGE_EVAL, report_dir, &e.page))
+		return CLI_FAILURE;
 	int status = prepare_model(&model);
-	if (status)
+	if (status) {
+		adtool_page_free(e.page);
 		return status;
+	}
 	e.model = adtool_model_get_info(model);
 	status = evaluate(model, &e, &r);
 	if (!status) {
@@ -442,10 +483,13 @@ static int run(size_t count, const char **operands)
 			print_json(&e, &r);
 		else
 			print_text(&e, &r);
-		if (e.refused || e.masks_missing || cli_refused_count)
+		if (e.page)
+			status = write_report(model, &e, &r);
+		if (!status && (e.refused || e.masks_missing || cli_refused_count))
 			status = CLI_UNREADABLE;
 	}
 	adtool_pixel_roc_free(e.pixels);
+	adtool_page_free(e.page);
 	for (size_t g = 0; g < e.group_count; g++)
 		free(e.groups[g].name);
 	free(e.groups);

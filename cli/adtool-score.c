@@ -2,7 +2,7 @@
 
 #include "cli.h"
 
-static const char *model_path, *heatmap_dir, *overlay_dir;
+static const char *model_path, *heatmap_dir, *overlay_dir, *map_dir, *report_dir;
 static int format;
 static double threshold = NAN, alpha;
 static bool exit_code;
@@ -17,6 +17,8 @@ static const cli_option options[] = {
     {CLI_STRING, 0, "heatmap", "DIR", "write a heat map of each picture here, as PNG", &heatmap_dir, 0, 0, NULL, 0, 0},
     {CLI_STRING, 0, "overlay", "DIR", "write each picture with its heat map over it here, as PNG", &overlay_dir, 0, 0,
      NULL, 0, 0},
+    {CLI_STRING, 0, "map", "DIR", "write the map of each picture here, as float32 .npy", &map_dir, 0, 0, NULL, 0, 0},
+    {CLI_STRING, 0, "report", "DIR", "write a report on all pictures here: index.html", &report_dir, 0, 0, NULL, 0, 0},
     {CLI_DOUBLE, 0, "threshold", "T", "call scores above T anomalous", &threshold, 0, 0, NULL, 0, 1},
     {CLI_DOUBLE, 0, "alpha", "A", "set the threshold for this false-alarm rate", &alpha, 0, 1, NULL,
      CLI_ABOVE_MIN | CLI_BELOW_MAX, 1},
@@ -28,6 +30,7 @@ static const cli_option options[] = {
 
 typedef struct rows {
 	adtool_model_info model; /* with the rule in force here */
+	adtool_page *page;       /* NULL without --report */
 	uint64_t count;
 	bool stopped;
 } rows;
@@ -50,13 +53,33 @@ static int print_text(const adtool_row *row, const adtool_model_info *model)
 static int print_row(void *context, const adtool_row *row)
 {
 	rows *r = context;
+	adtool_error err;
 
 	cli_progress_erase();
 	if (row->verdict == ADTOOL_ERROR)
 		cli_message(row->name, "%s", row->why);
 	r->stopped = print_text(row, &r->model) || cli_flush();
 	r->count++;
+	if (!r->stopped && r->page && adtool_page_add(r->page, row, ADTOOL_TRUTH_UNKNOWN, NULL, &err)) {
+		cli_fail(report_dir, &err);
+		r->stopped = true;
+	}
 	return r->stopped || cli_progress(NULL, "pictures", r->count, 0);
+}
+
+static int write_report(const adtool_model *model, const rows *r, const adtool_score_report *report)
+{
+	adtool_page_facts facts = {.model_path = cli_model_path(model_path), .rule = r->model.rule};
+	adtool_error err;
+
+	facts.alpha = alpha > 0 ? alpha : r->model.alpha;
+	facts.threshold = r->model.threshold;
+	char *speed = cli_text("%.1f", report->seconds > 0 ? (double)r->count / report->seconds : 0.0);
+	int code = adtool_page_figure(r->page, "Pictures a second", speed, "reading included", &err);
+	free(speed);
+	if (!code)
+		code = adtool_page_timing(r->page, "scoring", report->seconds, &err);
+	return code ? cli_fail(report_dir, &err) : cli_report_write(r->page, report_dir, model, &facts);
 }
 
 static int score(const adtool_model *model, adtool_dataset *dataset, adtool_score_report *report)
@@ -64,7 +87,6 @@ static int score(const adtool_model *model, adtool_dataset *dataset, adtool_scor
 	rows r = {.model = *adtool_model_get_info(model)};
 	adtool_score_options o;
 	adtool_error err;
-	double value;
 
 	adtool_score_options_init(&o);
 	o.threads = cli_jobs;
@@ -73,19 +95,31 @@ static int score(const adtool_model *model, adtool_dataset *dataset, adtool_scor
 	o.alpha = alpha;
 	o.heatmap_dir = heatmap_dir;
 	o.overlay_dir = overlay_dir;
+	o.map_dir = map_dir;
+	o.regions = format == ADTOOL_JSONL;
 	o.row = print_row;
 	o.context = &r;
-	if (o.has_threshold)
+	if (o.has_threshold) {
 		r.model.rule = ADTOOL_RULE_VALUE;
-	else if (alpha > 0 && adtool_model_threshold_at(model, alpha, &value, &r.model.rule, &err))
-		return cli_fail("score", &err);
+		r.model.threshold = threshold;
+	} else if (alpha > 0) {
+		if (adtool_model_threshold_at(model, alpha, &r.model.threshold, &r.model.rule, &err))
+			return cli_fail("score", &err);
+	}
 	/* The header of CSV; nothing for the others. */
 	if (print_text(NULL, &r.model))
 		return CLI_FAILURE;
+	if (report_dir) {
+		if (cli_report_open(ADTOOL_PAGE_SCORE, report_dir, &r.page))
+			return CLI_FAILURE;
+		o.thumbnail = ADTOOL_PAGE_THUMBNAIL;
+	}
 	int code = adtool_score(model, dataset, &o, report, &err);
 	cli_progress_erase();
+	int status = code || !r.page ? CLI_OK : write_report(model, &r, report);
+	adtool_page_free(r.page);
 	if (!code)
-		return CLI_OK;
+		return status;
 	return r.stopped && code == ADTOOL_ECANCELLED ? CLI_FAILURE : cli_fail("score", &err);
 }
 

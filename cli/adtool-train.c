@@ -2,7 +2,7 @@
 
 #include "cli.h"
 
-static const char *output = "model.zip";
+static const char *output = "model.zip", *report_dir;
 static bool force;
 
 static const cli_option options[] = {
@@ -10,6 +10,7 @@ static const cli_option options[] = {
     CLI_OPTIONS_TRAINING,
     CLI_OPTION_JOBS,
     CLI_OPTION_NULL,
+    {CLI_STRING, 0, "report", "DIR", "write a report on the training here: index.html", &report_dir, 0, 0, NULL, 0, 0},
     {CLI_FLAG, 0, "force", NULL, "replace MODEL even if it is a file of another kind", &force, 0, 0, NULL, 0, 0},
     CLI_OPTION_END,
 };
@@ -75,8 +76,29 @@ static void print_report(const adtool_model *model, const adtool_train_report *r
 	cli_print("arena        %s of activations for each thread\n", cli_bytes(number, r->arena_bytes));
 }
 
+static int write_report(adtool_page *page, const adtool_model *model, const adtool_train_report *r,
+			double seconds_write)
+{
+	const adtool_model_info *m = adtool_model_get_info(model);
+	adtool_page_facts facts = {.model_path = output, .threshold = m->threshold, .rule = m->rule, .alpha = m->alpha};
+	const struct {
+		const char *stage;
+		double seconds;
+	} stages[] = {
+	    {"list", r->seconds_list},          {"features", r->seconds_features}, {"fit", r->seconds_fit},
+	    {"self-test", r->seconds_selftest}, {"write", seconds_write},
+	};
+	adtool_error err;
+
+	for (size_t i = 0; i < sizeof(stages) / sizeof(*stages); i++)
+		if (adtool_page_timing(page, stages[i].stage, stages[i].seconds, &err))
+			return cli_fail(report_dir, &err);
+	return cli_report_write(page, report_dir, model, &facts);
+}
+
 static int run(size_t count, const char **inputs)
 {
+	adtool_page *page = NULL;
 	adtool_model *model = NULL;
 	adtool_train_report report = {0};
 	adtool_error err;
@@ -85,14 +107,24 @@ static int run(size_t count, const char **inputs)
 	/* Said now, not after an hour of training. */
 	if (adtool_model_may_save(output, force, &err))
 		return cli_fail(output, &err);
-	if (cli_train_model(inputs, count, &model, &report))
+	if (report_dir && cli_report_open(ADTOOL_PAGE_TRAIN, report_dir, &page))
 		return CLI_FAILURE;
+	if (cli_train_model(inputs, count, &model, &report)) {
+		adtool_page_free(page);
+		return CLI_FAILURE;
+	}
 	double trained = now();
 	int status = report.pictures_refused ? CLI_UNREADABLE : CLI_OK;
 	if (adtool_model_save(model, output, force, &err))
 		status = cli_fail(output, &err);
-	else if (!cli_quiet)
-		print_report(model, &report, now() - trained, now() - start);
+	else {
+		double written = now();
+		if (!cli_quiet)
+			print_report(model, &report, written - trained, written - start);
+		if (page && write_report(page, model, &report, written - trained))
+			status = CLI_FAILURE;
+	}
+	adtool_page_free(page);
 	adtool_model_free(model);
 	return status;
 }

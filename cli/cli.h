@@ -273,6 +273,13 @@ int cli_train_model(const char *const *inputs, size_t count, adtool_model **mode
 /* Dataset options as the command line gave them. */
 void cli_dataset_options(adtool_dataset_options *options);
 
+/* -- reports (report.c) ------------------------------------------------------------------------------ */
+
+/* The page of --report, its folder made. Returns 0 or CLI_FAILURE, with a message. */
+int cli_report_open(enum adtool_page_kind kind, const char *dir, adtool_page **page);
+/* Writes it. facts: the threshold in force, and the model's path and metrics if any. As above. */
+int cli_report_write(adtool_page *page, const char *dir, const adtool_model *model, adtool_page_facts *facts);
+
 /* "conformal, alpha 0.01"; the caller frees. */
 char *cli_rule_text(enum adtool_rule rule, double alpha);
 

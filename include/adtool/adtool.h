@@ -9,7 +9,9 @@
 #include <adtool/image.h>
 #include <adtool/metrics.h>
 #include <adtool/model.h>
+#include <adtool/page.h>
 #include <adtool/pipeline.h>
+#include <adtool/region.h>
 #include <adtool/report.h>
 #include <adtool/version.h>
 

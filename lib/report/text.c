@@ -96,7 +96,8 @@ void ad_text_base64(ad_buf *out, const void *bytes, size_t size)
 
 	for (i = 0; i < size; i += 3) {
 		size_t left = size - i;
-		unsigned word = (unsigned)s[i] << 16 | (left > 1 ? (unsigned)s[i + 1] << 8 : 0) | (left > 2 ? s[i + 2] : 0u);
+		unsigned word =
+		    (unsigned)s[i] << 16 | (left > 1 ? (unsigned)s[i + 1] << 8 : 0) | (left > 2 ? s[i + 2] : 0u);
 		char four[4] = {digits[word >> 18], digits[word >> 12 & 63], '=', '='};
 
 		if (left > 1)
@@ -139,6 +140,80 @@ void ad_text_csv(ad_buf *out, const char *bytes)
 		bytes += n + 1;
 	}
 	ad_buf_putc(out, '"');
+}
+
+void ad_text_html(ad_buf *out, const char *bytes)
+{
+	const uint8_t *s = (const uint8_t *)bytes;
+
+	while (*s) {
+		int n = utf8_length(s);
+
+		if (n < 0 || *s < 0x20 || *s == 0x7f || (n == 2 && s[0] == 0xc2 && s[1] < 0xa0)) {
+			ad_buf_puts(out, "\xef\xbf\xbd");
+			s += n < 0 ? -n : n;
+			continue;
+		}
+		switch (*s) {
+		case '&':
+			ad_buf_puts(out, "&amp;");
+			break;
+		case '<':
+			ad_buf_puts(out, "&lt;");
+			break;
+		case '>':
+			ad_buf_puts(out, "&gt;");
+			break;
+		case '"':
+			ad_buf_puts(out, "&quot;");
+			break;
+		case '\'':
+			ad_buf_puts(out, "&#39;");
+			break;
+		default:
+			ad_buf_add(out, s, (size_t)n);
+		}
+		s += n;
+	}
+}
+
+/* printf's number: what is neither digit, sign nor exponent is the locale's decimal point, of whatever length. */
+static void put_printed(ad_buf *out, const char *text)
+{
+	while (*text) {
+		size_t n = strspn(text, "0123456789+-e");
+
+		ad_buf_add(out, text, n);
+		text += n;
+		if (!*text)
+			break;
+		ad_buf_putc(out, '.');
+		text += strcspn(text, "0123456789");
+	}
+}
+
+void ad_text_fixed(ad_buf *out, double value, int decimals)
+{
+	char text[400]; /* DBL_MAX has 309 digits */
+
+	if (!isfinite(value)) {
+		ad_buf_puts(out, "\xe2\x80\x93");
+		return;
+	}
+	snprintf(text, sizeof(text), "%.*f", decimals, value);
+	put_printed(out, text);
+}
+
+void ad_text_short(ad_buf *out, double value, int digits)
+{
+	char text[64];
+
+	if (!isfinite(value)) {
+		ad_buf_puts(out, "\xe2\x80\x93");
+		return;
+	}
+	snprintf(text, sizeof(text), "%.*g", digits, value);
+	put_printed(out, text);
 }
 
 int adtool_json_string(const char *bytes, char **text, adtool_error *err)

@@ -14,5 +14,13 @@ void ad_text_base64(ad_buf *out, const void *bytes, size_t size);
 void ad_text_tsv(ad_buf *out, const char *bytes);
 /* A CSV field, quoted when it must be (RFC 4180). */
 void ad_text_csv(ad_buf *out, const char *bytes);
+/*
+ * Text of HTML, also within quoted attributes: markup is escaped, each ill-formed piece of UTF-8 and each
+ * control character becomes U+FFFD.
+ */
+void ad_text_html(ad_buf *out, const char *bytes);
+/* So many decimals, and so many significant digits (%g); with a point, whatever the locale. Not finite: a dash. */
+void ad_text_fixed(ad_buf *out, double value, int decimals);
+void ad_text_short(ad_buf *out, double value, int digits);
 
 #endif

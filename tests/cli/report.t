@@ -1,0 +1,81 @@
+#!/bin/sh
+# Reports: --report of train, score and eval; the page in a real browser.
+. "${0%/*}/lib.sh"
+
+draw d --train 20 --normal 6 --each 2 --size 64
+good=d/test/normal
+bad=d/test/anomalous
+
+run adtool train d/train/normal --report trained
+exits 'train --report' 0
+ok 'train: the page' test -s trained/index.html
+ok 'train: the histogram' test -s trained/hist.svg
+not_ok 'train: no curves' test -e trained/roc.svg
+
+# Names that would be markup, or worse, if they were not escaped.
+cp -r $bad evil
+mv evil/scratch 'evil/"><svg onload=document.title="owned">'
+cp $good/000.png 'evil/<img src=x onerror=document.title="owned">.png'
+cp $good/000.png "evil/&lt;b&gt;'\"\`.png"
+cp $good/000.png "evil/$(printf 'k\377\033[31m\342\200\256gnp').png"
+head -c 900 $good/001.png >'evil/<script>document.title="owned"<!--.png'
+
+run adtool eval --normal $good --anomalous evil --report page
+exits 'eval --report, one picture damaged' 2
+for file in index.html hist.svg roc.svg pr.svg; do
+	ok "eval: $file" test -s page/$file
+done
+is 'no name is markup' "$(grep -c -e '<img src=x' -e '<svg onload' -e '<script>document' page/index.html)" 0
+is 'the policy names no source but data' "$(grep -o "default-src 'none'; img-src data:" page/index.html)" \
+	"default-src 'none'; img-src data:"
+is 'nothing points elsewhere' "$(grep -o -E '(src|href)="[^"d][^"]{0,40}' page/index.html)" ''
+
+run adtool eval --format json --normal $good --anomalous evil
+cp "$OUT" eval.json
+adtool score $good >normal.tsv 2>/dev/null
+adtool score evil >anomalous.tsv 2>/dev/null
+run adtool score $good $bad --report scored
+exits 'score --report' 0
+lines 'score --report: the rows as ever' 20
+ok 'score: the page' test -s scored/index.html
+not_ok 'score: no curves' test -e scored/roc.svg
+run adtool score --threshold -1 $good --report all
+is 'score: the threshold given by hand' "$(grep -o 'given by hand' all/index.html)" 'given by hand'
+
+adtool train -q --method ppca -o ppca.zip d/train/normal
+run adtool eval -m ppca.zip --normal $good --anomalous $bad --report ppca
+exits 'ppca, which has no heat maps' 0
+is 'ppca: pictures alone' "$(grep -c 'alt="Heat map' ppca/index.html)" 0
+
+: >file
+run adtool score $good --report file
+exits 'a file where the folder should be' 128
+err_like 'it is named' '^adtool: file: '
+out_is 'it is said before any row' ''
+
+if have_numpy; then
+	for svg in page/hist.svg page/roc.svg page/pr.svg trained/hist.svg scored/hist.svg; do
+		ok "$svg is XML" "$PYTHON" -c 'import sys, xml.dom.minidom as m
+root = m.parse(sys.argv[1]).documentElement
+assert root.tagName == "svg" and root.namespaceURI == "http://www.w3.org/2000/svg"' $svg
+	done
+else
+	skip 5 'needs Python'
+fi
+
+if ! have chromium || ! have chromedriver; then
+	skip 1 'needs chromium and chromedriver'
+elif ! have_numpy; then
+	skip 1 'needs Python'
+else
+	run "$PYTHON" -B "$HERE/look.py"
+	exits 'the browser' 0
+	while IFS= read -r line; do
+		case $line in
+		'ok '*) pass "browser: ${line#ok }" ;;
+		'not ok '*) fail "browser: ${line#not ok }" ;;
+		*) diag "$line" ;;
+		esac
+	done <"$OUT"
+fi
+done_testing
