@@ -11,8 +11,7 @@
 #include "fail.h"
 #include "mem.h"
 
-/* Opens a regular file of at most `limit` bytes; the descriptor, or a negative code. */
-static int open_regular(const char *path, uint64_t limit, size_t *size, adtool_error *err)
+int ad_file_open(const char *path, uint64_t *size, adtool_error *err)
 {
 	struct stat st;
 	int fd, code;
@@ -24,25 +23,48 @@ static int open_regular(const char *path, uint64_t limit, size_t *size, adtool_e
 		return ad_fail_errno(err, errno, "cannot open");
 	if (fstat(fd, &st))
 		code = ad_fail_errno(err, errno, "cannot stat");
-	else if (S_ISDIR(st.st_mode))
-		code = ad_fail(err, ADTOOL_EIO, "is a directory");
 	else if (!S_ISREG(st.st_mode))
-		code = ad_fail(err, ADTOOL_EIO, "not a regular file");
-	else if ((uint64_t)st.st_size > limit || (uint64_t)st.st_size > PTRDIFF_MAX)
-		code = ad_fail(err, ADTOOL_ELIMIT, "file of %lld bytes, more than the limit of %llu",
-		               (long long)st.st_size, (unsigned long long)limit);
+		code = ad_file_refuse(st.st_mode, err);
 	else {
-		*size = (size_t)st.st_size;
+		*size = (uint64_t)st.st_size;
 		return fd;
 	}
 	close(fd);
 	return code;
 }
 
+int ad_file_refuse(unsigned mode, adtool_error *err)
+{
+	return ad_fail(err, ADTOOL_EIO, "%s, not a regular file",
+	               S_ISFIFO(mode)   ? "a FIFO"
+	               : S_ISSOCK(mode) ? "a socket"
+	               : S_ISCHR(mode)  ? "a character device"
+	               : S_ISBLK(mode)  ? "a block device"
+	               : S_ISDIR(mode)  ? "a directory"
+	                                : "a special file");
+}
+
+/* Opens a regular file of at most `limit` bytes; the descriptor, or a negative code. */
+static int open_limited(const char *path, uint64_t limit, size_t *size, adtool_error *err)
+{
+	uint64_t bytes;
+	int fd = ad_file_open(path, &bytes, err);
+
+	if (fd < 0)
+		return fd;
+	if (bytes > limit || bytes > PTRDIFF_MAX) {
+		close(fd);
+		return ad_fail(err, ADTOOL_ELIMIT, "file of %llu bytes, more than the limit of %llu",
+		               (unsigned long long)bytes, (unsigned long long)limit);
+	}
+	*size = (size_t)bytes;
+	return fd;
+}
+
 int ad_file_read(const char *path, uint64_t limit, ad_buf *out, adtool_error *err)
 {
 	size_t expected, start = out->size;
-	int fd = open_regular(path, limit, &expected, err), code = 0;
+	int fd = open_limited(path, limit, &expected, err), code = 0;
 
 	if (fd < 0)
 		return fd;
@@ -85,7 +107,7 @@ int ad_map_open(ad_map *map, const char *path, uint64_t limit, adtool_error *err
 {
 	size_t size;
 	void *data = NULL;
-	int fd = open_regular(path, limit, &size, err), code = 0;
+	int fd = open_limited(path, limit, &size, err), code = 0;
 
 	if (fd < 0)
 		return fd;
@@ -148,7 +170,7 @@ int ad_atomic_open(ad_atomic *a, const char *path, adtool_error *err)
 	a->fd = -1;
 	/* A device or pipe (/dev/stdout) cannot be replaced, only a regular file or nothing can. */
 	if (!stat(path, &st) && !S_ISREG(st.st_mode))
-		return ad_fail(err, ADTOOL_EIO, S_ISDIR(st.st_mode) ? "is a directory" : "not a regular file");
+		return ad_file_refuse(st.st_mode, err);
 	/* Follow a symbolic link, so that the link stays and its target is replaced. */
 	a->path = realpath(path, NULL);
 	if (!a->path)

@@ -8,9 +8,14 @@
 
 #include "buf.h"
 
+/* Opens a regular file for reading without ever waiting (a FIFO cannot hang it); the descriptor, or a negative code. */
+int ad_file_open(const char *path, uint64_t *size, adtool_error *err);
+/* ADTOOL_EIO: what a file of this st_mode is, since it is no regular one. */
+int ad_file_refuse(unsigned mode, adtool_error *err);
+
 /*
  * Appends the whole regular file to *out. Refuses what is not a regular file (ADTOOL_EIO)
- * and more than `limit` bytes (ADTOOL_ELIMIT). Opens with O_NONBLOCK, so a FIFO cannot hang.
+ * and more than `limit` bytes (ADTOOL_ELIMIT).
  * Messages do not repeat the path; callers add it with ad_fail_within.
  */
 int ad_file_read(const char *path, uint64_t limit, ad_buf *out, adtool_error *err);

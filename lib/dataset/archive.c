@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "../base/fail.h"
+#include "../base/file.h"
 #include "../base/lazy.h"
 #include "../base/mem.h"
 #include "dataset.h"
@@ -440,7 +441,7 @@ static enum verdict judge(ad_archive *s, struct archive_entry *entry, const char
 			return PASSED_OVER;
 		ad_fail(why, ADTOOL_EUNSUPPORTED, "a link within an archive; its bytes are not here");
 	} else if (type && type != AE_IFREG) {
-		ad_kind_refuse(type, why);
+		ad_file_refuse(type, why);
 	} else if (x->archive_entry_is_data_encrypted(entry)) {
 		ad_fail(why, ADTOOL_EUNSUPPORTED, "encrypted");
 	} else if (!ad_kind_suffix(path) && !read_head(s, why) && !ad_kind_picture(s->head, s->head_size)) {

@@ -117,7 +117,7 @@ static int start_file(adtool_dataset *d, const char *path)
 		ad_kind_access(path, &d->why);
 		return give(d, path, "", FILE_ITEM);
 	}
-	fd = ad_kind_open(path, &size, &d->why);
+	fd = ad_file_open(path, &size, &d->why);
 	if (fd < 0)
 		return give(d, path, "", FILE_ITEM);
 	if (ad_kind_head(fd, head, sizeof(head), &got, &d->why)) {
@@ -148,7 +148,7 @@ static int start(adtool_dataset *d, const char *path)
 		return 0;
 	}
 	if (!S_ISREG(st.st_mode)) {
-		ad_kind_refuse(st.st_mode, &d->why);
+		ad_file_refuse(st.st_mode, &d->why);
 		return give(d, path, "", REFUSED_ITEM);
 	}
 	return start_file(d, path);

@@ -22,14 +22,10 @@ int ad_kind_suffix(const char *name);
 int ad_kind_picture(const uint8_t *head, size_t size);
 /* What kind of archive begins with these bytes (AD_HEAD_BYTES of them, or the whole file). name: for an empty tar. */
 enum ad_packing ad_kind_archive(const uint8_t *head, size_t size, const char *name);
-/* Opens a regular file for reading without ever waiting; the descriptor, or a negative code. */
-int ad_kind_open(const char *path, uint64_t *size, adtool_error *err);
 /* Reads up to `size` bytes, fewer only at the end. Negative code when the system refuses. */
 int ad_kind_head(int fd, uint8_t *head, size_t size, size_t *got, adtool_error *err);
 /* 0 when the file may be read, else the reason. */
 int ad_kind_access(const char *path, adtool_error *err);
-/* Why a file of this st_mode, not a regular file, is no picture. */
-int ad_kind_refuse(unsigned mode, adtool_error *err);
 /* Puts the folders of `path` (from `path` on; all but its last part, without "", "." and "..") into *label. */
 int ad_kind_label(const char *path, ad_buf *label);
 
@@ -71,7 +67,6 @@ int ad_walk_start(ad_walk *walk, const char *top, unsigned max_depth, adtool_err
  * picture.
  */
 int ad_walk_next(ad_walk *walk, adtool_item *item, adtool_error *why, uint64_t *passed_over, adtool_error *err);
-void ad_walk_stop(ad_walk *walk);    /* keeps memory for the next walk */
 void ad_walk_release(ad_walk *walk);
 
 /* -- archive: the pictures of a zip or tar file ------------------------------------------------------ */

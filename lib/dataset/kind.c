@@ -131,39 +131,6 @@ enum ad_packing ad_kind_archive(const uint8_t *head, size_t size, const char *na
 	return AD_PACKING_NONE;
 }
 
-int ad_kind_refuse(unsigned mode, adtool_error *err)
-{
-	return ad_fail(err, ADTOOL_EIO, "%s, not a regular file",
-	               S_ISFIFO(mode)   ? "a FIFO"
-	               : S_ISSOCK(mode) ? "a socket"
-	               : S_ISCHR(mode)  ? "a character device"
-	               : S_ISBLK(mode)  ? "a block device"
-	               : S_ISDIR(mode)  ? "a directory"
-	                                : "a special file");
-}
-
-int ad_kind_open(const char *path, uint64_t *size, adtool_error *err)
-{
-	struct stat st;
-	int fd, code;
-
-	do
-		fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	while (fd < 0 && errno == EINTR);
-	if (fd < 0)
-		return ad_fail_errno(err, errno, "cannot open");
-	if (fstat(fd, &st))
-		code = ad_fail_errno(err, errno, "cannot stat");
-	else if (!S_ISREG(st.st_mode))
-		code = ad_kind_refuse(st.st_mode, err);
-	else {
-		*size = (uint64_t)st.st_size;
-		return fd;
-	}
-	close(fd);
-	return code;
-}
-
 int ad_kind_head(int fd, uint8_t *head, size_t size, size_t *got, adtool_error *err)
 {
 	size_t have = 0;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "../base/fail.h"
+#include "../base/file.h"
 #include "../base/mem.h"
 #include "dataset.h"
 
@@ -169,9 +170,16 @@ static int enter(ad_walk *walk, adtool_error *err)
 	return 0;
 }
 
+/* Keeps the memory for the next walk. */
+static void stop(ad_walk *walk)
+{
+	while (walk->depth)
+		folder_release(&walk->folders[--walk->depth]);
+}
+
 int ad_walk_start(ad_walk *walk, const char *top, unsigned max_depth, adtool_error *err)
 {
-	ad_walk_stop(walk);
+	stop(walk);
 	walk->max_depth = max_depth;
 	ad_buf_clear(&walk->path);
 	if (ad_buf_puts(&walk->path, top))
@@ -182,7 +190,7 @@ int ad_walk_start(ad_walk *walk, const char *top, unsigned max_depth, adtool_err
 static int refuse(const struct entry *e, adtool_error *why)
 {
 	if (!e->error)
-		return ad_kind_refuse(e->mode, why);
+		return ad_file_refuse(e->mode, why);
 	if (e->linked && e->error == ENOENT)
 		return ad_fail(why, ADTOOL_EIO, "a symbolic link to nothing");
 	return ad_fail_errno(why, e->error, "cannot stat");
@@ -200,7 +208,7 @@ static int is_picture(const char *path, adtool_error *why)
 		ad_kind_access(path, why);
 		return 1;
 	}
-	fd = ad_kind_open(path, &size, why);
+	fd = ad_file_open(path, &size, why);
 	if (fd < 0)
 		return 1;
 	code = ad_kind_head(fd, head, sizeof(head), &got, why);
@@ -246,15 +254,9 @@ int ad_walk_next(ad_walk *walk, adtool_item *item, adtool_error *why, uint64_t *
 	return 0;
 }
 
-void ad_walk_stop(ad_walk *walk)
-{
-	while (walk->depth)
-		folder_release(&walk->folders[--walk->depth]);
-}
-
 void ad_walk_release(ad_walk *walk)
 {
-	ad_walk_stop(walk);
+	stop(walk);
 	ad_free(walk->folders);
 	ad_buf_release(&walk->path);
 	ad_buf_release(&walk->label);

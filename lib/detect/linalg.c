@@ -81,14 +81,9 @@ void ad_linalg_close(ad_linalg *l)
 	ad_free(l);
 }
 
-int ad_linalg_threads(const ad_linalg *l)
-{
-	return l->threads.get ? l->threads.get() : 0;
-}
-
 int ad_linalg_begin(const ad_linalg *l)
 {
-	int threads = ad_linalg_threads(l);
+	int threads = l->threads.get ? l->threads.get() : 0;
 
 	ad_linalg_enter(l);
 	return threads;

@@ -24,8 +24,6 @@ void ad_linalg_close(ad_linalg *l); /* harmless on NULL */
 int ad_linalg_begin(const ad_linalg *l);
 void ad_linalg_enter(const ad_linalg *l);
 void ad_linalg_end(const ad_linalg *l, int threads);
-/* The count now; 0 when there is none. */
-int ad_linalg_threads(const ad_linalg *l);
 
 /* No dimension (or leading dimension) may be more than this: LAPACK counts in 32 bits, n * n elements of work too. */
 #define AD_LINALG_MAX 46000

@@ -62,7 +62,7 @@ int ad_wire_next(ad_wire *w, ad_wire_field *field)
 	return 1;
 }
 
-void ad_wire_varint(ad_buf *b, uint64_t value)
+static void put_varint(ad_buf *b, uint64_t value)
 {
 	for (; value > 0x7f; value >>= 7)
 		ad_buf_putc(b, (char)(uint8_t)(value | 0x80));
@@ -71,14 +71,14 @@ void ad_wire_varint(ad_buf *b, uint64_t value)
 
 void ad_wire_put_uint(ad_buf *b, uint32_t number, uint64_t value)
 {
-	ad_wire_varint(b, (uint64_t)number << 3 | AD_WIRE_VARINT);
-	ad_wire_varint(b, value);
+	put_varint(b, (uint64_t)number << 3 | AD_WIRE_VARINT);
+	put_varint(b, value);
 }
 
 void ad_wire_put_bytes(ad_buf *b, uint32_t number, const void *data, size_t size)
 {
-	ad_wire_varint(b, (uint64_t)number << 3 | AD_WIRE_BYTES);
-	ad_wire_varint(b, size);
+	put_varint(b, (uint64_t)number << 3 | AD_WIRE_BYTES);
+	put_varint(b, size);
 	ad_buf_add(b, data, size);
 }
 
@@ -86,7 +86,7 @@ size_t ad_wire_begin(ad_buf *b, uint32_t number)
 {
 	static const uint8_t placeholder[LENGTH_BYTES];
 
-	ad_wire_varint(b, (uint64_t)number << 3 | AD_WIRE_BYTES);
+	put_varint(b, (uint64_t)number << 3 | AD_WIRE_BYTES);
 	ad_buf_add(b, placeholder, sizeof(placeholder));
 	return b->size;
 }

@@ -25,7 +25,6 @@ typedef struct ad_wire_field {
 int ad_wire_next(ad_wire *w, ad_wire_field *field);
 
 /* Writing. Failures show in b->failed. */
-void ad_wire_varint(ad_buf *b, uint64_t value);
 void ad_wire_put_uint(ad_buf *b, uint32_t number, uint64_t value);
 void ad_wire_put_bytes(ad_buf *b, uint32_t number, const void *data, size_t size);
 

@@ -181,9 +181,9 @@ static void test_read(void **state)
 	assert_int_equal(ad_file_read(path, 4, &b, &err), ADTOOL_ELIMIT);
 	assert_string_equal((char *)b.data, "> hello");
 	assert_int_equal(ad_file_read(folder, 100, &b, &err), ADTOOL_EIO);
-	assert_string_equal(err.message, "is a directory");
+	assert_string_equal(err.message, "a directory, not a regular file");
 	assert_int_equal(ad_file_read("/dev/null", 100, &b, &err), ADTOOL_EIO);
-	assert_string_equal(err.message, "not a regular file");
+	assert_string_equal(err.message, "a character device, not a regular file");
 	path = in_folder("fifo");
 	assert_int_equal(mkfifo(path, 0600), 0);
 	assert_int_equal(ad_file_read(path, 100, &b, &err), ADTOOL_EIO);
