@@ -21,7 +21,7 @@ typedef struct adtool_backbone adtool_backbone;
  * Opens by path (anything with a '/' or ending in ".onnx" that exists) or by name; a name is looked for as
  * NAME.onnx in $ADTOOL_BACKBONES (colon-separated), the user's data folder ($XDG_DATA_HOME/adtool/backbones,
  * else ~/.local/share/adtool/backbones), the installed one, and last among those embedded in the library.
- * NULL means the default, "adnet".
+ * NULL means the default, "adnet". Messages leave a path that was given to the caller; a file found by name they name.
  */
 ADTOOL_API int adtool_backbone_open(const char *name_or_path, adtool_backbone **out, adtool_error *err);
 

@@ -331,7 +331,7 @@ static int open_file(const char *path, adtool_backbone **out, adtool_error *err)
 	else
 		code = open_bytes(NULL, 0, bytes, stem, out, err);
 	ad_free(stem);
-	return code ? ad_fail_within(err, code, "%s", path) : 0;
+	return code;
 }
 
 int ad_backbone_open_view(const void *onnx, size_t size, adtool_backbone **out, adtool_error *err)
@@ -429,12 +429,15 @@ int adtool_backbone_open(const char *name, adtool_backbone **out, adtool_error *
 	}
 	if (is_path(name))
 		return open_file(name, out, err);
-	if (*name)
-		each_folder(look_in, &search, NULL);
+	code = *name ? each_folder(look_in, &search, err) : 0;
+	if (code < 0)
+		return code;
 	if (search.failed)
 		return ad_fail_nomem(err);
 	if (search.path) {
 		code = open_file(search.path, out, err);
+		if (code)
+			ad_fail_within(err, code, "%s", search.path);
 		ad_free(search.path);
 		return code;
 	}
@@ -589,9 +592,32 @@ int adtool_backbone_layer(const adtool_backbone *b, size_t index, adtool_layer_i
 	return 0;
 }
 
-static const char *layer_or_default(const adtool_backbone *b, const char *layer)
+/* The layer that is meant. Any tensor of the graph may be one; a name that none has is answered with those there are. */
+static int resolve_layer(const adtool_backbone *b, const char *layer, const char **out, adtool_error *err)
 {
-	return layer && *layer ? layer : ad_backbone_default_layer(b);
+	ad_buf names = {0};
+	size_t i;
+
+	if (!layer || !*layer)
+		layer = ad_backbone_default_layer(b);
+	if (ad_onnx_find(b->onnx, layer) >= 0) {
+		*out = layer;
+		return 0;
+	}
+	for (i = 0; i < b->n_layers; i++)
+		ad_buf_printf(&names, "%s%s", i ? ", " : "", b->layers[i].name);
+	ad_fail(err, ADTOOL_EINVAL, "there is no layer '%.100s'; layers are %.200s%s", layer, ad_buf_text(&names),
+		names.size > 200 ? " ..." : "");
+	ad_buf_release(&names);
+	return ADTOOL_EINVAL;
+}
+
+static int build_plan(const adtool_backbone *b, const char *layer, const size_t shape[3], ad_pool *pool, ad_plan **out,
+		      adtool_error *err)
+{
+	int code = resolve_layer(b, layer, &layer, err);
+
+	return code ? code : ad_plan_build(b->onnx, layer, shape, pool, out, err);
 }
 
 /* -- running ------------------------------------------------------------------------------------------- */
@@ -601,7 +627,7 @@ int ad_plan_create(const adtool_backbone *b, const char *layer, unsigned width, 
 {
 	const size_t shape[3] = {3, height, width};
 
-	return ad_plan_build(b->onnx, layer_or_default(b, layer), shape, pool, out, err);
+	return build_plan(b, layer, shape, pool, out, err);
 }
 
 int adtool_backbone_cost(const adtool_backbone *b, const char *layer, unsigned width, unsigned height,
@@ -611,7 +637,7 @@ int adtool_backbone_cost(const adtool_backbone *b, const char *layer, unsigned w
 	const size_t shape[3] = {channels ? (size_t)channels : 3, height, width};
 	ad_plan *plan;
 	size_t result[3];
-	int code = ad_plan_build(b->onnx, layer_or_default(b, layer), shape, NULL, &plan, err);
+	int code = build_plan(b, layer, shape, NULL, &plan, err);
 
 	if (code)
 		return code;
@@ -643,7 +669,7 @@ int adtool_backbone_run(const adtool_backbone *b, const char *layer, const float
 		return ad_fail(err, ADTOOL_EINVAL, "the input is a batch of %zu; it must be 1", input_shape[0]);
 	code = ad_pool_create(threads, &pool, err);
 	if (!code)
-		code = ad_plan_build(b->onnx, layer_or_default(b, layer), input_shape + 1, pool, &plan, err);
+		code = build_plan(b, layer, input_shape + 1, pool, &plan, err);
 	if (code)
 		goto out;
 	rank = ad_plan_output_dims(plan, dims);
@@ -672,14 +698,15 @@ out:
 
 int ad_backbone_cut(const adtool_backbone *b, const char *layer, ad_buf *out, adtool_error *err)
 {
-	const char *name = layer_or_default(b, layer);
-	int tensor = ad_onnx_find(b->onnx, name), code;
+	const char *name;
 	const struct layer *known = NULL;
 	ad_buf layers = {0};
 	size_t i;
+	int code = resolve_layer(b, layer, &name, err), tensor;
 
-	if (tensor < 0)
-		return ad_fail(err, ADTOOL_EINVAL, "there is no layer '%s'", name);
+	if (code)
+		return code;
+	tensor = ad_onnx_find(b->onnx, name);
 	if (b->onnx->tensors[tensor].source != AD_FROM_NODE)
 		return ad_fail(err, ADTOOL_EINVAL, "'%s' is nothing that is computed, so it is no layer", name);
 	for (i = 0; i < b->n_layers; i++)

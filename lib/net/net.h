@@ -16,7 +16,7 @@ int ad_backbone_open_view(const void *onnx, size_t size, adtool_backbone **out, 
 /* What adtool_backbone_get_info says of it, without the digest of the file that costs time. */
 const adtool_preprocessing *ad_backbone_preprocessing(const adtool_backbone *backbone);
 
-/* The layer a NULL or empty name means; NULL when the backbone has none. */
+/* The layer a NULL or empty name means. */
 const char *ad_backbone_default_layer(const adtool_backbone *backbone);
 
 /*

@@ -208,7 +208,7 @@ static void test_embedded(void **state)
 	assert_int_equal(cost.height, 15);
 	assert_int_equal(cost.width, 25);
 	assert_int_equal(adtool_backbone_cost(b, "layer9", 200, 120, &cost, &err), ADTOOL_EINVAL);
-	assert_non_null(strstr(err.message, "layer9"));
+	assert_string_equal(err.message, "there is no layer 'layer9'; layers are layer8, layer16");
 	adtool_backbone_free(b);
 	adtool_backbone_free(NULL);
 }
@@ -358,7 +358,7 @@ static void test_finding(void **state)
 	assert_int_equal(adtool_backbone_open("", &backbone, &err), ADTOOL_EINVAL);
 	snprintf(path, sizeof(path), "%s/none.onnx", folder);
 	assert_int_equal(adtool_backbone_open(path, &backbone, &err), ADTOOL_EIO);
-	assert_non_null(strstr(err.message, path));
+	assert_string_equal(err.message, "cannot open: No such file or directory");
 	assert_int_equal(adtool_backbone_open(folder, &backbone, &err), ADTOOL_EIO);
 	assert_null(backbone);
 	snprintf(path, sizeof(path), "rm -rf %s", folder);
