@@ -179,7 +179,7 @@ int ad_zip_index(const uint8_t *file, size_t size, const char *const *names, siz
 	if (!end)
 		return size >= 4 && get32(file) == LOCAL_SIGNATURE
 		               ? ad_fail(err, ADTOOL_EFORMAT, "zip file cut short: its directory is missing")
-		               : ad_fail(err, ADTOOL_EFORMAT, "not a zip file");
+		               : ad_fail(err, ADTOOL_EFORMAT, "not a model: it is no zip file");
 	count = get16(end + 10);
 	length = get32(end + 12);
 	directory = get32(end + 16);

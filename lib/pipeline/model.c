@@ -331,7 +331,7 @@ int adtool_model_may_save(const char *path, int force, adtool_error *err)
 			return ad_fail(err, ADTOOL_EEXIST, "is a folder");
 		if (!force && st.st_size && !ad_bundle_is_one(path))
 			return ad_fail(err, ADTOOL_EEXIST,
-				       "exists and is no adtool model; it is not overwritten without force");
+				       "exists and is no adtool model; only --force replaces it");
 	}
 	folder = slash ? ad_strndup(path, slash == path ? 1 : (size_t)(slash - path)) : ad_strdup(".");
 	if (!folder)

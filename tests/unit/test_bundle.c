@@ -932,7 +932,7 @@ static void truncations(void **state)
 		assert_int_equal(truncate(model, at), 0);
 		assert_int_equal(ad_bundle_open(model, &b, NULL), ADTOOL_EFORMAT);
 	}
-	expect_refused(ADTOOL_EFORMAT, "not a zip file");
+	expect_refused(ADTOOL_EFORMAT, "not a model: it is no zip file");
 	write_sample(&s);
 	assert_int_equal(truncate(model, st.st_size - 1), 0);
 	expect_refused(ADTOOL_EFORMAT, "cut short");
