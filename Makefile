@@ -235,7 +235,7 @@ check-asan check-ubsan check-tsan: check-%: ## every test under a sanitizer
 	@$(MAKE) --no-print-directory CONFIG=$* test
 
 .PHONY: check-deps
-check-deps: ## includes point down only (DESIGN: the rooms)
+check-deps: ## includes point down only: the rooms of CONTRIBUTING.md
 	@sh tests/check-deps.sh
 
 .PHONY: check-headers

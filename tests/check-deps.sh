@@ -30,7 +30,7 @@ BEGIN {
 	third["jpeglib.h"] = third["jerror.h"] = third["png.h"] = third["zlib.h"] = "image"
 	third["archive.h"] = third["archive_entry.h"] = "dataset"
 	third["onnx.pb-c.h"] = third["protobuf-c/protobuf-c.h"] = "net"
-	third["cblas.h"] = "detect kernel"
+	third["cblas.h"] = "detect"
 	third["lapacke.h"] = "detect"
 	third["zip.h"] = "bundle"
 	third["jansson.h"] = "bundle report"
