@@ -22,7 +22,13 @@ enum adtool_calibration { ADTOOL_CV_FOLDS = 0, ADTOOL_CV_LEAVE_ONE_OUT = 1, ADTO
 enum adtool_rule {
 	ADTOOL_RULE_CONFORMAL = 0,    /* an order statistic of the calibration scores, at alpha */
 	ADTOOL_RULE_EXTRAPOLATED = 1, /* Box's scaled chi-square, too few normals for alpha */
-	ADTOOL_RULE_VALUE = 2         /* given by hand */
+	ADTOOL_RULE_VALUE = 2,        /* given by hand */
+	ADTOOL_RULE_QUANTILE = 3,     /* a quantile of the calibration scores, times a factor */
+	ADTOOL_RULE_TAIL = 4,         /* a generalised Pareto distribution of the largest ones, at alpha */
+	ADTOOL_RULE_TPR = 5,          /* labelled pictures: so that this share of the anomalies is found */
+	ADTOOL_RULE_F1 = 6,           /* labelled pictures: the best F1 */
+	ADTOOL_RULE_COST = 7,         /* labelled pictures: the least cost of false alarms and misses */
+	ADTOOL_RULE_FDR = 8           /* rows only: a batch's false-discovery rate (adtool_score_options.fdr) */
 };
 
 /* Everything of the manifest. Strings are "" when unknown. */
@@ -55,14 +61,27 @@ typedef struct adtool_model_info {
 	unsigned folds;
 	size_t calibration_count;    /* n */
 	enum adtool_rule rule;
-	double alpha;                /* of the threshold in force; 0 for ADTOOL_RULE_VALUE */
+	double alpha;                /* of the threshold in force; 0 for a rule without one */
 	double threshold;            /* anomalous when score > threshold */
 	size_t normals_needed;       /* calibration pictures that would support alpha without extrapolation */
 	double box_g, box_h;         /* Box's rule, for extrapolation: q is about g chi2_h */
 	double box_scale, box_shift; /* score = q * scale + shift; fre: q = score, so 1 and 0 */
 	double heat_level;           /* residual at which heat maps turn hot; 0 for ppca */
 
+	/* What the rule was given and found (adtool/threshold.h); 0 where it is another rule's. */
+	double quantile, factor;
+	double tail_start, tail_shape, tail_scale;
+	size_t tail_excesses;
+	double tpr, cost_false_alarm, cost_miss;
+	size_t labelled_normals, labelled_anomalies;
+	char labelled_digest[65];    /* SHA-256 over the digests of the labelled pictures */
+	double warn_alpha;           /* 0: no second limit */
+	double warn_threshold;       /* suspect when score > it, but not above the threshold */
+
 	size_t pictures_used, pictures_refused;
+	size_t pictures_dropped;     /* left out as the worst of those held out */
+	char group_by[128];          /* what kept pictures in one fold: "", "dir" or a regular expression */
+	size_t groups;               /* how many groups that made; 0 without */
 	char pictures_digest[65];    /* SHA-256 over the digests of the pictures, in order of their names */
 	char created[32];            /* ISO 8601, only when SOURCE_DATE_EPOCH was set */
 } adtool_model_info;

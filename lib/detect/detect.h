@@ -150,13 +150,23 @@ typedef struct ad_box {
  * same score. */
 int ad_box_fit(const double *q, size_t n, double scale, double shift, ad_box *out, adtool_error *err);
 
+/* The tail of the calibration scores, see decision.h. */
+typedef struct ad_tail {
+	double start, shape, scale;
+	size_t excesses, n;
+} ad_tail;
+
 typedef struct ad_limit {
 	enum adtool_rule rule;
 	double alpha;
 	double threshold; /* on the score; anomalous when score > threshold */
 	size_t needed;    /* calibration pictures with which alpha needs no extrapolation */
 	ad_box box;
+	ad_tail tail; /* ADTOOL_RULE_TAIL */
 } ad_limit;
+
+/* Whether the threshold of a rule is the one of a false-alarm rate. */
+int ad_rule_has_alpha(enum adtool_rule rule);
 
 /*
  * sorted: the n calibration scores, ascending. 0 < alpha < 1. With l = floor(alpha (n + 1) + 1e-9) >= 1 the threshold
@@ -166,8 +176,8 @@ typedef struct ad_limit {
 int ad_limit_at(const double *sorted, size_t n, const ad_box *box, double alpha, ad_limit *out, adtool_error *err);
 /*
  * The p-value of a score under this limit: (1 + #{sorted >= score}) / (n + 1); when limit->rule is extrapolated:
- * P(g chi2_h >= q). Unless the rule is ADTOOL_RULE_VALUE, p <= limit->alpha exactly when score > limit->threshold. NaN
- * for NaN.
+ * P(g chi2_h >= q); when it is the tail's, that of the tail above its start. If the rule has an alpha, p <= limit->alpha
+ * exactly when score > limit->threshold. NaN for NaN.
  */
 double ad_p_value(const double *sorted, size_t n, const ad_limit *limit, double score);
 

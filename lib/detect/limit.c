@@ -1,4 +1,4 @@
-#include "detect.h"
+#include "decision.h"
 
 #include <math.h>
 
@@ -135,6 +135,11 @@ static size_t lower_bound(const double *sorted, size_t n, double x)
 	return low;
 }
 
+int ad_rule_has_alpha(enum adtool_rule rule)
+{
+	return rule == ADTOOL_RULE_CONFORMAL || rule == ADTOOL_RULE_EXTRAPOLATED || rule == ADTOOL_RULE_TAIL;
+}
+
 double ad_p_value(const double *sorted, size_t n, const ad_limit *limit, double score)
 {
 	double p;
@@ -143,10 +148,12 @@ double ad_p_value(const double *sorted, size_t n, const ad_limit *limit, double 
 		return NAN;
 	if (limit->rule == ADTOOL_RULE_EXTRAPOLATED)
 		p = ad_chi2_sf((score - limit->box.shift) / limit->box.scale / limit->box.g, limit->box.h);
+	else if (limit->rule == ADTOOL_RULE_TAIL && score > limit->tail.start)
+		p = ad_tail_sf(&limit->tail, score);
 	else
 		p = (double)(1 + n - lower_bound(sorted, n, score)) / (double)(n + 1);
 	/* Rounding must not set p and verdict at odds on either side of the threshold. */
-	if (limit->rule != ADTOOL_RULE_VALUE) {
+	if (ad_rule_has_alpha(limit->rule)) {
 		if (score > limit->threshold && p > limit->alpha)
 			p = limit->alpha;
 		else if (!(score > limit->threshold) && p <= limit->alpha)
