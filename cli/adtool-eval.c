@@ -372,7 +372,7 @@ static void print_json(const evaluation *e, const results *r)
 	cli_print("\"threshold\": {");
 	print_number("value", e->model->threshold, ", ");
 	cli_print("\"rule\": \"%s\", ", cli_rules[e->model->rule]);
-	if (e->model->rule == ADTOOL_RULE_VALUE)
+	if (!(e->model->alpha > 0))
 		cli_print("\"alpha\": null},\n");
 	else
 		print_number("alpha", e->model->alpha, "},\n");

@@ -8,8 +8,6 @@ static const cli_option options[] = {
     CLI_OPTION_END,
 };
 
-static const char *const kinds[] = {"refits on folds", "refits, each picture left out once", "pictures held out"};
-
 static const char *or_unknown(const char *text)
 {
 	return text[0] ? cli_safe(text) : "unknown";
@@ -55,25 +53,10 @@ static void print_method(const adtool_model_info *m)
 
 static void print_decision(const adtool_model *model, const adtool_model_info *m)
 {
-	size_t n;
-	const double *scores = adtool_model_calibration(model, &n);
-	char *rule = cli_rule_text(m->rule, m->alpha);
-
-	cli_print("threshold      anomalous above %.9g\n", m->threshold);
-	cli_print("  rule         %s\n", rule);
-	if (m->rule == ADTOOL_RULE_EXTRAPOLATED)
-		cli_print("               extrapolated: %zu pictures cannot support alpha %g; %zu would\n",
-			  m->calibration_count, m->alpha, m->normals_needed);
-	cli_print("calibration    %zu scores, by %s", m->calibration_count, kinds[m->calibration]);
-	if (m->calibration == ADTOOL_CV_FOLDS)
-		cli_print(" (%u)", m->folds);
-	cli_print("\n");
-	if (n)
-		cli_print("  scores       %.6g .. %.6g, median %.6g\n", scores[0], scores[n - 1],
-			  n % 2 ? scores[n / 2] : (scores[n / 2 - 1] + scores[n / 2]) / 2);
+	cli_print_rule(m);
+	cli_print_calibration(model);
 	if (m->method == ADTOOL_FRE)
 		cli_print("  heat level   %.6g\n", m->heat_level);
-	free(rule);
 }
 
 static int run(size_t count, const char **operands)
@@ -104,6 +87,8 @@ static int run(size_t count, const char **operands)
 		cli_print("  format       %d, by adtool %s%s%s\n", m->format_version, cli_safe(m->adtool_version),
 			  m->created[0] ? ", " : "", cli_safe(m->created));
 		cli_print("trained on     %zu pictures; %zu were refused\n", m->pictures_used, m->pictures_refused);
+		if (m->pictures_dropped)
+			cli_print("  dropped      %zu, the worst of those held out\n", m->pictures_dropped);
 		cli_print("  digest       %s\n", or_unknown(m->pictures_digest));
 		print_backbone(m);
 		print_method(m);

@@ -4,7 +4,7 @@
 
 static const char *model_path, *heatmap_dir, *overlay_dir, *map_dir, *report_dir;
 static int format;
-static double threshold = NAN, alpha;
+static double threshold = NAN, alpha, fdr;
 static bool exit_code;
 
 /* In the order of enum adtool_format. */
@@ -21,6 +21,8 @@ static const cli_option options[] = {
     {CLI_STRING, 0, "report", "DIR", "write a report on all pictures here: index.html", &report_dir, 0, 0, NULL, 0, 0},
     {CLI_DOUBLE, 0, "threshold", "T", "call scores above T anomalous", &threshold, 0, 0, NULL, 0, 1},
     {CLI_DOUBLE, 0, "alpha", "A", "set the threshold for this false-alarm rate", &alpha, 0, 1, NULL,
+     CLI_ABOVE_MIN | CLI_BELOW_MAX, 1},
+    {CLI_DOUBLE, 0, "fdr", "Q", "hold this false-discovery rate over the batch; rows come at the end", &fdr, 0, 1, NULL,
      CLI_ABOVE_MIN | CLI_BELOW_MAX, 1},
     {CLI_FLAG, 0, "exit-code", NULL, "end with status 1 when something is anomalous", &exit_code, 0, 0, NULL, 0, 0},
     CLI_OPTION_NULL,
@@ -58,6 +60,8 @@ static int print_row(void *context, const adtool_row *row)
 	cli_progress_erase();
 	if (row->verdict == ADTOOL_ERROR)
 		cli_message(row->name, "%s", row->why);
+	else if (fdr > 0)
+		r->model.threshold = row->threshold;
 	r->stopped = print_text(row, &r->model) || cli_flush();
 	r->count++;
 	if (!r->stopped && r->page && adtool_page_add(r->page, row, ADTOOL_TRUTH_UNKNOWN, NULL, &err)) {
@@ -93,6 +97,7 @@ static int score(const adtool_model *model, adtool_dataset *dataset, adtool_scor
 	o.has_threshold = isfinite(threshold);
 	o.threshold = o.has_threshold ? threshold : 0;
 	o.alpha = alpha;
+	o.fdr = fdr;
 	o.heatmap_dir = heatmap_dir;
 	o.overlay_dir = overlay_dir;
 	o.map_dir = map_dir;
@@ -102,6 +107,8 @@ static int score(const adtool_model *model, adtool_dataset *dataset, adtool_scor
 	if (o.has_threshold) {
 		r.model.rule = ADTOOL_RULE_VALUE;
 		r.model.threshold = threshold;
+	} else if (fdr > 0) {
+		r.model.rule = ADTOOL_RULE_FDR;
 	} else if (alpha > 0) {
 		if (adtool_model_threshold_at(model, alpha, &r.model.threshold, &r.model.rule, &err))
 			return cli_fail("score", &err);
@@ -123,19 +130,39 @@ static int score(const adtool_model *model, adtool_dataset *dataset, adtool_scor
 	return r.stopped && code == ADTOOL_ECANCELLED ? CLI_FAILURE : cli_fail("score", &err);
 }
 
-static void remarks(const adtool_score_report *r)
+/* Ranks among n calibration scores cannot tell one picture among very many. */
+static void remark_resolution(const adtool_model_info *m, uint64_t scored)
+{
+	double needed = ceil((double)scored / ((double)m->calibration_count + 1) / fdr - 1e-9);
+
+	if (m->rule == ADTOOL_RULE_EXTRAPOLATED || m->rule == ADTOOL_RULE_TAIL || needed <= 1)
+		return;
+	if (needed > (double)scored) {
+		cli_message("score", "p-values of %zu calibration pictures end at %.3g, so none can be called anomalous at a "
+				     "false-discovery rate of %g",
+			    m->calibration_count, 1 / ((double)m->calibration_count + 1), fdr);
+		return;
+	}
+	cli_message("score", "p-values of %zu calibration pictures end at %.3g: of %llu pictures %.0f must reach that before "
+			     "one is called anomalous at a false-discovery rate of %g",
+		    m->calibration_count, 1 / ((double)m->calibration_count + 1), (unsigned long long)scored, needed, fdr);
+}
+
+static void remarks(const adtool_score_report *r, const adtool_model_info *m)
 {
 	if (cli_quiet)
 		return;
-	uint64_t count = r->normal + r->anomalous + r->errors;
+	uint64_t count = r->normal + r->suspect + r->anomalous + r->errors;
 	if (!count)
 		cli_message("score", "no pictures found (%llu files passed over)", (unsigned long long)r->passed_over);
+	if (fdr > 0 && count > r->errors && !r->anomalous)
+		remark_resolution(m, count - r->errors);
 	if (!cli_verbose)
 		return;
 	char number[CLI_NUMBER_SIZE];
-	cli_message("score", "%llu normal, %llu anomalous, %llu errors, %llu files passed over",
-		    (unsigned long long)r->normal, (unsigned long long)r->anomalous, (unsigned long long)r->errors,
-		    (unsigned long long)r->passed_over);
+	cli_message("score", "%llu normal, %llu suspect, %llu anomalous, %llu errors, %llu files passed over",
+		    (unsigned long long)r->normal, (unsigned long long)r->suspect, (unsigned long long)r->anomalous,
+		    (unsigned long long)r->errors, (unsigned long long)r->passed_over);
 	cli_message("score", "%.2f s, %.1f pictures/s, %u threads, arena %s for each", r->seconds,
 		    r->seconds > 0 ? (double)count / r->seconds : 0.0, r->threads, cli_bytes(number, r->arena_bytes));
 }
@@ -157,7 +184,7 @@ static int run(size_t count, const char **inputs)
 	else
 		status = score(model, dataset, &report);
 	if (!status) {
-		remarks(&report);
+		remarks(&report, adtool_model_get_info(model));
 		if (report.errors)
 			status = CLI_UNREADABLE;
 		else if (exit_code && report.anomalous)

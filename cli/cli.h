@@ -280,7 +280,16 @@ int cli_report_open(enum adtool_page_kind kind, const char *dir, adtool_page **p
 /* Writes it. facts: the threshold in force, and the model's path and metrics if any. As above. */
 int cli_report_write(adtool_page *page, const char *dir, const adtool_model *model, adtool_page_facts *facts);
 
+/* -- decision (decision.c) --------------------------------------------------------------------------- */
+
 /* "conformal, alpha 0.01"; the caller frees. */
 char *cli_rule_text(enum adtool_rule rule, double alpha);
+/* The lines about the threshold, and about the calibration, as `info` and `threshold` print them. */
+void cli_print_rule(const adtool_model_info *model);
+void cli_print_calibration(const adtool_model *model);
+/* With fewer calibration pictures than this a threshold is weak. */
+enum { CLI_FEW = 30 };
+/* What a threshold from so few pictures is ("rough"); NULL when there are enough. */
+const char *cli_weakness(const adtool_model_info *model);
 
 #endif

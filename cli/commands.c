@@ -6,6 +6,7 @@ const cli_command_row cli_commands[] = {
     {"eval", "measure a model on labelled pictures"},
     {"drift", "tell whether the pictures are still those the model knows"},
     {"info", "show what a model holds"},
+    {"threshold", "show what a threshold promises, and set another"},
     {"backbone", "list, inspect, check, run and cut backbones"},
     {"features", "write the features of pictures as .npy"},
     {NULL, NULL},

@@ -19,7 +19,8 @@ uint64_t cli_refused_count;
 /* Each in the order of its enum, or of what CLI_OPTIONS_FEEDING says. */
 const char *const cli_methods[] = {"fre", "ppca", NULL};
 const char *const cli_aggregates[] = {"top", "max", "sum", NULL};
-const char *const cli_rules[] = {"conformal", "extrapolated", "value", NULL};
+const char *const cli_rules[] = {"conformal", "extrapolated", "value", "quantile", "tail",
+				 "tpr",       "f1",           "cost",  "fdr",      NULL};
 const char *const cli_colors[] = {"rgb", "bgr", NULL};
 const char *const cli_ranges[] = {"0..255", "0..1", NULL};
 
@@ -135,11 +136,4 @@ int cli_train_model(const char *const *inputs, size_t count, adtool_model **mode
 	cli_progress_erase();
 	adtool_backbone_free(backbone);
 	return code ? cli_fail(cli_program.name, &err) : 0;
-}
-
-char *cli_rule_text(enum adtool_rule rule, double alpha)
-{
-	if (rule == ADTOOL_RULE_VALUE)
-		return cli_text("given by hand");
-	return cli_text("%s, alpha %g", cli_rules[rule], alpha);
 }

@@ -66,7 +66,12 @@ ADTOOL_API int adtool_train(const adtool_backbone *backbone, const char *const *
 
 /* -- score ------------------------------------------------------------------------------------------- */
 
-enum adtool_verdict { ADTOOL_NORMAL = 0, ADTOOL_ANOMALOUS = 1, ADTOOL_ERROR = 2 };
+enum adtool_verdict {
+	ADTOOL_NORMAL = 0,
+	ADTOOL_ANOMALOUS = 1,
+	ADTOOL_ERROR = 2,
+	ADTOOL_SUSPECT = 3 /* above the model's second limit, not above the threshold */
+};
 
 /* One picture's result. Pointers live until the callback returns. */
 typedef struct adtool_row {
@@ -85,6 +90,7 @@ typedef struct adtool_row {
 	size_t region_count;
 	const void *thumbnail, *thumbnail_heat; /* JPEGs: the picture, and with its heat over it; NULL: not asked for, none */
 	size_t thumbnail_size, thumbnail_heat_size;
+	const char *digest;              /* SHA-256 of the file in hex, when asked for; else NULL */
 } adtool_row;
 
 /* Rows come in input order. Returning non-zero stops the job with ADTOOL_ECANCELLED. */
@@ -95,6 +101,13 @@ typedef struct adtool_score_options {
 	int has_threshold;        /* use `threshold` instead of the model's */
 	double threshold;
 	double alpha;             /* > 0: the threshold of this alpha instead of the model's */
+	/*
+	 * > 0: Benjamini and Hochberg's procedure over the p-values of the whole batch instead of a threshold: of the
+	 * pictures called anomalous, a share of at most fdr is expected to be normal. Rows are held until the last is known,
+	 * each about 300 bytes and what it points to; their threshold is the largest score that is not anomalous.
+	 */
+	double fdr;
+	int digest;               /* rows carry digests */
 	uint64_t max_pixels;
 	const char *heatmap_dir, *overlay_dir; /* NULL: none; made when missing */
 	const char *map_dir;      /* the maps as they are (rows x cols), float32 .npy files; NULL: none */
@@ -107,7 +120,7 @@ typedef struct adtool_score_options {
 ADTOOL_API void adtool_score_options_init(adtool_score_options *options);
 
 typedef struct adtool_score_report {
-	uint64_t normal, anomalous, errors, passed_over;
+	uint64_t normal, suspect, anomalous, errors, passed_over;
 	size_t arena_bytes;
 	double seconds;
 	unsigned threads;

@@ -21,9 +21,10 @@ enum adtool_format { ADTOOL_TSV = 0, ADTOOL_JSONL = 1, ADTOOL_CSV = 2 };
  * TSV: path, score, p, verdict (and nothing else); in paths, backslash, tab, newline and carriage return are written
  * \\ \t \n \r, other bytes as they are. CSV (RFC 4180, lines end in CR LF): the same columns after a header line
  * (row == NULL gives the header; empty for the other formats). An error's score and p are empty.
- * JSONL: an object with path, label (unless empty), score, p, threshold, verdict, rule ("conformal", "extrapolated" or
- * "value"), width, height, heatmap, overlay and map (if written), and regions (if looked for): objects with box [x, y,
- * width, height], area, share, peak and peak_at [x, y] of an adtool_region; of an error: path, label, verdict, error. A path that is
+ * JSONL: an object with path, label (unless empty), score, p, threshold, warn_threshold (where the model has one),
+ * verdict, rule (as the manifest names it; "fdr" for a batch), width, height, heatmap, overlay and map (if written), and
+ * regions (if looked for): objects with box [x, y, width, height], area, share, peak and peak_at [x, y] of an
+ * adtool_region; of an error: path, label, verdict, error. A path that is
  * not UTF-8 has the replacement character in "path" and its bytes in base64 as "path_bytes".
  * model gives the rule that row->threshold came about by (a caller who sets another threshold sets it in a copy);
  * NULL leaves it out.

@@ -24,7 +24,7 @@ enum kind {
 struct field {
 	const char *section, *key;
 	enum kind kind;
-	int optional; /* left out when empty, need not be there */
+	int optional; /* left out when empty or 0, need not be there */
 	size_t offset, size;
 	const char *const *words;
 };
@@ -38,7 +38,12 @@ static const char *const calibration_words[] = {[ADTOOL_CV_FOLDS] = "folds",
                                                 [ADTOOL_CV_HELD_OUT] = "held-out", NULL};
 static const char *const rule_words[] = {[ADTOOL_RULE_CONFORMAL] = "conformal",
                                          [ADTOOL_RULE_EXTRAPOLATED] = "extrapolated",
-                                         [ADTOOL_RULE_VALUE] = "value", NULL};
+                                         [ADTOOL_RULE_VALUE] = "value",
+                                         [ADTOOL_RULE_QUANTILE] = "quantile",
+                                         [ADTOOL_RULE_TAIL] = "tail",
+                                         [ADTOOL_RULE_TPR] = "tpr",
+                                         [ADTOOL_RULE_F1] = "f1",
+                                         [ADTOOL_RULE_COST] = "cost", NULL};
 
 #define AT(member) offsetof(adtool_model_info, member), sizeof(((adtool_model_info *)0)->member)
 
@@ -74,6 +79,8 @@ static const struct field fields[] = {
 	{"calibration", "kind", WORD, 0, AT(calibration), calibration_words},
 	{"calibration", "folds", UNSIGNED, 0, AT(folds), NULL},
 	{"calibration", "count", SIZE, 0, AT(calibration_count), NULL},
+	{"calibration", "group_by", STRING, 1, AT(group_by), NULL},
+	{"calibration", "groups", SIZE, 1, AT(groups), NULL},
 	{"threshold", "rule", WORD, 0, AT(rule), rule_words},
 	{"threshold", "alpha", DOUBLE, 0, AT(alpha), NULL},
 	{"threshold", "value", DOUBLE, 0, AT(threshold), NULL},
@@ -83,8 +90,23 @@ static const struct field fields[] = {
 	{"threshold", "box_scale", DOUBLE, 0, AT(box_scale), NULL},
 	{"threshold", "box_shift", DOUBLE, 0, AT(box_shift), NULL},
 	{"threshold", "heat_level", DOUBLE, 0, AT(heat_level), NULL},
+	{"threshold", "quantile", DOUBLE, 1, AT(quantile), NULL},
+	{"threshold", "factor", DOUBLE, 1, AT(factor), NULL},
+	{"threshold", "tail_start", DOUBLE, 1, AT(tail_start), NULL},
+	{"threshold", "tail_shape", DOUBLE, 1, AT(tail_shape), NULL},
+	{"threshold", "tail_scale", DOUBLE, 1, AT(tail_scale), NULL},
+	{"threshold", "tail_excesses", SIZE, 1, AT(tail_excesses), NULL},
+	{"threshold", "tpr", DOUBLE, 1, AT(tpr), NULL},
+	{"threshold", "cost_false_alarm", DOUBLE, 1, AT(cost_false_alarm), NULL},
+	{"threshold", "cost_miss", DOUBLE, 1, AT(cost_miss), NULL},
+	{"threshold", "labelled_normals", SIZE, 1, AT(labelled_normals), NULL},
+	{"threshold", "labelled_anomalies", SIZE, 1, AT(labelled_anomalies), NULL},
+	{"threshold", "labelled_digest", STRING, 1, AT(labelled_digest), NULL},
+	{"threshold", "warn_alpha", DOUBLE, 1, AT(warn_alpha), NULL},
+	{"threshold", "warn_threshold", DOUBLE, 1, AT(warn_threshold), NULL},
 	{"trained_on", "pictures", SIZE, 0, AT(pictures_used), NULL},
 	{"trained_on", "refused", SIZE, 0, AT(pictures_refused), NULL},
+	{"trained_on", "dropped", SIZE, 1, AT(pictures_dropped), NULL},
 	{"trained_on", "digest", STRING, 0, AT(pictures_digest), NULL},
 };
 #define FIELDS (sizeof(fields) / sizeof(fields[0]))
@@ -200,6 +222,15 @@ static int put_value(ad_buf *out, const struct field *f, const void *value, adto
 	return 0;
 }
 
+static int is_empty(const struct field *f, const char *value)
+{
+	size_t i;
+
+	for (i = 0; i < f->size && !value[i] && f->kind != STRING; i++)
+		;
+	return f->kind == STRING ? !*value : i == f->size;
+}
+
 int ad_manifest_write(const adtool_model_info *info, const ad_listed listed[AD_MEMBERS], ad_buf *out, adtool_error *err)
 {
 	const char *section = "";
@@ -211,7 +242,7 @@ int ad_manifest_write(const adtool_model_info *info, const ad_listed listed[AD_M
 		const struct field *f = &fields[i];
 		const char *value = (const char *)info + f->offset;
 
-		if (f->optional && !*value)
+		if (f->optional && is_empty(f, value))
 			continue;
 		if (strcmp(f->section, section)) {
 			if (*section)

@@ -70,6 +70,11 @@ int ad_member_needed(const adtool_model_info *info, enum ad_member m)
 /* Above this no size is believed, so that the bytes of a member always fit 64 bits. */
 #define MAX_SIZE ((size_t)1 << 28)
 
+static int has_alpha(enum adtool_rule rule)
+{
+	return rule == ADTOOL_RULE_CONFORMAL || rule == ADTOOL_RULE_EXTRAPOLATED || rule == ADTOOL_RULE_TAIL;
+}
+
 int ad_info_check(const adtool_model_info *info, int code, adtool_error *err)
 {
 	const adtool_preprocessing *p = &info->preprocessing;
@@ -116,8 +121,17 @@ int ad_info_check(const adtool_model_info *info, int code, adtool_error *err)
 		REFUSE("calibration.count %zu is not between 1 and %zu", info->calibration_count, MAX_SIZE);
 	if (!isfinite(info->threshold))
 		REFUSE("threshold.value is not finite");
-	if (info->rule == ADTOOL_RULE_VALUE ? info->alpha != 0 : !(info->alpha > 0 && info->alpha < 1))
+	if (has_alpha(info->rule) ? !(info->alpha > 0 && info->alpha < 1) : info->alpha != 0)
 		REFUSE("threshold.alpha %g does not go with the rule", info->alpha);
+	if (info->rule == ADTOOL_RULE_TAIL &&
+	    (!isfinite(info->tail_start) || !isfinite(info->tail_shape) || !isfinite(info->tail_scale) ||
+	     !(info->tail_scale > 0) || info->tail_excesses < 1 || info->tail_excesses > info->calibration_count))
+		REFUSE("threshold.tail_start %g, tail_shape %g, tail_scale %g, tail_excesses %zu are no tail",
+		       info->tail_start, info->tail_shape, info->tail_scale, info->tail_excesses);
+	if (!(info->warn_alpha >= 0 && info->warn_alpha < 1) || !isfinite(info->warn_threshold) ||
+	    (info->warn_alpha > 0 && !(info->warn_threshold < info->threshold)))
+		REFUSE("threshold.warn_threshold %g of warn_alpha %g is not below the threshold", info->warn_threshold,
+		       info->warn_alpha);
 	if (!isfinite(info->box_g) || !isfinite(info->box_h) || !isfinite(info->box_shift) ||
 	    !isfinite(info->box_scale) || !(info->box_g > 0 && info->box_h > 0 && info->box_scale > 0))
 		REFUSE("threshold.box_g %g, box_h %g, box_scale %g, box_shift %g are no limit", info->box_g,

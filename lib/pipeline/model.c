@@ -51,14 +51,7 @@ int ad_model_assemble(adtool_model *m, adtool_error *err)
 		m->basis.basis = (float *)(uintptr_t)parts->channels.data;
 		m->basis.mean = (float *)(uintptr_t)parts->channels_mean.data;
 	}
-	m->limit.rule = info->rule;
-	m->limit.alpha = info->alpha;
-	m->limit.threshold = info->threshold;
-	m->limit.needed = info->normals_needed;
-	m->limit.box.g = info->box_g;
-	m->limit.box.h = info->box_h;
-	m->limit.box.scale = info->box_scale;
-	m->limit.box.shift = info->box_shift;
+	m->limit = ad_limit_of(info);
 	return 0;
 }
 

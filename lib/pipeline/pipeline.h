@@ -119,4 +119,12 @@ int ad_selftest_score(const adtool_model *m, double *score, adtool_error *err);
 int ad_selftest_compare(double got, double wanted, adtool_error *err);
 const double *ad_model_calibration(const adtool_model *m);
 
+/* -- threshold.c, batch.c: decisions ------------------------------------------------------------------ */
+
+/* The limit that a model's info describes. */
+ad_limit ad_limit_of(const adtool_model_info *info);
+/* adtool_score with options->fdr: rows come when all are known. */
+int ad_score_batch(const adtool_model *model, adtool_dataset *dataset, const adtool_score_options *options,
+		   adtool_score_report *report, adtool_error *err);
+
 #endif

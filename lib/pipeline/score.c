@@ -185,7 +185,13 @@ static int score_emit(struct ad_stream *s, struct ad_picture *p, size_t slot, co
 	if (row) {
 		out.score = result->score;
 		out.p = ad_p_value(ad_model_calibration(m), m->info.calibration_count, &c->limit, out.score);
-		out.verdict = out.score > c->threshold ? ADTOOL_ANOMALOUS : ADTOOL_NORMAL;
+		if (out.score > c->threshold)
+			out.verdict = ADTOOL_ANOMALOUS;
+		else if (m->info.warn_alpha > 0 && out.score > m->info.warn_threshold)
+			out.verdict = ADTOOL_SUSPECT;
+		else
+			out.verdict = ADTOOL_NORMAL;
+		out.digest = c->options->digest ? p->digest : NULL;
 		out.width = p->width;
 		out.height = p->height;
 		if (m->info.method == ADTOOL_FRE) {
@@ -212,6 +218,8 @@ static int score_emit(struct ad_stream *s, struct ad_picture *p, size_t slot, co
 		c->report.errors++;
 	else if (out.verdict == ADTOOL_ANOMALOUS)
 		c->report.anomalous++;
+	else if (out.verdict == ADTOOL_SUSPECT)
+		c->report.suspect++;
 	else
 		c->report.normal++;
 	if (c->options->row && c->options->row(c->options->context, &out))
@@ -228,7 +236,8 @@ int adtool_score(const adtool_model *model, adtool_dataset *dataset, const adtoo
 		 adtool_score_report *report, adtool_error *err)
 {
 	struct scorer c = {.model = model, .options = o, .limit = model->limit, .threshold = model->info.threshold};
-	struct ad_stream s = {.dataset = dataset, .work = score_work, .emit = score_emit, .context = &c};
+	struct ad_stream s = {
+	    .dataset = dataset, .want_digest = o->digest, .work = score_work, .emit = score_emit, .context = &c};
 	struct ad_extractor e;
 	double start = ad_now();
 	size_t slots, i;
@@ -236,6 +245,8 @@ int adtool_score(const adtool_model *model, adtool_dataset *dataset, const adtoo
 
 	if (code)
 		return code;
+	if (o->fdr < 0 || o->fdr > 0 || isnan(o->fdr))
+		return ad_score_batch(model, dataset, o, report, err);
 	if (model->info.method == ADTOOL_PPCA && (o->heatmap_dir || o->overlay_dir || o->map_dir))
 		return ad_fail(err, ADTOOL_EINVAL, "the method ppca has no heat maps; train with fre for those");
 	if (o->has_threshold && !isfinite(o->threshold))

@@ -248,6 +248,21 @@ static void rule_text(const writer *w)
 		puts_(w, "extrapolated, for a false-alarm rate of ");
 		ad_text_short(w->b, f->alpha, 6);
 		break;
+	case ADTOOL_RULE_QUANTILE:
+		puts_(w, "a quantile of the calibration scores");
+		break;
+	case ADTOOL_RULE_TAIL:
+		puts_(w, "from the tail of the calibration scores, for a false-alarm rate of ");
+		ad_text_short(w->b, f->alpha, 6);
+		break;
+	case ADTOOL_RULE_TPR:
+	case ADTOOL_RULE_F1:
+	case ADTOOL_RULE_COST:
+		puts_(w, "set on labelled pictures");
+		break;
+	case ADTOOL_RULE_FDR:
+		puts_(w, "by the false-discovery rate of this batch");
+		break;
 	default:
 		puts_(w, "given by hand");
 		break;

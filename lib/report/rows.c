@@ -5,14 +5,31 @@
 
 static const char *verdict_name(enum adtool_verdict verdict)
 {
-	return verdict == ADTOOL_NORMAL ? "normal" : verdict == ADTOOL_ANOMALOUS ? "anomalous" : "error";
+	static const char *const names[] = {
+		[ADTOOL_NORMAL] = "normal",
+		[ADTOOL_ANOMALOUS] = "anomalous",
+		[ADTOOL_ERROR] = "error",
+		[ADTOOL_SUSPECT] = "suspect",
+	};
+
+	return names[verdict];
 }
 
 static const char *rule_name(enum adtool_rule rule)
 {
-	return rule == ADTOOL_RULE_CONFORMAL      ? "conformal"
-	       : rule == ADTOOL_RULE_EXTRAPOLATED ? "extrapolated"
-						  : "value";
+	static const char *const names[] = {
+		[ADTOOL_RULE_CONFORMAL] = "conformal",
+		[ADTOOL_RULE_EXTRAPOLATED] = "extrapolated",
+		[ADTOOL_RULE_VALUE] = "value",
+		[ADTOOL_RULE_QUANTILE] = "quantile",
+		[ADTOOL_RULE_TAIL] = "tail",
+		[ADTOOL_RULE_TPR] = "tpr",
+		[ADTOOL_RULE_F1] = "f1",
+		[ADTOOL_RULE_COST] = "cost",
+		[ADTOOL_RULE_FDR] = "fdr",
+	};
+
+	return names[rule];
 }
 
 /* The score and p between separators; both empty for an error. */
@@ -97,6 +114,8 @@ static void put_jsonl(ad_buf *b, const adtool_row *row, const adtool_model_info 
 		put_number(b, "score", row->score);
 		put_number(b, "p", row->p);
 		put_number(b, "threshold", row->threshold);
+		if (model && model->warn_alpha > 0)
+			put_number(b, "warn_threshold", model->warn_threshold);
 		put_string(b, "verdict", verdict_name(row->verdict));
 		if (model)
 			put_string(b, "rule", rule_name(model->rule));
