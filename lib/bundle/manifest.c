@@ -6,6 +6,8 @@
 #include <jansson.h>
 
 #include "../base/fail.h"
+#include "../base/json.h"
+#include "../base/mem.h"
 #include "zipdir.h"
 
 #define MARK "adtool-model"
@@ -113,49 +115,16 @@ static const struct field fields[] = {
 
 /* -- writing ----------------------------------------------------------------------------------------- */
 
-/* Bytes of the UTF-8 sequence at p (Unicode 3.9, table 3-7); 0 when it is none. */
-static size_t utf8_length(const unsigned char *p, size_t left)
-{
-	unsigned low = 0x80, high = 0xbf;
-	size_t n = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf5 ? 4 : 0, i;
-
-	if (p[0] == 0xe0)
-		low = 0xa0;
-	else if (p[0] == 0xed)
-		high = 0x9f;
-	else if (p[0] == 0xf0)
-		low = 0x90;
-	else if (p[0] == 0xf4)
-		high = 0x8f;
-	if (n > left)
-		return 0;
-	for (i = 1; i < n; i++, low = 0x80, high = 0xbf) {
-		if (p[i] < low || p[i] > high)
-			return 0;
-	}
-	return n;
-}
-
+/* text may fill its array without a NUL. */
 static void put_string(ad_buf *out, const char *text, size_t capacity)
 {
-	const unsigned char *p = (const unsigned char *)text;
-	size_t size = strnlen(text, capacity), at = 0;
+	char *copy = ad_strndup(text, capacity);
 
-	ad_buf_putc(out, '"');
-	while (at < size) {
-		size_t n = utf8_length(p + at, size - at);
-
-		if (p[at] == '"' || p[at] == '\\')
-			ad_buf_printf(out, "\\%c", p[at]);
-		else if (p[at] < 0x20 || p[at] == 0x7f)
-			ad_buf_printf(out, "\\u%04x", p[at]);
-		else if (n == 0)
-			ad_buf_puts(out, "\xef\xbf\xbd");
-		else
-			ad_buf_add(out, p + at, n);
-		at += n ? n : 1;
-	}
-	ad_buf_putc(out, '"');
+	if (copy)
+		ad_json_string(out, copy);
+	else
+		out->failed = 1;
+	ad_free(copy);
 }
 
 static void put_separator(ad_buf *out, int *first, int depth)

@@ -1,6 +1,7 @@
 #include <adtool/report.h>
 
 #include "../base/fail.h"
+#include "../base/json.h"
 #include "text.h"
 
 static const char *verdict_name(enum adtool_verdict verdict)
@@ -69,7 +70,7 @@ static void put_csv(ad_buf *b, const adtool_row *row)
 static void put_string(ad_buf *b, const char *key, const char *value)
 {
 	ad_buf_printf(b, ",\"%s\":", key);
-	ad_text_json(b, value);
+	ad_json_string(b, value);
 }
 
 static void put_number(ad_buf *b, const char *key, double value)
@@ -100,7 +101,7 @@ static void put_jsonl(ad_buf *b, const adtool_row *row, const adtool_model_info 
 	if (!row)
 		return;
 	ad_buf_puts(b, "{\"path\":");
-	if (ad_text_json(b, row->name)) {
+	if (ad_json_string(b, row->name)) {
 		ad_buf_puts(b, ",\"path_bytes\":\"");
 		ad_text_base64(b, row->name, strlen(row->name));
 		ad_buf_putc(b, '"');

@@ -5,80 +5,7 @@
 #include <adtool/report.h>
 
 #include "../base/fail.h"
-
-/*
- * The length of the well-formed UTF-8 sequence at s (1 .. 4), or minus that of the ill-formed piece there: the
- * longest start of a sequence, or one byte (Unicode 15, section 3.9, table 3-7). s ends in a NUL.
- */
-static int utf8_length(const uint8_t *s)
-{
-	uint8_t low = 0x80, high = 0xbf;
-	int n, i;
-
-	if (s[0] < 0x80)
-		return 1;
-	if (s[0] < 0xc2 || s[0] > 0xf4)
-		return -1;
-	n = s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
-	if (s[0] == 0xe0)
-		low = 0xa0;
-	else if (s[0] == 0xed)
-		high = 0x9f;
-	else if (s[0] == 0xf0)
-		low = 0x90;
-	else if (s[0] == 0xf4)
-		high = 0x8f;
-	for (i = 1; i < n; i++) {
-		if (s[i] < low || s[i] > high)
-			return -i;
-		low = 0x80;
-		high = 0xbf;
-	}
-	return n;
-}
-
-static void json_escape(ad_buf *out, uint8_t c)
-{
-	static const char names[] = "\"\"\\\\\bb\ff\nn\rr\tt";
-	size_t i;
-
-	for (i = 0; i + 1 < sizeof(names); i += 2)
-		if (c == (uint8_t)names[i]) {
-			ad_buf_putc(out, '\\');
-			ad_buf_putc(out, names[i + 1]);
-			return;
-		}
-	ad_buf_printf(out, "\\u%04x", c);
-}
-
-int ad_text_json(ad_buf *out, const char *bytes)
-{
-	const uint8_t *s = (const uint8_t *)bytes, *plain = s;
-	int damaged = 0;
-
-	ad_buf_putc(out, '"');
-	while (*s) {
-		int n = utf8_length(s);
-
-		if (n > 0 && *s >= 0x20 && *s != '"' && *s != '\\') {
-			s += n;
-			continue;
-		}
-		ad_buf_add(out, plain, (size_t)(s - plain));
-		if (n < 0) {
-			ad_buf_puts(out, "\xef\xbf\xbd");
-			damaged = 1;
-			s -= n;
-		} else {
-			json_escape(out, *s);
-			s++;
-		}
-		plain = s;
-	}
-	ad_buf_add(out, plain, (size_t)(s - plain));
-	ad_buf_putc(out, '"');
-	return damaged;
-}
+#include "../base/json.h"
 
 void ad_text_json_number(ad_buf *out, double value)
 {
@@ -147,7 +74,7 @@ void ad_text_html(ad_buf *out, const char *bytes)
 	const uint8_t *s = (const uint8_t *)bytes;
 
 	while (*s) {
-		int n = utf8_length(s);
+		int n = ad_utf8_length(s);
 
 		if (n < 0 || *s < 0x20 || *s == 0x7f || (n == 2 && s[0] == 0xc2 && s[1] < 0xa0)) {
 			ad_buf_puts(out, "\xef\xbf\xbd");
@@ -220,7 +147,7 @@ int adtool_json_string(const char *bytes, char **text, adtool_error *err)
 {
 	ad_buf b = {0};
 
-	ad_text_json(&b, bytes);
+	ad_json_string(&b, bytes);
 	if (b.failed) {
 		ad_buf_release(&b);
 		return ad_fail_nomem(err);

@@ -4,8 +4,6 @@
 
 #include "../base/buf.h"
 
-/* A JSON string of the bytes, with quotes; each ill-formed piece of UTF-8 becomes U+FFFD. 1 if there was any. */
-int ad_text_json(ad_buf *out, const char *bytes);
 /* A JSON number, or null for what JSON cannot say. */
 void ad_text_json_number(ad_buf *out, double value);
 /* Base64 (RFC 4648) with padding. */
