@@ -55,6 +55,9 @@ SONAMES := -DAD_SONAME_ZIP='"$(call soname,zip,libzip.so.4)"' \
 	-DAD_SONAME_ARCHIVE='"$(call soname,archive,libarchive.so.13)"' \
 	-DAD_SONAME_LAPACKE='"$(call soname,lapacke,liblapacke.so.3)"'
 
+# Each command in short; V=1 shows them whole.
+quiet = $(if $(filter 1,$(V)),,@printf '  %-6s %s\n' $(1) $@;)
+
 # Lists that depend on directories and on generated files.
 ISA_ROOMS_x86_64 := avx2 avx512
 ISA_ROOMS_aarch64 := neon
@@ -101,22 +104,22 @@ deps: ## install the missing Debian packages that building and testing need
 
 $(B)/gen/onnx.pb-c.c: lib/net/onnx.proto
 	@mkdir -p $(@D)
-	protoc-c --proto_path=lib/net --c_out=$(B)/gen onnx.proto
+	$(call quiet,GEN)protoc-c --proto_path=lib/net --c_out=$(B)/gen onnx.proto
 $(B)/gen/onnx.pb-c.h: $(B)/gen/onnx.pb-c.c ;
 
 $(B)/gen/%.o: $(B)/gen/%.c
-	$(CC) $(CPPFLAGS) $(filter-out -Wconversion -Wshadow,$(ALL_CFLAGS)) -fPIC -fvisibility=hidden -c -o $@ $<
+	$(call quiet,CC)$(CC) $(CPPFLAGS) $(filter-out -Wconversion -Wshadow,$(ALL_CFLAGS)) -fPIC -fvisibility=hidden -c -o $@ $<
 
 define isa_room_rule
 $$(B)/lib/kernel/$(1)/%.o: lib/kernel/$(1)/%.c | $$(B)/gen/onnx.pb-c.h
 	@mkdir -p $$(@D)
-	$$(CC) $$(CPPFLAGS) $$(ALL_CFLAGS) $$(ISA_FLAGS_$(1)) -fPIC -fvisibility=hidden -c -o $$@ $$<
+	$$(call quiet,CC)$$(CC) $$(CPPFLAGS) $$(ALL_CFLAGS) $$(ISA_FLAGS_$(1)) -fPIC -fvisibility=hidden -c -o $$@ $$<
 endef
 $(foreach r,$(ISA_ROOMS),$(eval $(call isa_room_rule,$(r))))
 
 $(B)/lib/%.o: lib/%.c | $(B)/gen/onnx.pb-c.h
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(SONAMES) -DADTOOL_DATADIR='"$(DATADIR)"' $(ALL_CFLAGS) -fPIC -fvisibility=hidden -c -o $@ $<
+	$(call quiet,CC)$(CC) $(CPPFLAGS) $(SONAMES) -DADTOOL_DATADIR='"$(DATADIR)"' $(ALL_CFLAGS) -fPIC -fvisibility=hidden -c -o $@ $<
 
 # .incbin is not seen by -MMD.
 $(B)/lib/net/embedded.o: lib/net/adnet.onnx
@@ -125,44 +128,44 @@ $(B)/lib/report/assets.o: lib/report/page.css lib/report/page.js
 $(B)/lib/libadtool.a: $(LIB_OBJ)
 	@mkdir -p $(@D)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(call quiet,AR)$(AR) rcs $@ $^
 
 $(B)/lib/libadtool.so.$(VERSION): $(LIB_OBJ)
 	@mkdir -p $(@D)
-	$(CC) -shared -Wl,-soname,libadtool.so.$(SOVERSION) $(ALL_CFLAGS) $(LDFLAGS) -Wl,-z,defs -o $@ $^ $(LDLIBS)
+	$(call quiet,LINK)$(CC) -shared -Wl,-soname,libadtool.so.$(SOVERSION) $(ALL_CFLAGS) $(LDFLAGS) -Wl,-z,defs -o $@ $^ $(LDLIBS)
 
 $(B)/lib/libadtool.so: $(B)/lib/libadtool.so.$(VERSION)
-	ln -sf $(<F) $(B)/lib/libadtool.so.$(SOVERSION)
-	ln -sf $(<F) $@
+	@ln -sf $(<F) $(B)/lib/libadtool.so.$(SOVERSION)
+	$(call quiet,LN)ln -sf $(<F) $@
 
 PC = sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
 	-e 's|@VERSION@|$(VERSION)|' -e 's|@LIBS@|$(LDLIBS)|'
 $(B)/lib/adtool.pc: lib/adtool.pc.in include/adtool/version.h Makefile
 	@mkdir -p $(@D)
-	$(PC) $< >$@
+	$(call quiet,GEN)$(PC) $< >$@
 
 $(B)/cli/%.o: cli/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -DADTOOL_MANDIR='"$(MANDIR)"' -DADTOOL_LIBEXECDIR='"$(LIBEXECDIR)"' $(ALL_CFLAGS) -fPIE -c -o $@ $<
+	$(call quiet,CC)$(CC) $(CPPFLAGS) -DADTOOL_MANDIR='"$(MANDIR)"' -DADTOOL_LIBEXECDIR='"$(LIBEXECDIR)"' $(ALL_CFLAGS) -fPIE -c -o $@ $<
 
 $(B)/bin/%: $(B)/cli/%.o $(CLI_COMMON_OBJ) $(B)/lib/libadtool.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -pie $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(call quiet,LINK)$(CC) $(ALL_CFLAGS) -pie $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(B)/examples/%: examples/%.c $(B)/lib/libadtool.a
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(B)/lib/libadtool.a $(LDLIBS)
+	$(call quiet,LINK)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(B)/lib/libadtool.a $(LDLIBS)
 
 $(B)/tests/unit/%.o: tests/unit/%.c | $(B)/gen/onnx.pb-c.h
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(SONAMES) $(filter-out -Wconversion,$(ALL_CFLAGS)) -c -o $@ $<
+	$(call quiet,CC)$(CC) $(CPPFLAGS) $(SONAMES) $(filter-out -Wconversion,$(ALL_CFLAGS)) -c -o $@ $<
 
 $(B)/tests/test_%: $(B)/tests/unit/test_%.o $(UNIT_COMMON_OBJ) $(B)/lib/libadtool.a
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
+	$(call quiet,LINK)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
 
 $(B)/tests/tools/%: tests/tools/%.c $(B)/lib/libadtool.a
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(filter-out -Wconversion,$(ALL_CFLAGS)) $(LDFLAGS) -o $@ $< $(B)/lib/libadtool.a $(LDLIBS)
+	$(call quiet,LINK)$(CC) $(CPPFLAGS) $(filter-out -Wconversion,$(ALL_CFLAGS)) $(LDFLAGS) -o $@ $< $(B)/lib/libadtool.a $(LDLIBS)
 
 -include $(LIB_OBJ:.o=.d) $(wildcard $(B)/cli/*.d $(B)/tests/*/*.d $(B)/examples/*.d)
 .SECONDARY:
