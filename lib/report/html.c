@@ -307,7 +307,7 @@ static void decision(const writer *w)
 	      "<div class=\"control\" id=\"control\" hidden>\n"
 	      "<input type=\"range\" id=\"range\" min=\"0\" max=\"1\" step=\"0.0005\" value=\"0.5\" "
 	      "aria-label=\"Try another threshold\">\n<div class=\"row\"><label for=\"value\">Try a threshold:</label> "
-	      "<input type=\"number\" id=\"value\" step=\"any\"> <button type=\"button\" id=\"reset\">Back</button> "
+	      "<input type=\"number\" id=\"value\" step=\"any\"> <button type=\"button\" id=\"reset\">Reset</button> "
 	      "<span class=\"note\">Or drag the line. To use it: <code id=\"command\"></code></span></div>\n</div>\n"
 	      "<div class=\"two decision\">\n<div class=\"scroll\"><table>\n<thead><tr><th scope=\"col\">");
 	puts_(w, w->page->kind == ADTOOL_PAGE_EVAL ? "in truth" : "<span class=\"note\">&nbsp;</span>");

@@ -11,7 +11,10 @@
 /* Scores that span more than this factor are drawn on a logarithmic axis. */
 #define LOG_FROM 8.0
 
-enum { BINS_LEAST = 10, BINS_MOST = 48 };
+enum { BINS_LEAST = 12, BINS_MOST = 40 };
+
+/* Height of the line below a histogram that stands alone, which says what is what. */
+enum { KEY = 26 };
 
 const page_frame ad_page_wide = {960, 330, 52, 944, 34, 278};
 const page_frame ad_page_square = {460, 420, 56, 444, 18, 366};
@@ -258,7 +261,7 @@ static void bins_count(bins *h, const page_plot *p)
 	size_t i, k;
 
 	memset(h, 0, sizeof(*h));
-	h->n = (size_t)(3 * sqrt((double)p->count));
+	h->n = (size_t)(1.6 * sqrt((double)p->count));
 	h->n = h->n < BINS_LEAST ? BINS_LEAST : h->n > BINS_MOST ? BINS_MOST : h->n;
 	for (i = 0; i < p->count; i++) {
 		size_t at = (size_t)(ad_page_axis_at(&p->axis, p->scores[i].score) * (double)h->n);
@@ -354,9 +357,9 @@ static void key(ad_buf *b, const page_frame *f, const page_plot *p)
 			continue;
 		ad_buf_printf(b, "<rect class=\"%s\"", kinds[k].class);
 		number(b, " x=\"", x);
-		number(b, "\" y=\"", f->height - 14);
+		number(b, "\" y=\"", f->height - 10);
 		ad_buf_puts(b, "\" width=\"10\" height=\"10\"/>\n");
-		text_begin(b, x + 16, f->height - 5, "start", " class=\"key\"");
+		text_begin(b, x + 16, f->height - 1, "start", " class=\"key\"");
 		ad_buf_printf(b, "%s, %zu: mean ", names[k], m.count);
 		ad_text_short(b, m.mean, 4);
 		if (isfinite(m.half)) {
@@ -372,11 +375,13 @@ static void key(ad_buf *b, const page_frame *f, const page_plot *p)
 
 void ad_page_histogram(ad_buf *b, const page_plot *p, int alone)
 {
-	const page_frame *f = &ad_page_wide;
+	page_frame whole = ad_page_wide;
+	const page_frame *f = &whole;
 	double top, step, share;
 	bins h;
 	size_t k;
 
+	whole.height += alone ? KEY : 0;
 	bins_count(&h, p);
 	step = nice_step(h.highest > 0 ? h.highest : 1, 5);
 	top = step * ceil((h.highest > 0 ? h.highest : 1) / step - 1e-9);

@@ -49,6 +49,39 @@ for line in open("row.json"):
 else
 	skip 1 'needs a Python with NumPy'
 fi
+# Regions and maps.
+run adtool score --format jsonl --map maps $good $bad
+exits '--map' 0
+cp "$OUT" regions.jsonl
+if have_numpy; then
+	ok 'jsonl: regions are what the map has above the level' "$PYTHON" -c '
+import json, numpy
+seen = 0
+for line in open("regions.jsonl"):
+    r = json.loads(line)
+    m = numpy.load(r["map"])
+    assert r["map"] == "maps/" + r["path"] + ".npy", r
+    assert m.shape == (7, 7) and m.dtype == numpy.float32 and (m >= 0).all(), m
+    peaks = [g["peak"] for g in r["regions"]]
+    assert peaks == sorted(peaks, reverse=True), r
+    for g in r["regions"]:
+        seen += 1
+        x, y, w, h = g["box"]
+        assert 0 <= x and 0 <= y and w > 0 and h > 0 and x + w <= r["width"] and y + h <= r["height"], g
+        assert 0 < g["area"] <= w * h, g
+        assert abs(g["share"] - g["area"] / (r["width"] * r["height"])) < 1e-12, g
+        assert x <= g["peak_at"][0] < x + w and y <= g["peak_at"][1] < y + h, g
+        assert g["peak"] <= m.max() * (1 + 1e-6), g
+    if peaks:
+        # The pixel nearest to the middle of the hottest cell is in the first region.
+        i, j = numpy.unravel_index(m.argmax(), m.shape)
+        px, py = (j + 0.5) * r["width"] / 7, (i + 0.5) * r["height"] / 7
+        x, y, w, h = r["regions"][0]["box"]
+        assert x - 1 <= px <= x + w and y - 1 <= py <= y + h, (r, i, j)
+assert seen > 3, seen'
+else
+	skip 1 'needs a Python with NumPy'
+fi
 for map in heat over; do
 	is "--$map: a PNG" "$(head -c 8 $map/$bad/scratch/000.png.png | od -An -tx1 | tr -d ' ')" 89504e470d0a1a0a
 done
@@ -239,4 +272,11 @@ exits 'heat maps that cannot be written' 128
 err_like 'heat maps that cannot be written: where' '^adtool: .*/dev/null/x'
 adtool train -q --method ppca -o ppca.zip d/train/normal
 run_expect ppca-heatmap 128 adtool score -m ppca.zip --heatmap h $good
+run adtool score -m ppca.zip --map h $good
+exits 'ppca has no maps to write' 128
+run adtool score -m ppca.zip --format jsonl $good
+out_unlike 'ppca has no regions' regions
+run adtool score --map /dev/null/x $good
+exits 'maps that cannot be written' 128
+err_like 'maps that cannot be written: where' '^adtool: .*/dev/null/x'
 done_testing
