@@ -17,7 +17,7 @@ PATH=$programs/bin:$programs/examples:$PATH
 export PATH
 
 mkdir -p "$demo"
-(cd "$demo" && rm -rf train test masks heatmaps overlays model.zip scores.tsv)
+(cd "$demo" && rm -rf train test masks heatmaps overlays report model.zip scores.tsv)
 cd "$demo"
 
 if [ -t 1 ] && [ -z "${NO_COLOR-}" ]; then
@@ -56,7 +56,7 @@ sort -t "$tab" -k2,2gr scores.tsv | awk -F '\t' '
 	END { for (i = 1; i <= NR; i++) if (i <= 4 || i > NR - 3) print row[i]; else if (i == 5) print "    ..." }'
 
 step '4. Measure, since here the answers are known'
-run adtool eval --normal test/normal --anomalous test/anomalous --masks masks
+run adtool eval --normal test/normal --anomalous test/anomalous --masks masks --report report
 
 overlay=$(sort -t "$tab" -k2,2gr scores.tsv | head -n 1 | cut -f1)
 cat <<EOF
@@ -65,6 +65,7 @@ ${bold}What there is now${plain}
   the model             $demo/model.zip    (adtool info $demo/model.zip)
   the pictures' rows    $demo/scores.tsv
   heat maps             $demo/heatmaps/
+  a page on all of it   $demo/report/index.html
   overlays              $demo/overlays/    (look at: $demo/overlays/$overlay.png)
 
 ${bold}What to try next${plain}

@@ -14,7 +14,7 @@
 enum { BINS_LEAST = 12, BINS_MOST = 40 };
 
 /* Height of the line below a histogram that stands alone, which says what is what. */
-enum { KEY = 26 };
+enum { KEY = 30 };
 
 const page_frame ad_page_wide = {960, 330, 52, 944, 34, 278};
 const page_frame ad_page_square = {460, 420, 56, 444, 18, 366};
@@ -357,9 +357,9 @@ static void key(ad_buf *b, const page_frame *f, const page_plot *p)
 			continue;
 		ad_buf_printf(b, "<rect class=\"%s\"", kinds[k].class);
 		number(b, " x=\"", x);
-		number(b, "\" y=\"", f->height - 10);
+		number(b, "\" y=\"", f->height - 14);
 		ad_buf_puts(b, "\" width=\"10\" height=\"10\"/>\n");
-		text_begin(b, x + 16, f->height - 1, "start", " class=\"key\"");
+		text_begin(b, x + 16, f->height - 5, "start", " class=\"key\"");
 		ad_buf_printf(b, "%s, %zu: mean ", names[k], m.count);
 		ad_text_short(b, m.mean, 4);
 		if (isfinite(m.half)) {
