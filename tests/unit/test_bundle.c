@@ -643,7 +643,7 @@ static void manifest_text(void **state)
 		"  \"format_version\": 1,\n"
 		"  \"adtool_version\": \"0.1.0\",\n"
 		"  \"backbone\": {\n"
-		"    \"name\": \"test \\\"net\\\" \\\\ \xc3\xa9\\u000a\",\n"
+		"    \"name\": \"test \\\"net\\\" \\\\ \xc3\xa9\\n\",\n"
 		"    \"sha256\": \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\",\n"
 		"    \"licence\": \"MIT\",\n"
 		"    \"source\": \"https://example.org/net\"\n"
