@@ -90,6 +90,8 @@ static int run(size_t count, const char **operands)
 		if (m->pictures_dropped)
 			cli_print("  dropped      %zu, the worst of those held out\n", m->pictures_dropped);
 		cli_print("  digest       %s\n", or_unknown(m->pictures_digest));
+		if (adtool_model_keeps_stats(model))
+			cli_print("  stats        kept: 'adtool train --update' can add pictures\n");
 		print_backbone(m);
 		print_method(m);
 		print_decision(model, m);

@@ -3,10 +3,17 @@
 #include "cli.h"
 
 static const char *output = "model.zip", *report_dir;
+static const char *update_path, *from_path;
 static bool force;
 
 static const cli_option options[] = {
     {CLI_STRING, 'o', "output", "MODEL", "write the model here (default model.zip)", &output, 0, 0, NULL, 0, 0},
+    {CLI_FLAG, 0, "keep-stats", NULL, "keep the pictures' maps in the model, so that it can be updated",
+     &cli_train.keep_stats, 0, 0, NULL, 0, 0},
+    {CLI_STRING, 0, "update", "OLD", "learn from the pictures kept in this model too; writes to it, unless -o says where",
+     &update_path, 0, 0, NULL, 0, 2},
+    {CLI_STRING, 0, "from", "OLD", "train as this model was trained, but for the options given", &from_path, 0, 0, NULL,
+     0, 2},
     CLI_OPTIONS_TRAINING,
     CLI_OPTION_JOBS,
     CLI_OPTION_NULL,
@@ -53,6 +60,8 @@ static void print_report(const adtool_model *model, const adtool_train_report *r
 	struct stat st;
 
 	cli_print("pictures     %zu used, %zu refused", r->pictures_used, r->pictures_refused);
+	if (update_path)
+		cli_print("; %zu from the old model, %zu known before", r->pictures_kept, r->pictures_known);
 	if (r->passed_over)
 		cli_print("; %llu files that are no pictures", (unsigned long long)r->passed_over);
 	cli_print("\nbackbone     %s, layer %s: %zu x %zu x %zu from %ux%u pixels\n", cli_safe(m->backbone_name),
@@ -96,25 +105,75 @@ static int write_report(adtool_page *page, const adtool_model *model, const adto
 	return cli_report_write(page, report_dir, model, &facts);
 }
 
+/* What the old model has fixed: its maps with --update, its part of the backbone with --from. */
+static int check_old(void)
+{
+	const struct {
+		const char *name;
+		const void *value;
+		bool with_backbone; /* --from allows it together with --backbone, or always */
+	} fixed[] = {
+	    {"backbone", &cli_train.backbone, true}, {"size", &cli_train.size, true},   {"grid", &cli_train.grid, true},
+	    {"method", &cli_train.method, true},     {"layer", &cli_train.layer, false}, {"color", &cli_feed.color, false},
+	    {"range", &cli_feed.range, false},       {"mean", cli_feed.mean, false},     {"std", cli_feed.std, false},
+	};
+
+	for (size_t i = 0; i < sizeof(fixed) / sizeof(*fixed); i++) {
+		if (!cli_given(fixed[i].value))
+			continue;
+		if (update_path)
+			return cli_usage_error("option '--%s' does not go with '--update': the maps are kept as they were made",
+			                       fixed[i].name);
+		if (from_path && !cli_train.backbone && !fixed[i].with_backbone)
+			return cli_usage_error("option '--%s' needs '--backbone': the model keeps only what its layer needs",
+			                       fixed[i].name);
+	}
+	return CLI_OK;
+}
+
+static int open_old(adtool_model **old)
+{
+	const char *path = update_path ? update_path : from_path;
+	adtool_error err;
+
+	if (adtool_model_open(path, old, &err))
+		return cli_fail(path, &err);
+	if (update_path && !adtool_model_keeps_stats(*old)) {
+		cli_message(path, "keeps no stats, so it cannot be updated: train it again on all its pictures, with --from %s "
+		                  "--keep-stats", path);
+		return CLI_FAILURE;
+	}
+	cli_train.from = *old;
+	cli_train.update = update_path != NULL;
+	return CLI_OK;
+}
+
 static int run(size_t count, const char **inputs)
 {
 	adtool_page *page = NULL;
+	adtool_model *old = NULL;
 	adtool_model *model = NULL;
 	adtool_train_report report = {0};
 	adtool_error err;
 	double start = now();
 
+	if (check_old())
+		return CLI_USAGE;
+	if (update_path && !cli_given(&output))
+		output = update_path;
 	/* Said now, not after an hour of training. */
 	if (adtool_model_may_save(output, force, &err))
 		return cli_fail(output, &err);
 	if (report_dir && cli_report_open(ADTOOL_PAGE_TRAIN, report_dir, &page))
 		return CLI_FAILURE;
-	if (cli_train_model(inputs, count, &model, &report)) {
+	if (((update_path || from_path) && open_old(&old)) || cli_train_model(inputs, count, &model, &report)) {
 		adtool_page_free(page);
+		adtool_model_free(old);
 		return CLI_FAILURE;
 	}
 	double trained = now();
-	int status = report.pictures_refused ? CLI_UNREADABLE : CLI_OK;
+	/* Not what was refused before an update: that was said then. */
+	int status = cli_refused_count ? CLI_UNREADABLE : CLI_OK;
 	if (adtool_model_save(model, output, force, &err))
 		status = cli_fail(output, &err);
 	else {
@@ -126,6 +185,7 @@ static int run(size_t count, const char **inputs)
 	}
 	adtool_page_free(page);
 	adtool_model_free(model);
+	adtool_model_free(old);
 	return status;
 }
 

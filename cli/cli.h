@@ -87,6 +87,8 @@ extern unsigned cli_jobs;
 extern bool cli_null, cli_quiet, cli_verbose;
 /* The last option given that stands under a heading with an argument; NULL: none. */
 extern const char *cli_conditional;
+/* Whether the option with this `value` was given. */
+bool cli_given(const void *value);
 
 typedef struct cli_command cli_command;
 struct cli_command {
@@ -208,6 +210,8 @@ typedef struct cli_training {
 	size_t channels, components;
 	double energy, top, alpha;
 	uint64_t seed, memory;
+	const adtool_model *from; /* its recipe, but for what was given; NULL: all as given */
+	bool keep_stats, update;
 } cli_training;
 extern cli_training cli_train;
 extern const char *const cli_methods[], *const cli_aggregates[], *const cli_rules[];

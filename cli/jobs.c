@@ -105,6 +105,38 @@ void cli_dataset_options(adtool_dataset_options *options)
 
 /* -- training ---------------------------------------------------------------------------------------- */
 
+/* What was given, or, without a model to take the rest from, all. */
+static void set_recipe(adtool_train_options *o)
+{
+#define TAKES(value) (!cli_train.from || cli_given(&(value)))
+	if (TAKES(cli_train.layer))
+		o->layer = cli_train.layer;
+	if (TAKES(cli_train.size)) {
+		o->width = cli_train.size.width;
+		o->height = cli_train.size.height;
+	}
+	if (TAKES(cli_train.grid))
+		o->grid = cli_train.grid;
+	if (TAKES(cli_train.method))
+		o->method = (enum adtool_method)cli_train.method;
+	if (TAKES(cli_train.channels))
+		o->channels = cli_train.channels;
+	if (TAKES(cli_train.energy))
+		o->energy = cli_train.energy;
+	/* Each takes the other's place. */
+	if (TAKES(cli_train.components) || cli_given(&cli_train.energy))
+		o->components = cli_train.components;
+	if (TAKES(cli_train.aggregate))
+		o->aggregate = (enum adtool_aggregate)cli_train.aggregate;
+	if (TAKES(cli_train.top))
+		o->top = cli_train.top;
+	if (TAKES(cli_train.alpha))
+		o->alpha = cli_train.alpha;
+	if (TAKES(cli_train.seed))
+		o->seed = cli_train.seed;
+#undef TAKES
+}
+
 int cli_train_model(const char *const *inputs, size_t count, adtool_model **model, adtool_train_report *report)
 {
 	adtool_backbone *backbone = NULL;
@@ -112,22 +144,21 @@ int cli_train_model(const char *const *inputs, size_t count, adtool_model **mode
 	adtool_train_options o;
 	adtool_error err;
 
-	if (cli_open_backbone(&backbone))
+	adtool_train_options_init(&o);
+	if (cli_train.from) {
+		o.alpha = cli_given(&cli_train.alpha) ? cli_train.alpha : 0;
+		if (adtool_train_options_from(cli_train.from, &o, &err)) {
+			cli_message(cli_program.name, "%s: --alpha", err.message);
+			return CLI_FAILURE;
+		}
+	}
+	/* A model brings its own. */
+	if ((!cli_train.from || cli_train.backbone) && cli_open_backbone(&backbone))
 		return CLI_FAILURE;
 	cli_dataset_options(&dataset_options);
-	adtool_train_options_init(&o);
-	o.layer = cli_train.layer;
-	o.width = cli_train.size.width;
-	o.height = cli_train.size.height;
-	o.grid = cli_train.grid;
-	o.method = (enum adtool_method)cli_train.method;
-	o.channels = cli_train.channels;
-	o.energy = cli_train.energy;
-	o.components = cli_train.components;
-	o.aggregate = (enum adtool_aggregate)cli_train.aggregate;
-	o.top = cli_train.top;
-	o.alpha = cli_train.alpha;
-	o.seed = cli_train.seed;
+	set_recipe(&o);
+	o.keep_stats = cli_train.keep_stats;
+	o.update = cli_train.update;
 	o.threads = cli_jobs;
 	o.memory = cli_train.memory;
 	o.progress = cli_progress;

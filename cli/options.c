@@ -9,6 +9,17 @@ unsigned cli_jobs;
 bool cli_null, cli_quiet, cli_verbose;
 const char *cli_conditional;
 
+static const void *given_values[128];
+static size_t given_count;
+
+bool cli_given(const void *value)
+{
+	for (size_t i = 0; i < given_count; i++)
+		if (given_values[i] == value)
+			return true;
+	return false;
+}
+
 static bool want_help, want_manual, want_version;
 static const cli_command *current;
 
@@ -355,6 +366,8 @@ static int note(parser *p, const cli_option *o)
 {
 	if (is_conditional(p->command, o))
 		cli_conditional = o->name;
+	if (!cli_given(o->value) && given_count < sizeof(given_values) / sizeof(*given_values))
+		given_values[given_count++] = o->value;
 	if (o->group) {
 		const cli_option *other = p->seen[o->group];
 		if (other && other != o)

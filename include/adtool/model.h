@@ -18,6 +18,8 @@ extern "C" {
 enum adtool_method { ADTOOL_FRE = 0, ADTOOL_PPCA = 1 };
 enum adtool_aggregate { ADTOOL_TOP = 0, ADTOOL_MAX = 1, ADTOOL_SUM = 2 };
 enum adtool_calibration { ADTOOL_CV_FOLDS = 0, ADTOOL_CV_LEAVE_ONE_OUT = 1, ADTOOL_CV_HELD_OUT = 2 };
+/* Who chose the number of components. */
+enum adtool_components { ADTOOL_COMPONENTS_BY_RULE = 0, ADTOOL_COMPONENTS_GIVEN = 1 };
 /* How the threshold came about. */
 enum adtool_rule {
 	ADTOOL_RULE_CONFORMAL = 0,    /* an order statistic of the calibration scores, at alpha */
@@ -50,6 +52,8 @@ typedef struct adtool_model_info {
 	size_t channels;             /* c kept by the channel PCA; equal to layer_channels when all are */
 	size_t dimensions;           /* D */
 	size_t components;           /* k */
+	enum adtool_components components_by;
+	size_t components_asked;     /* the number that was given; k is less where so many cannot be had */
 	double energy;               /* asked for; 0 when components were given */
 	double energy_kept;
 	double noise_variance;       /* ppca: sigma^2; 0 for fre */
@@ -101,6 +105,9 @@ ADTOOL_API const adtool_model_info *adtool_model_get_info(const adtool_model *mo
 
 /* The manifest as it stands in the file: JSON text, owned by the model. */
 ADTOOL_API const char *adtool_model_manifest(const adtool_model *model);
+
+/* Whether the model keeps the maps of its pictures (adtool_train_options.keep_stats), so that it can be updated. */
+ADTOOL_API int adtool_model_keeps_stats(const adtool_model *model);
 
 /* The n calibration scores, ascending; owned by the model. */
 ADTOOL_API const double *adtool_model_calibration(const adtool_model *model, size_t *count);

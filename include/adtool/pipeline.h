@@ -40,6 +40,9 @@ typedef struct adtool_train_options {
 	unsigned threads;         /* 0: one per CPU */
 	uint64_t memory;          /* bytes the job may take; 0 (default): three quarters of the machine's */
 	uint64_t max_pixels;      /* 0: ADTOOL_MAX_PIXELS_DEFAULT */
+	int keep_stats;           /* the model keeps its pictures' maps, so that it can be updated: 4 C g^2 bytes each */
+	const adtool_model *from; /* may be NULL: the model whose backbone is used when none is given; must live until then */
+	int update;               /* learn from the pictures kept in `from` too; implies keep_stats */
 	adtool_progress_fn *progress; /* may be NULL */
 	adtool_refused_fn *refused;   /* may be NULL */
 	void *context;            /* of both */
@@ -47,8 +50,16 @@ typedef struct adtool_train_options {
 
 ADTOOL_API void adtool_train_options_init(adtool_train_options *options);
 
+/*
+ * The recipe of a model, to be used again: sets layer (which then belongs to the model), width to seed, and from. alpha
+ * stays as it is when the model's threshold is of a rule without one; ADTOOL_EINVAL when it is 0 then.
+ */
+ADTOOL_API int adtool_train_options_from(const adtool_model *model, adtool_train_options *options, adtool_error *err);
+
 typedef struct adtool_train_report {
 	size_t pictures_used, pictures_refused;
+	size_t pictures_kept;     /* update: of those used, taken from the old model */
+	size_t pictures_known;    /* update: left out, since the old model has a picture of the same bytes */
 	uint64_t passed_over;     /* files that are no pictures */
 	double seconds_list, seconds_features, seconds_fit, seconds_selftest;
 	uint64_t memory_estimate; /* bytes, by the formula of adtool-train(1) */
@@ -58,7 +69,10 @@ typedef struct adtool_train_report {
 
 /*
  * Learns from the pictures of `inputs` (as adtool_dataset_open takes them). Names are read first, then each picture once.
- * At least 3 usable pictures are needed. report may be NULL. The caller frees *out.
+ * At least 3 usable pictures are needed. backbone may be NULL when options->from is not. With options->update (backbone
+ * NULL; layer, size, grid and method those of `from`) the result has the same bytes as that of training on the old
+ * pictures and the new ones together: a new picture replaces an old one of its name, and is left out when an old one has
+ * its bytes under another name; ADTOOL_EINVAL when `from` keeps no stats. report may be NULL. The caller frees *out.
  */
 ADTOOL_API int adtool_train(const adtool_backbone *backbone, const char *const *inputs, size_t count,
                             const adtool_dataset_options *dataset_options, const adtool_train_options *options,

@@ -85,9 +85,11 @@ static int open_manifest(const char *path, ad_bundle *b, adtool_error *err)
 
 static int check_pair(const ad_listed listed[AD_MEMBERS], int code, adtool_error *err)
 {
-	if (listed[AD_MEMBER_CHANNELS].present == listed[AD_MEMBER_CHANNELS_MEAN].present)
-		return 0;
-	return ad_fail(err, code, "channels.npy and channels_mean.npy: one is there without the other");
+	if (listed[AD_MEMBER_CHANNELS].present != listed[AD_MEMBER_CHANNELS_MEAN].present)
+		return ad_fail(err, code, "channels.npy and channels_mean.npy: one is there without the other");
+	if (listed[AD_MEMBER_STATS].present != listed[AD_MEMBER_STATS_NAMES].present)
+		return ad_fail(err, code, "stats.npy and stats.txt: one is there without the other");
+	return 0;
 }
 
 /* Which members are there, and how large: all before anything of their size is allocated. */
@@ -116,7 +118,7 @@ static int check_sizes(const ad_bundle *b, adtool_error *err)
 		if (z->size != size)
 			return ad_fail(err, ADTOOL_EFORMAT, "%s: has %zu bytes where the manifest says %llu", name,
 			               z->size, (unsigned long long)size);
-		if (m >= AD_MEMBER_FIRST_NPY) {
+		if (ad_member_is_npy(m)) {
 			ad_npy want = ad_member_expected(&b->info, m);
 
 			/* A .npy header of version 1 has 10 to 10 + 65535 bytes. */
@@ -159,7 +161,7 @@ static int load_members(ad_bundle *b, adtool_error *err)
 	char digest[17];
 	int code, m;
 
-	for (m = AD_MEMBER_ONNX; m < AD_MEMBERS; m++) {
+	for (m = AD_MEMBER_ONNX; m < AD_MEMBER_FIRST_LAZY; m++) {
 		if (!b->listed[m].present)
 			continue;
 		code = unpack(b, m, err);
@@ -237,15 +239,122 @@ const char *ad_bundle_digest(const ad_bundle *b)
 	return b->digest;
 }
 
+/* -- the members that are read only when asked for ---------------------------------------------------- */
+
+/* The bytes of a member that opening left alone; *owned is their memory when they had to be unpacked. */
+static int fetch(const ad_bundle *b, enum ad_member m, void **owned, const void **bytes, adtool_error *err)
+{
+	const ad_zip_member *z = &b->packed[m];
+	ad_container *container = NULL;
+	int code;
+
+	if (z->method == AD_ZIP_STORED) {
+		*bytes = z->data;
+		return 0;
+	}
+	if (z->size / MAX_RATIO > z->packed)
+		return ad_fail(err, ADTOOL_EFORMAT, "%s: claims %zu bytes packed into %zu, which deflate cannot do",
+		               ad_member_names[m], z->size, z->packed);
+	*owned = ad_malloc_aligned(z->size + 1, 1);
+	if (!*owned)
+		return ad_fail_nomem(err);
+	code = ad_container_open(b->file.data, b->file.size, &container, err);
+	if (!code)
+		code = ad_container_read(container, ad_member_names[m], *owned, z->size, err);
+	ad_container_free(container);
+	*bytes = *owned;
+	return code;
+}
+
+static int fetch_checked(const ad_bundle *b, enum ad_member m, void **owned, const void **bytes, adtool_error *err)
+{
+	char digest[17];
+	int code = fetch(b, m, owned, bytes, err);
+
+	if (code)
+		return code;
+	ad_xxh3_hex(*bytes, b->packed[m].size, digest);
+	if (strcmp(digest, b->listed[m].xxh3))
+		return ad_fail(err, ADTOOL_EFORMAT, "%s: damaged: its XXH3 is %s where the manifest says %s",
+		               ad_member_names[m], digest, b->listed[m].xxh3);
+	return 0;
+}
+
+int ad_bundle_has_stats(const ad_bundle *b)
+{
+	return b->listed[AD_MEMBER_STATS].present;
+}
+
+void ad_bundle_stats_release(ad_bundle_stats *s)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(s->owned) / sizeof(s->owned[0]); i++)
+		ad_free_aligned(s->owned[i]);
+	memset(s, 0, sizeof(*s));
+}
+
+int ad_bundle_stats_load(const ad_bundle *b, ad_bundle_stats *out, adtool_error *err)
+{
+	ad_bundle_stats s = {0};
+	const void *maps = NULL, *names = NULL;
+	int code;
+
+	if (!ad_bundle_has_stats(b))
+		return ad_fail(err, ADTOOL_EINVAL, "keeps no stats");
+	code = fetch_checked(b, AD_MEMBER_STATS, &s.owned[0], &maps, err);
+	if (!code)
+		code = fetch_checked(b, AD_MEMBER_STATS_NAMES, &s.owned[1], &names, err);
+	if (!code) {
+		code = ad_npy_parse(maps, b->packed[AD_MEMBER_STATS].size, &s.maps, err);
+		if (code)
+			ad_fail_within(err, code, "%s", ad_member_names[AD_MEMBER_STATS]);
+	}
+	if (!code)
+		code = ad_member_check(&b->info, AD_MEMBER_STATS, &s.maps, ADTOOL_EFORMAT, err);
+	if (!code && (uintptr_t)s.maps.data % AD_CONTAINER_ALIGN && s.maps.count) {
+		s.owned[2] = ad_malloc_aligned(s.maps.count, sizeof(float));
+		if (s.owned[2]) {
+			memcpy(s.owned[2], s.maps.data, s.maps.count * sizeof(float));
+			s.maps.data = s.owned[2];
+		} else {
+			code = ad_fail_nomem(err);
+		}
+	}
+	if (code) {
+		ad_bundle_stats_release(&s);
+		return code;
+	}
+	s.names = names;
+	s.names_size = b->packed[AD_MEMBER_STATS_NAMES].size;
+	*out = s;
+	return 0;
+}
+
 int ad_bundle_check_sha256(const ad_bundle *b, adtool_error *err)
 {
 	char digest[65];
-	int m;
+	ad_bundle_stats stats;
+	int m, code;
 
+	if (ad_bundle_has_stats(b)) {
+		code = ad_bundle_stats_load(b, &stats, err);
+		if (code)
+			return code;
+		ad_bundle_stats_release(&stats);
+	}
 	for (m = AD_MEMBER_ONNX; m < AD_MEMBERS; m++) {
+		const void *bytes = b->bytes[m];
+		void *owned = NULL;
+
 		if (!b->listed[m].present)
 			continue;
-		ad_sha256_hex(b->bytes[m], b->packed[m].size, digest);
+		code = bytes ? 0 : fetch(b, m, &owned, &bytes, err);
+		if (!code)
+			ad_sha256_hex(bytes, b->packed[m].size, digest);
+		ad_free_aligned(owned);
+		if (code)
+			return code;
 		if (strcmp(digest, b->listed[m].sha256))
 			return ad_fail(err, ADTOOL_EFORMAT, "%s: its SHA-256 is %s where the manifest says %s",
 			               ad_member_names[m], digest, b->listed[m].sha256);
@@ -311,6 +420,11 @@ static int make_member(const adtool_model_info *info, const ad_bundle_parts *par
 	int needed = ad_member_needed(info, m), code;
 
 	packed->name = ad_member_names[m];
+	if (m == AD_MEMBER_STATS_NAMES) {
+		packed->data = parts->stats_names;
+		packed->size = parts->stats_names_size;
+		return 0;
+	}
 	if (m == AD_MEMBER_ONNX) {
 		packed->data = parts->onnx;
 		packed->size = parts->onnx_size;

@@ -14,7 +14,7 @@
 /*
  * What a bundle holds beside the manifest. When reading, every pointer is into the bundle and lives as long as it;
  * the values of each .npy are aligned to 64 bytes. When writing, the caller owns all. Absent members have data NULL
- * (channels and channels_mean come together or not at all; with k = 0 components and variances may be absent too).
+ * (channels and channels_mean, stats and stats_names come together or not at all; with k = 0 components and variances may be absent too).
  */
 typedef struct ad_bundle_parts {
 	const void *onnx;        /* backbone.onnx, cut at the layer */
@@ -26,6 +26,9 @@ typedef struct ad_bundle_parts {
 	ad_npy variances;        /* k, as mean */
 	ad_npy calibration;      /* n float64, ascending */
 	ad_npy selftest;         /* 1 float64: the score of the built-in picture */
+	ad_npy stats;            /* N x C x g x g float32: the pooled maps; when reading: see ad_bundle_stats_load */
+	const char *stats_names; /* whose maps: text */
+	size_t stats_names_size;
 } ad_bundle_parts;
 
 typedef struct ad_bundle ad_bundle;
@@ -46,6 +49,21 @@ const char *ad_bundle_manifest(const ad_bundle *b); /* JSON text */
 const char *ad_bundle_digest(const ad_bundle *b);   /* XXH3 hex of the manifest: identifies the model */
 /* Compares every member's SHA-256 with the manifest. */
 int ad_bundle_check_sha256(const ad_bundle *b, adtool_error *err);
+/*
+ * The maps of the pictures that the model was made from, if the bundle keeps them. They are not needed for scoring, so
+ * ad_bundle_open checks their sizes only; here their digests, shapes and values are. The pointers are into the bundle, or
+ * into *out.
+ */
+typedef struct ad_bundle_stats {
+	ad_npy maps; /* N x C x g x g float32 */
+	const char *names;
+	size_t names_size;
+	void *owned[3];
+} ad_bundle_stats;
+int ad_bundle_has_stats(const ad_bundle *b);
+int ad_bundle_stats_load(const ad_bundle *b, ad_bundle_stats *out, adtool_error *err);
+void ad_bundle_stats_release(ad_bundle_stats *stats); /* harmless on a zeroed one */
+
 void ad_bundle_free(ad_bundle *b);
 
 /*

@@ -35,6 +35,8 @@ static const char *const color_words[] = {"rgb", "bgr", NULL};
 static const char *const method_words[] = {[ADTOOL_FRE] = "fre", [ADTOOL_PPCA] = "ppca", NULL};
 static const char *const aggregate_words[] = {
 	[ADTOOL_TOP] = "top", [ADTOOL_MAX] = "max", [ADTOOL_SUM] = "sum", NULL};
+static const char *const components_words[] = {
+	[ADTOOL_COMPONENTS_BY_RULE] = "rule", [ADTOOL_COMPONENTS_GIVEN] = "given", NULL};
 static const char *const calibration_words[] = {[ADTOOL_CV_FOLDS] = "folds",
                                                 [ADTOOL_CV_LEAVE_ONE_OUT] = "leave-one-out",
                                                 [ADTOOL_CV_HELD_OUT] = "held-out", NULL};
@@ -72,6 +74,8 @@ static const struct field fields[] = {
 	{"method", "channels", SIZE, 0, AT(channels), NULL},
 	{"method", "dimensions", SIZE, 0, AT(dimensions), NULL},
 	{"method", "components", SIZE, 0, AT(components), NULL},
+	{"method", "components_by", WORD, 1, AT(components_by), components_words},
+	{"method", "components_asked", SIZE, 1, AT(components_asked), NULL},
 	{"method", "energy", DOUBLE, 0, AT(energy), NULL},
 	{"method", "energy_kept", DOUBLE, 0, AT(energy_kept), NULL},
 	{"method", "noise_variance", DOUBLE, 0, AT(noise_variance), NULL},

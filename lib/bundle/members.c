@@ -6,8 +6,13 @@
 
 const char *const ad_member_names[AD_MEMBERS] = {
 	"manifest.json", "backbone.onnx",  "channels.npy",    "channels_mean.npy", "mean.npy",
-	"components.npy", "variances.npy", "calibration.npy", "selftest.npy",
+	"components.npy", "variances.npy", "calibration.npy", "selftest.npy", "stats.npy", "stats.txt",
 };
+
+int ad_member_is_npy(enum ad_member m)
+{
+	return m >= AD_MEMBER_FIRST_NPY && m != AD_MEMBER_STATS_NAMES;
+}
 
 ad_npy *ad_member_npy(ad_bundle_parts *parts, enum ad_member m)
 {
@@ -24,6 +29,8 @@ ad_npy *ad_member_npy(ad_bundle_parts *parts, enum ad_member m)
 		return &parts->variances;
 	case AD_MEMBER_CALIBRATION:
 		return &parts->calibration;
+	case AD_MEMBER_STATS:
+		return &parts->stats;
 	default:
 		return &parts->selftest;
 	}
@@ -33,6 +40,18 @@ static ad_npy shaped(int item_size, int ndim, size_t rows, size_t columns)
 {
 	ad_npy npy = {.item_size = item_size, .ndim = ndim, .shape = {rows, columns, 1, 1}, .count = rows * columns};
 
+	return npy;
+}
+
+/* (N, C, g, g). What no file can hold gets a count that none has. */
+static ad_npy stats_shape(const adtool_model_info *info)
+{
+	ad_npy npy = {.item_size = 4, .ndim = 4, .shape = {info->pictures_used, info->layer_channels, info->grid, info->grid}};
+
+	if (__builtin_mul_overflow(info->pictures_used, info->layer_channels, &npy.count) ||
+	    __builtin_mul_overflow(npy.count, info->grid, &npy.count) ||
+	    __builtin_mul_overflow(npy.count, info->grid, &npy.count) || npy.count > AD_BUNDLE_MAX_BYTES / 4)
+		npy.count = AD_BUNDLE_MAX_BYTES;
 	return npy;
 }
 
@@ -53,6 +72,8 @@ ad_npy ad_member_expected(const adtool_model_info *info, enum ad_member m)
 		return shaped(item, 1, info->components, 1);
 	case AD_MEMBER_CALIBRATION:
 		return shaped(8, 1, info->calibration_count, 1);
+	case AD_MEMBER_STATS:
+		return stats_shape(info);
 	default:
 		return shaped(8, 1, 1, 1);
 	}
@@ -60,6 +81,8 @@ ad_npy ad_member_expected(const adtool_model_info *info, enum ad_member m)
 
 int ad_member_needed(const adtool_model_info *info, enum ad_member m)
 {
+	if (m >= AD_MEMBER_FIRST_LAZY)
+		return -1;
 	if (m != AD_MEMBER_CHANNELS && m != AD_MEMBER_CHANNELS_MEAN)
 		return 1;
 	if (info->method == ADTOOL_PPCA)

@@ -15,9 +15,13 @@ enum ad_member {
 	AD_MEMBER_VARIANCES,
 	AD_MEMBER_CALIBRATION,
 	AD_MEMBER_SELFTEST,
+	AD_MEMBER_STATS,
+	AD_MEMBER_STATS_NAMES,
 	AD_MEMBERS
 };
 #define AD_MEMBER_FIRST_NPY AD_MEMBER_CHANNELS
+/* These are read only when asked for: see ad_bundle_stats_load. */
+#define AD_MEMBER_FIRST_LAZY AD_MEMBER_STATS
 
 extern const char *const ad_member_names[AD_MEMBERS];
 
@@ -26,13 +30,16 @@ extern const char *const ad_member_names[AD_MEMBERS];
 #define AD_BUNDLE_MAX_MANIFEST (1u << 20)
 #define AD_BUNDLE_MAX_ONNX (1u << 31)
 
+/* Whether the member is a .npy file. */
+int ad_member_is_npy(enum ad_member m);
+
 /* The .npy member m (>= AD_MEMBER_FIRST_NPY) of parts. */
 ad_npy *ad_member_npy(ad_bundle_parts *parts, enum ad_member m);
 
 /* item_size, ndim, shape and count that info asks of the .npy member m; data is NULL. */
 ad_npy ad_member_expected(const adtool_model_info *info, enum ad_member m);
 
-/* Whether a model of this info has the member: 1, 0, or -1 when it may (channels.npy and channels_mean.npy). */
+/* Whether a model of this info has the member: 1, 0, or -1 when it may (the channels, the stats). */
 int ad_member_needed(const adtool_model_info *info, enum ad_member m);
 
 /* That the fields of info agree with each other and lie in their ranges. Fails with `code`. */

@@ -205,6 +205,8 @@ void adtool_model_free(adtool_model *m)
 	ad_free(m->channels);
 	ad_free(m->channels_mean);
 	ad_free(m->calibration);
+	ad_free_aligned(m->stats);
+	ad_buf_release(&m->stats_names);
 	ad_free(m);
 }
 
@@ -339,7 +341,20 @@ int adtool_model_save(const adtool_model *m, const char *path, int force, adtool
 {
 	int code = adtool_model_may_save(path, force, err);
 
-	return code ? code : ad_bundle_write(path, &m->info, &m->parts, NULL, err);
+	ad_bundle_parts parts = m->parts;
+	ad_bundle_stats stats = {0};
+
+	/* Of an opened model these are still in its file only. */
+	if (!code && m->bundle && ad_bundle_has_stats(m->bundle)) {
+		code = ad_bundle_stats_load(m->bundle, &stats, err);
+		parts.stats = stats.maps;
+		parts.stats_names = stats.names;
+		parts.stats_names_size = stats.names_size;
+	}
+	if (!code)
+		code = ad_bundle_write(path, &m->info, &parts, NULL, err);
+	ad_bundle_stats_release(&stats);
+	return code;
 }
 
 const adtool_model_info *adtool_model_get_info(const adtool_model *m)

@@ -96,6 +96,8 @@ struct adtool_model {
 	ad_buf onnx; /* of a trained model: the parts' memory */
 	float *mean32, *variances32, *channels, *channels_mean;
 	double *calibration; /* n, ascending */
+	float *stats;        /* N x C x g x g; NULL: not kept */
+	ad_buf stats_names;
 	double selftest;
 	ad_detector trained;  /* owns mean and rows of a trained model */
 	ad_detector detector; /* what scoring uses; points into trained or bundle, and owns `variances` if opened */
@@ -126,5 +128,26 @@ ad_limit ad_limit_of(const adtool_model_info *info);
 /* adtool_score with options->fdr: rows come when all are known. */
 int ad_score_batch(const adtool_model *model, adtool_dataset *dataset, const adtool_score_options *options,
 		   adtool_score_report *report, adtool_error *err);
+
+/* -- stats.c: the pictures a model keeps --------------------------------------------------------------- */
+
+/* One that it was trained on, or (map NULL) that could not be used then. */
+struct ad_kept {
+	char *name, digest[65];
+	const float *map; /* C x g x g */
+};
+
+struct ad_stats {
+	ad_bundle_stats raw;
+	struct ad_kept *kept; /* in ascending order of names */
+	size_t count, rows;   /* rows: how many have a map */
+	size_t size;          /* floats of a map */
+};
+
+/* One line of stats.txt; digest NULL: the picture was refused. */
+int ad_stats_line(ad_buf *out, const char *digest, const char *name);
+/* The model must outlive *out. */
+int ad_stats_open(const adtool_model *m, struct ad_stats *out, adtool_error *err);
+void ad_stats_release(struct ad_stats *s); /* harmless on a zeroed one */
 
 #endif

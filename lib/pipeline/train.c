@@ -9,6 +9,7 @@
 #include "../base/fail.h"
 #include "../base/mem.h"
 #include "../base/rng.h"
+#include "../bundle/members.h"
 
 enum { BASIS_PICTURES = 512, MINIMUM_PICTURES = 3 };
 
@@ -31,6 +32,7 @@ struct entry {
 	char *name;
 	char *archive; /* NULL: a file of its own */
 	size_t place;  /* in the order found */
+	size_t kept;   /* 1 + its index among those kept in the model that is updated; 0: a new one */
 };
 
 struct list {
@@ -75,6 +77,7 @@ static int list_add(struct list *l, const adtool_item *item, adtool_error *err)
 	}
 	e = &l->entries[l->count];
 	e->place = l->count;
+	e->kept = 0;
 	e->name = ad_strdup(item->name);
 	e->archive = item->archive ? ad_strdup(item->archive) : NULL;
 	l->count++;
@@ -152,6 +155,9 @@ struct trainer {
 	int want_sampled; /* which pass this is */
 	ad_channels basis;
 	ad_fitter *fitter;
+	float *pooled; /* per entry: its map, when stats are kept */
+	struct ad_stats stats;
+	size_t known;
 	size_t done, refused;
 };
 
@@ -168,7 +174,7 @@ static int train_select(struct ad_stream *s, const adtool_item *item, size_t *in
 	if (!e)
 		return 0;
 	*index = (size_t)(e - t->list.entries);
-	if (t->sampled[*index] != t->want_sampled || t->seen[*index])
+	if (e->kept || t->sampled[*index] != t->want_sampled || t->seen[*index])
 		return 0;
 	t->seen[*index] = 1;
 	return 1;
@@ -184,6 +190,8 @@ static int train_emit(struct ad_stream *s, struct ad_picture *p, size_t slot, co
 	if (!row) {
 		report_refused(t->options, ad_buf_text(&p->name), p->code, ad_buf_text(&p->why));
 		t->refused++;
+	} else if (t->pooled) {
+		memcpy(t->pooled + p->index * s->row_size, row, s->row_size * sizeof(float));
 	} else if (t->want_sampled) {
 		float *copy = ad_malloc_array(s->row_size, sizeof(float));
 
@@ -222,7 +230,7 @@ static int train_pass(struct trainer *t, int want, adtool_error *err)
 	for (i = 0; !code && i < t->list.count; i++) {
 		const struct entry *e = &t->list.entries[i];
 
-		if (t->sampled[i] != want)
+		if (e->kept || t->sampled[i] != want)
 			continue;
 		if (!e->archive)
 			inputs[n++] = e->name;
@@ -265,9 +273,12 @@ static int fit_basis(struct trainer *t, size_t keep, ad_pool *pool, adtool_error
 
 	if (!maps)
 		return ad_fail_nomem(err);
-	for (i = 0; i < t->list.count; i++)
+	for (i = 0; i < t->list.count; i++) {
 		if (t->maps[i])
 			maps[n++] = t->maps[i];
+		else if (t->pooled && t->sampled[i] && t->used[i])
+			maps[n++] = t->pooled + i * ad_extractor_pooled(&t->extractor);
+	}
 	if (n < MINIMUM_PICTURES)
 		code = ad_fail(err, ADTOOL_EINVAL, "%zu usable pictures; at least %d are needed", n, MINIMUM_PICTURES);
 	else
@@ -298,6 +309,169 @@ static int add_sampled(struct trainer *t, adtool_error *err)
 	return code;
 }
 
+/* -- stats: the maps of all pictures, kept from the first training to the last update ------------------- */
+
+/* Puts the old model's pictures among the new ones, a new one in the place of an old one of its name. */
+static int merge_kept(struct trainer *t, adtool_error *err)
+{
+	const adtool_train_options *o = t->options;
+	const adtool_model_info *old = &o->from->info;
+	struct list *l = &t->list;
+	size_t fresh = l->count, before = old->pictures_refused, i;
+	int code;
+
+	if (!adtool_model_keeps_stats(o->from))
+		return ad_fail(err, ADTOOL_EINVAL,
+			       "the model keeps no stats, so it cannot be updated: train it again on all pictures, keeping stats");
+	if (strcmp(o->layer ? o->layer : "", old->layer) || o->width != old->width || o->height != old->height ||
+	    o->method != old->method || t->extractor.grid != old->grid)
+		return ad_fail(err, ADTOOL_EINVAL, "an update keeps layer, input size, grid and method");
+	if (!fresh)
+		return ad_fail(err, ADTOOL_EINVAL, "no new picture");
+	code = ad_stats_open(o->from, &t->stats, err);
+	for (i = 0; !code && i < t->stats.count; i++) {
+		adtool_item item = {.name = t->stats.kept[i].name};
+
+		if (!t->stats.kept[i].map && before)
+			before--;
+		if (bsearch(item.name, l->entries, fresh, sizeof(*l->entries), compare_name))
+			continue;
+		code = list_add(l, &item, err);
+		if (code)
+			break;
+		l->entries[l->count - 1].kept = i + 1;
+		t->refused += !t->stats.kept[i].map;
+	}
+	if (code)
+		return code;
+	/* Those that were refused by their folder or archive have no name. */
+	l->refused += before;
+	qsort(l->entries, l->count, sizeof(*l->entries), compare_entries);
+	return 0;
+}
+
+static int compare_digests(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Takes in the old maps, and leaves out new pictures whose bytes are known under another name. */
+static int take_kept(struct trainer *t, adtool_error *err)
+{
+	size_t size = ad_extractor_pooled(&t->extractor), n = t->list.count, known = 0, i, kept = 0;
+	const char **digests = ad_malloc_array(n, sizeof(*digests));
+
+	if (!digests)
+		return ad_fail_nomem(err);
+	for (i = 0; i < n; i++) {
+		size_t index = t->list.entries[i].kept;
+		const struct ad_kept *k = index ? &t->stats.kept[index - 1] : NULL;
+
+		if (!k || !k->map)
+			continue;
+		memcpy(t->pooled + i * size, k->map, size * sizeof(float));
+		memcpy(t->digests[i], k->digest, sizeof(k->digest));
+		t->used[i] = 1;
+		digests[known++] = k->digest;
+	}
+	qsort(digests, known, sizeof(*digests), compare_digests);
+	for (i = 0; i < n; i++) {
+		const char *digest = t->digests[i];
+
+		if (!t->list.entries[i].kept && t->used[i] &&
+		    bsearch(&digest, digests, known, sizeof(*digests), compare_digests)) {
+			ad_free(t->list.entries[i].name);
+			ad_free(t->list.entries[i].archive);
+			t->known++;
+			continue;
+		}
+		if (kept < i) {
+			t->list.entries[kept] = t->list.entries[i];
+			t->used[kept] = t->used[i];
+			memcpy(t->digests[kept], t->digests[i], sizeof(t->digests[i]));
+			memcpy(t->pooled + kept * size, t->pooled + i * size, size * sizeof(float));
+		}
+		kept++;
+	}
+	t->list.count = kept;
+	ad_free(digests);
+	return 0;
+}
+
+/* As the two passes of other trainings hand them over, so that the fit has the same bits. */
+static int add_pooled(struct trainer *t, adtool_error *err)
+{
+	size_t cells = ad_extractor_cells(&t->extractor), size = ad_extractor_pooled(&t->extractor), i;
+	float *row = ad_malloc_array(size, sizeof(float));
+	int code = row ? 0 : ad_fail_nomem(err), sampled;
+
+	for (sampled = 1; sampled >= 0; sampled--) {
+		for (i = 0; !code && i < t->list.count; i++) {
+			const float *map = t->pooled + i * size;
+
+			if (!t->used[i] || t->sampled[i] != sampled)
+				continue;
+			if (t->basis.from)
+				ad_channels_apply(&t->basis, map, cells, row);
+			code = ad_fitter_add(t->fitter, i, t->basis.from ? row : map, err);
+			if (code)
+				code = ad_fail_within(err, code, "%s", t->list.entries[i].name);
+		}
+	}
+	ad_free(row);
+	return code;
+}
+
+/* Maps of all pictures first; the fit sees them as if it had asked one by one. */
+static int train_keeping(struct trainer *t, ad_fit_options *fit, size_t channels, int with_basis, ad_pool *pool,
+			 adtool_error *err)
+{
+	uint64_t bytes = (uint64_t)t->list.count * ad_extractor_pooled(&t->extractor) * sizeof(float);
+	int code;
+
+	if (bytes > AD_BUNDLE_MAX_BYTES - ((uint64_t)64 << 20))
+		return ad_fail(err, ADTOOL_ELIMIT, "the stats of %zu pictures would take %llu MiB, and a model has less than 4 GiB",
+			       t->list.count, (unsigned long long)(bytes >> 20));
+	t->pooled = ad_malloc_aligned(t->list.count, ad_extractor_pooled(&t->extractor) * sizeof(float));
+	if (!t->pooled)
+		return ad_fail_nomem(err);
+	code = train_pass(t, 0, err);
+	if (!code)
+		code = take_kept(t, err);
+	fit->pictures = t->list.count;
+	if (!code)
+		code = ad_fitter_create(fit, &t->fitter, err);
+	if (!code && with_basis)
+		code = choose_sample(t, err);
+	if (!code && with_basis)
+		code = fit_basis(t, channels, pool, err);
+	return code ? code : add_pooled(t, err);
+}
+
+static int model_fill_stats(adtool_model *m, struct trainer *t, adtool_error *err)
+{
+	size_t size = ad_extractor_pooled(&t->extractor), i, rows = 0;
+	unsigned g = t->extractor.grid;
+
+	for (i = 0; i < t->list.count; i++) {
+		ad_stats_line(&m->stats_names, t->used[i] ? t->digests[i] : NULL, t->list.entries[i].name);
+		if (!t->used[i])
+			continue;
+		if (rows < i)
+			memcpy(t->pooled + rows * size, t->pooled + i * size, size * sizeof(float));
+		rows++;
+	}
+	if (m->stats_names.failed)
+		return ad_fail_nomem(err);
+	m->stats = t->pooled;
+	t->pooled = NULL;
+	m->parts.stats = (ad_npy){.item_size = 4, .ndim = 4, .shape = {rows, t->extractor.shape[0], g, g},
+				  .count = rows * size, .data = m->stats};
+	m->parts.stats_names = ad_buf_text(&m->stats_names);
+	m->parts.stats_names_size = m->stats_names.size;
+	return 0;
+}
+
 static uint64_t machine_memory(void)
 {
 	long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
@@ -315,12 +489,13 @@ static uint64_t train_memory(const struct trainer *t, const ad_fit_options *fit,
 	uint64_t channels = e->shape[0], n = t->list.count, pooled = ad_extractor_pooled(e) * sizeof(float);
 	uint64_t thread = ad_plan_arena_bytes(e->plan) + (uint64_t)12 * e->width * e->height +
 			  channels * e->shape[1] * e->shape[2] * 4 + pooled;
-	uint64_t basis = with_basis ? (n < BASIS_PICTURES ? n : BASIS_PICTURES) * pooled +
+	int keep = t->options->keep_stats || t->options->update;
+	uint64_t basis = with_basis ? (keep ? 0 : n < BASIS_PICTURES ? n : BASIS_PICTURES) * pooled +
 					  ad_channels_memory(channels, ad_extractor_cells(e))
 				    : 0;
 
 	return t->threads * thread + ad_plan_weight_bytes(e->plan) + ad_stream_slots(t->threads) * pooled + basis +
-	       ad_fit_memory(fit, t->threads);
+	       (keep ? 2 * n * pooled : 0) + ad_fit_memory(fit, t->threads);
 }
 
 static int check_train_options(const adtool_train_options *o, adtool_error *err)
@@ -394,7 +569,7 @@ static int model_fill_parts(adtool_model *m, struct trainer *t, const ad_calibra
 	return 0;
 }
 
-static int model_fill_info(adtool_model *m, const adtool_backbone *backbone, const struct trainer *t,
+static int model_fill_info(adtool_model *m, const adtool_backbone *backbone, const adtool_model *from, const struct trainer *t,
 			   const ad_calibration *calibration, double energy_kept, adtool_error *err)
 {
 	const adtool_train_options *o = t->options;
@@ -408,7 +583,16 @@ static int model_fill_info(adtool_model *m, const adtool_backbone *backbone, con
 	if (code)
 		return code;
 	info->format_version = AD_BUNDLE_FORMAT;
+	info->components_by = o->components == SIZE_MAX ? ADTOOL_COMPONENTS_BY_RULE : ADTOOL_COMPONENTS_GIVEN;
+	info->components_asked = o->components == SIZE_MAX ? 0 : o->components;
 	COPY_TEXT(info->adtool_version, adtool_version());
+	/* A model's own backbone was cut: whose part it is, the model knows. */
+	if (from) {
+		b.name = from->info.backbone_name;
+		b.sha256 = from->info.backbone_sha256;
+		b.licence = from->info.backbone_licence;
+		b.source = from->info.backbone_source;
+	}
 	COPY_TEXT(info->backbone_name, b.name);
 	COPY_TEXT(info->backbone_sha256, b.sha256);
 	COPY_TEXT(info->backbone_licence, b.licence);
@@ -547,6 +731,8 @@ static void trainer_release(struct trainer *t)
 	ad_free(t->digests);
 	ad_channels_release(&t->basis);
 	ad_fitter_free(t->fitter);
+	ad_free_aligned(t->pooled);
+	ad_stats_release(&t->stats);
 	list_release(&t->list);
 }
 
@@ -560,16 +746,29 @@ int adtool_train(const adtool_backbone *backbone, const char *const *inputs, siz
 	ad_calibration calibration = {0};
 	ad_fit_options fit = {0};
 	adtool_backbone_info b;
+	adtool_backbone *own = NULL;
 	adtool_model *m = NULL;
 	ad_plan *plan = NULL;
 	ad_pool *pool = NULL;
-	size_t channels = 0;
+	size_t channels = 0, i;
 	double start = ad_now(), energy_kept = 0;
 	uint64_t limit;
-	int with_basis, code = check_train_options(o, err);
+	int with_basis, keep = o->keep_stats || o->update, code = check_train_options(o, err);
 
-	if (code)
+	if (!code && !o->from && (!backbone || o->update))
+		code = ad_fail(err, ADTOOL_EINVAL, "no %s", o->update ? "model to update" : "backbone");
+	if (!code && o->update && backbone)
+		code = ad_fail(err, ADTOOL_EINVAL, "an update keeps the model's backbone");
+	if (!code && !backbone) {
+		code = ad_backbone_open_view(o->from->parts.onnx, o->from->parts.onnx_size, &own, err);
+		if (!code)
+			code = adtool_backbone_set_preprocessing(own, &o->from->info.preprocessing, err);
+		backbone = own;
+	}
+	if (code) {
+		adtool_backbone_free(own);
 		return code;
+	}
 	t.threads = ad_stream_threads(o->threads);
 	limit = o->memory ? o->memory : machine_memory() / 4 * 3;
 	code = ad_pool_create(t.threads, &pool, err);
@@ -586,6 +785,8 @@ int adtool_train(const adtool_backbone *backbone, const char *const *inputs, siz
 	code = ad_extractor_check(&t.extractor, err);
 	if (!code)
 		code = list_pictures(inputs, count, dataset_options, o, &t.list, err);
+	if (!code && o->update)
+		code = merge_kept(&t, err);
 	if (!code && t.list.count < MINIMUM_PICTURES)
 		code = ad_fail(err, ADTOOL_EINVAL, "%zu usable picture%s; at least %d are needed", t.list.count,
 			       t.list.count == 1 ? "" : "s", MINIMUM_PICTURES);
@@ -620,8 +821,11 @@ int adtool_train(const adtool_backbone *backbone, const char *const *inputs, siz
 	}
 
 	start = ad_now();
-	code = ad_fitter_create(&fit, &t.fitter, err);
-	if (!code && with_basis) {
+	if (keep)
+		code = train_keeping(&t, &fit, o->channels, with_basis, pool, err);
+	else
+		code = ad_fitter_create(&fit, &t.fitter, err);
+	if (!code && with_basis && !keep) {
 		code = choose_sample(&t, err);
 		if (!code)
 			code = train_pass(&t, 1, err);
@@ -631,7 +835,7 @@ int adtool_train(const adtool_backbone *backbone, const char *const *inputs, siz
 			code = add_sampled(&t, err);
 		t.extractor.basis = &t.basis;
 	}
-	if (!code)
+	if (!code && !keep)
 		code = train_pass(&t, 0, err);
 	if (code)
 		goto out;
@@ -644,12 +848,16 @@ int adtool_train(const adtool_backbone *backbone, const char *const *inputs, siz
 
 	start = ad_now();
 	code = ad_fitter_finish(t.fitter, pool, fit_progress, &progress, &m->trained, &energy_kept, &calibration, err);
-	if (!code)
+	if (!code && !own)
 		code = ad_backbone_cut(backbone, o->layer, &m->onnx, err);
+	else if (!code && ad_buf_add(&m->onnx, o->from->parts.onnx, o->from->parts.onnx_size))
+		code = ad_fail_nomem(err);
 	if (!code)
-		code = model_fill_info(m, backbone, &t, &calibration, energy_kept, err);
+		code = model_fill_info(m, backbone, own ? o->from : NULL, &t, &calibration, energy_kept, err);
 	if (!code)
 		code = model_fill_parts(m, &t, &calibration, err);
+	if (!code && keep)
+		code = model_fill_stats(m, &t, err);
 	if (!code)
 		code = model_decide(m, &calibration, o->alpha, err);
 	if (!code)
@@ -665,6 +873,9 @@ out:
 	if (!code) {
 		r.pictures_used = m->info.pictures_used;
 		r.pictures_refused = m->info.pictures_refused;
+		r.pictures_known = t.known;
+		for (i = 0; i < t.list.count; i++)
+			r.pictures_kept += t.list.entries[i].kept && t.used[i];
 		r.passed_over = t.list.passed_over;
 		r.arena_bytes = ad_plan_arena_bytes(plan);
 		r.threads = t.threads;
@@ -676,6 +887,7 @@ out:
 	ad_calibration_release(&calibration);
 	trainer_release(&t);
 	ad_plan_free(plan);
+	adtool_backbone_free(own);
 	ad_pool_free(pool);
 	adtool_model_free(m);
 	return code;

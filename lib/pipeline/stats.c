@@ -1,0 +1,153 @@
+/* The pictures that a model keeps: their maps, names and digests, so that more can be learned without the old files. */
+#include <string.h>
+
+#include "../base/fail.h"
+#include "../base/mem.h"
+#include "pipeline.h"
+
+#define REFUSED "----------------------------------------------------------------"
+
+int adtool_model_keeps_stats(const adtool_model *m)
+{
+	return m->bundle ? ad_bundle_has_stats(m->bundle) : m->parts.stats.data != NULL;
+}
+
+int ad_stats_line(ad_buf *out, const char *digest, const char *name)
+{
+	ad_buf_puts(out, digest ? digest : REFUSED);
+	ad_buf_puts(out, "  ");
+	for (; *name; name++) {
+		if (*name == '\\')
+			ad_buf_puts(out, "\\\\");
+		else if (*name == '\n')
+			ad_buf_puts(out, "\\n");
+		else
+			ad_buf_putc(out, *name);
+	}
+	return ad_buf_putc(out, '\n');
+}
+
+static char *unescaped(const char *text, size_t size)
+{
+	char *out = ad_strndup(text, size), *to = out;
+	const char *from = out;
+
+	for (; out && *from; from++) {
+		if (*from == '\\' && from[1])
+			*to++ = *++from == 'n' ? '\n' : *from;
+		else
+			*to++ = *from;
+	}
+	if (out)
+		*to = '\0';
+	return out;
+}
+
+static int fail_line(const struct ad_stats *s, adtool_error *err, const char *what)
+{
+	return ad_fail(err, ADTOOL_EFORMAT, "stats.txt: line %zu: %s", s->count + 1, what);
+}
+
+static int parse_line(struct ad_stats *s, const char *line, size_t size, adtool_error *err)
+{
+	struct ad_kept *k = &s->kept[s->count];
+
+	if (size < 67 || line[64] != ' ' || line[65] != ' ')
+		return fail_line(s, err, "is no digest and name");
+	if (memcmp(line, REFUSED, 64)) {
+		memcpy(k->digest, line, 64);
+		k->digest[64] = '\0';
+		if (strspn(k->digest, "0123456789abcdef") != 64)
+			return fail_line(s, err, "is no digest and name");
+		if (s->rows == s->raw.maps.shape[0])
+			return fail_line(s, err, "more pictures than maps");
+		k->map = (const float *)s->raw.maps.data + s->rows++ * s->size;
+	}
+	k->name = unescaped(line + 66, size - 66);
+	if (!k->name)
+		return ad_fail_nomem(err);
+	s->count++;
+	if (s->count > 1 && strcmp(k[-1].name, k->name) >= 0)
+		return fail_line(s, err, "names are not in ascending order");
+	return 0;
+}
+
+int ad_stats_open(const adtool_model *m, struct ad_stats *out, adtool_error *err)
+{
+	struct ad_stats s = {0};
+	const char *at, *end, *newline;
+	size_t lines = 0;
+	int code = 0;
+
+	if (m->bundle) {
+		code = ad_bundle_stats_load(m->bundle, &s.raw, err);
+	} else {
+		s.raw.maps = m->parts.stats;
+		s.raw.names = m->parts.stats_names;
+		s.raw.names_size = m->parts.stats_names_size;
+	}
+	if (code)
+		return code;
+	s.size = s.raw.maps.shape[1] * s.raw.maps.shape[2] * s.raw.maps.shape[3];
+	at = s.raw.names;
+	end = at + s.raw.names_size;
+	if (memchr(at, '\0', s.raw.names_size) || end[-1] != '\n')
+		code = ad_fail(err, ADTOOL_EFORMAT, "stats.txt: does not end in a newline, or holds NUL bytes");
+	for (; !code && at < end; at++)
+		lines += *at == '\n';
+	if (!code) {
+		s.kept = ad_calloc(lines, sizeof(*s.kept));
+		if (!s.kept)
+			code = ad_fail_nomem(err);
+	}
+	for (at = s.raw.names; !code && at < end; at = newline + 1) {
+		newline = memchr(at, '\n', (size_t)(end - at));
+		code = parse_line(&s, at, (size_t)(newline - at), err);
+	}
+	if (!code && s.rows != s.raw.maps.shape[0])
+		code = ad_fail(err, ADTOOL_EFORMAT, "stats.txt: names %zu pictures where stats.npy has maps of %zu",
+			       s.rows, s.raw.maps.shape[0]);
+	if (code) {
+		ad_stats_release(&s);
+		return code;
+	}
+	*out = s;
+	return 0;
+}
+
+void ad_stats_release(struct ad_stats *s)
+{
+	size_t i;
+
+	for (i = 0; i < s->count; i++)
+		ad_free(s->kept[i].name);
+	ad_free(s->kept);
+	ad_bundle_stats_release(&s->raw);
+	memset(s, 0, sizeof(*s));
+}
+
+int adtool_train_options_from(const adtool_model *model, adtool_train_options *o, adtool_error *err)
+{
+	const adtool_model_info *info = &model->info;
+
+	if (!(info->alpha > 0 && info->alpha < 1) && !(o->alpha > 0 && o->alpha < 1))
+		return ad_fail(err, ADTOOL_EINVAL,
+			       "its threshold was not set for a false-alarm rate, so one has to be given");
+	o->layer = info->layer;
+	o->width = info->width;
+	o->height = info->height;
+	o->grid = info->grid;
+	o->method = info->method;
+	o->channels = info->channels;
+	if (info->energy > 0)
+		o->energy = info->energy;
+	o->components = info->components_by == ADTOOL_COMPONENTS_GIVEN ? info->components_asked : SIZE_MAX;
+	o->aggregate = info->aggregate;
+	if (info->top > 0)
+		o->top = info->top;
+	if (info->alpha > 0 && info->alpha < 1)
+		o->alpha = info->alpha;
+	o->seed = info->seed;
+	o->from = model;
+	return 0;
+}
