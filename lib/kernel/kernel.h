@@ -59,6 +59,8 @@ typedef struct ad_conv_args {
 	const float *res;  /* or NULL */
 	size_t res_block;
 	ad_fn fn;
+	const float *next; /* what will be read after this call, to be fetched meanwhile; NULL: not known */
+	size_t next_floats;
 } ad_conv_args;
 
 /*

@@ -21,12 +21,15 @@ enum {
 };
 
 static void call_conv(const step *s, const run *r, const out_group *g, ad_conv_args *a, float *out, const float *res,
-		      size_t pixel0, size_t pixels)
+		      size_t pixel0, size_t pixels, int last)
 {
 	const conv_step *c = &s->u.conv;
 	size_t vl = r->k->vl, at0 = g->out_block * c->out.plane + pixel0 * vl;
 
 	a->w = r->e->weights + g->weights;
+	/* The next group's weights, or the next convolution's, follow. */
+	a->next = a->w + g->floats;
+	a->next_floats = last ? g->floats : 0;
 	a->blocks = g->blocks;
 	a->out = out + at0;
 	a->out_block = c->out.plane;
@@ -71,7 +74,7 @@ static void pointwise(const step *s, const run *r, size_t task, float *scratch)
 			a.in = c->scale != SIZE_MAX ? scratch + group->in_block * a.step[0]
 						    : in + group->in_block * c->in.plane +
 							  (l * sh * c->in.w + p0 * (flat ? 1 : sw)) * vl;
-			call_conv(s, r, group, &a, out, res, l * c->line + p0, p1 - p0);
+			call_conv(s, r, group, &a, out, res, l * c->line + p0, p1 - p0, l + 1 == l1);
 		}
 	}
 }
@@ -127,7 +130,7 @@ static void direct(const step *s, const run *r, size_t task, float *scratch)
 	for (size_t g = g0; g < g1; g++) {
 		for (size_t y = y0; y < y1; y++) {
 			a.in = scratch + c->groups[g].in_block * a.step[0] + (y - y0) * w->stride[0] * width * vl;
-			call_conv(s, r, &c->groups[g], &a, at(r, s->out), res, y * c->out.w, c->out.w);
+			call_conv(s, r, &c->groups[g], &a, at(r, s->out), res, y * c->out.w, c->out.w, y + 1 == y1);
 		}
 	}
 }
@@ -154,7 +157,7 @@ static void planar(const step *s, const run *r, size_t task, float *scratch)
 	for (size_t g = 0; g < c->n_groups; g++) {
 		for (size_t y = y0; y < y1; y++) {
 			a.in = scratch + (y - y0) * w->stride[0] * width;
-			call_conv(s, r, &c->groups[g], &a, at(r, s->out), res, y * c->out.w, c->out.w);
+			call_conv(s, r, &c->groups[g], &a, at(r, s->out), res, y * c->out.w, c->out.w, y + 1 == y1);
 		}
 	}
 }
@@ -185,6 +188,8 @@ static void wino_group(const step *s, const run *r, const out_group *g, const fl
 		a.in = v + (i * c->in.blocks + g->in_block) * tiles * vl;
 		a.w = r->e->weights + g->weights + i * of_element;
 		a.out = products + i * g->blocks * tiles * vl;
+		a.next = a.w + of_element;
+		a.next_floats = of_element;
 		r->k->conv(&a);
 	}
 	for (size_t b = 0; b < g->blocks; b++) {
@@ -309,7 +314,7 @@ static int make_groups(ad_engine *e, step *s, size_t index, const ad_node *node,
 			size_t left = out_blocks - b, size = left == 1 ? 1 : left == 3 ? 3 : 2;
 
 			c->groups[n++] =
-			    (out_group){set * (c->in_channels / vl), set * (c->out.c / sets / vl) + b, size, 0};
+			    (out_group){set * (c->in_channels / vl), set * (c->out.c / sets / vl) + b, size, 0, 0};
 			b += size;
 		}
 	}
@@ -320,7 +325,8 @@ static int make_groups(ad_engine *e, step *s, size_t index, const ad_node *node,
 
 		if (!f)
 			return ADTOOL_ENOMEM;
-		c->groups[g].weights = engine_weights(e, taps * c->in_channels * c->groups[g].blocks * vl);
+		c->groups[g].floats = taps * c->in_channels * c->groups[g].blocks * vl;
+		c->groups[g].weights = engine_weights(e, c->groups[g].floats);
 		*f = (fill){.kind = FILL_CONV, .step = index, .group = g, .node = node};
 	}
 	return 0;

@@ -28,7 +28,7 @@ typedef struct shape {
 /* A group of neighbouring output blocks that one call of the convolution kernel computes. */
 typedef struct out_group {
 	size_t in_block, out_block, blocks;
-	size_t weights; /* offset in the engine's weights */
+	size_t weights, floats; /* where in the engine's weights, and how many */
 } out_group;
 
 struct step;

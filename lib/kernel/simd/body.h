@@ -18,6 +18,8 @@
  */
 #include <math.h>
 
+enum { LINE = 64 / sizeof(float) };
+
 #define INLINE static inline __attribute__((always_inline))
 /* i = 0 .. n - 1, unrolled. */
 #define EACH(i, n) _Pragma("GCC unroll 36") for (size_t i = 0; i < (n); i++)
@@ -114,17 +116,33 @@ static void apply_late(const ad_fn *fn, float *x, size_t pixels)
 
 /* -- convolution ------------------------------------------------------------------------------------- */
 
+/* What to fetch meanwhile: this many cache lines every four steps. */
+typedef struct ahead {
+	const float *at;
+	size_t lines;
+} ahead;
+
 /*
  * A tile of P pixels x R blocks in registers. PIXEL: the distance between pixels when it is known while compiling,
  * else 0. Pixels are addressed from one base in three, so that the distance can stay in a register.
  */
-INLINE void conv_tile(const ad_conv_args *a, size_t first, const size_t P, const size_t R, const size_t PIXEL)
+INLINE void conv_tile(const ad_conv_args *a, size_t first, ahead *next, const size_t P, const size_t R,
+		      const size_t PIXEL)
 {
 	const size_t pixel = PIXEL ? PIXEL : a->pixel;
 	const float *w = a->w, *block = a->in + first * pixel;
 	float *out = a->out + first * VL;
+	const float *fetch = next->at;
 	vf sum[32];
 
+	EACH (r, R) {
+		EACH (p, P)
+			__builtin_prefetch(out + r * a->out_block + p * VL, 1);
+		if (a->res && a->res != a->out) {
+			EACH (p, P)
+				__builtin_prefetch(a->res + r * a->res_block + (first + p) * VL);
+		}
+	}
 	EACH (p, P) {
 		EACH (r, R)
 			sum[p * R + r] = a->bias ? v_load(a->bias + r * VL) : v_zero();
@@ -143,6 +161,8 @@ INLINE void conv_tile(const ad_conv_args *a, size_t first, const size_t P, const
 				EACH (q, (P + 2) / 3)
 					x[q] = at + q * 3 * pixel;
 				for (; k >= 4; k -= 4) {
+					for (size_t line = next->lines; line > 0; line--, fetch += LINE)
+						__builtin_prefetch(fetch, 0, 2);
 					EACH (u, 4) {
 						vf wide[3];
 
@@ -177,6 +197,7 @@ INLINE void conv_tile(const ad_conv_args *a, size_t first, const size_t P, const
 			}
 		}
 	}
+	next->at = fetch;
 	if (a->res) {
 		const float *res = a->res + first * VL;
 
@@ -201,16 +222,16 @@ INLINE void conv_tile(const ad_conv_args *a, size_t first, const size_t P, const
 	}
 }
 
-typedef void conv_tile_fn(const ad_conv_args *a, size_t first);
+typedef void conv_tile_fn(const ad_conv_args *a, size_t first, ahead *next);
 
 #define TILE_FN(P, R)                                                                                                  \
-	static __attribute__((noinline)) void tile_##P##_##R(const ad_conv_args *a, size_t first)                      \
+	static __attribute__((noinline)) void tile_##P##_##R(const ad_conv_args *a, size_t first, ahead *next)         \
 	{                                                                                                              \
-		conv_tile(a, first, P, R, VL);                                                                         \
+		conv_tile(a, first, next, P, R, VL);                                                                         \
 	}                                                                                                              \
-	static __attribute__((noinline)) void any_##P##_##R(const ad_conv_args *a, size_t first)                       \
+	static __attribute__((noinline)) void any_##P##_##R(const ad_conv_args *a, size_t first, ahead *next)          \
 	{                                                                                                              \
-		conv_tile(a, first, P, R, 0);                                                                          \
+		conv_tile(a, first, next, P, R, 0);                                                                          \
 	}
 #define TILE_NAME(P, R) {tile_##P##_##R, any_##P##_##R},
 
@@ -234,13 +255,15 @@ static void conv(const ad_conv_args *a)
 	conv_tile_fn *const(*tiles)[2] = a->blocks == 1 ? tiles1 : a->blocks == 2 ? tiles2 : tiles3;
 	size_t most = a->blocks == 1 ? TILE1 : a->blocks == 2 ? TILE2 : TILE3;
 	size_t count = (a->pixels + most - 1) / most, first = 0;
+	size_t quads = (((a->n[0] - 1) * (a->run / 4) + a->last / 4) * a->n[1] * a->n[2]) * count;
+	ahead next = {a->next, a->next && quads ? (a->next_floats / LINE + quads - 1) / quads : 0};
 	int any = a->pixel != VL;
 
 	/* As even as they come: a last tile of a pixel or two would be slow. */
 	for (size_t t = 0; t < count; t++) {
 		size_t size = (a->pixels - first) / (count - t);
 
-		tiles[size - 1][any](a, first);
+		tiles[size - 1][any](a, first, &next);
 		first += size;
 	}
 	if (is_late(&a->fn))
