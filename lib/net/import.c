@@ -1045,6 +1045,10 @@ static int import_pad(struct build *b)
 			return REFUSE(b, "it leaves nothing of dimension %d", d);
 		dims[d] = (size_t)size;
 	}
+	for (d = 0; d < AD_RANK && !before[d] && !after[d]; d++)
+		;
+	if (d == AD_RANK)
+		return import_identity(b);
 	code = emit(b, AD_OP_PAD, &source, 1, rank, dims, &node);
 	if (code)
 		return code;
