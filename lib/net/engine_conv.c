@@ -164,6 +164,15 @@ static void planar(const step *s, const run *r, size_t task, float *scratch)
 
 /* -- Winograd ---------------------------------------------------------------------------------------- */
 
+/*
+ * Floats from one element of the transform to the next: `blocks` blocks of tiles, and an odd number of cache lines, as
+ * the elements of a tile are written one after another and must not all fall on the same few lines of the cache.
+ */
+static size_t wino_step(const run *r, size_t blocks, size_t tiles)
+{
+	return (blocks * tiles | 1) * r->k->vl;
+}
+
 /* The matrix products of tiles t0 .. t0 + tiles - 1 for one group, and the way back. v: [element][block][tile]. */
 static void wino_group(const step *s, const run *r, const out_group *g, const float *v, size_t t0, size_t tiles,
 		       float *products)
@@ -185,9 +194,9 @@ static void wino_group(const step *s, const run *r, const out_group *g, const fl
 	};
 
 	for (size_t i = 0; i < elements; i++) {
-		a.in = v + (i * c->in.blocks + g->in_block) * tiles * vl;
+		a.in = v + i * wino_step(r, c->in.blocks, tiles) + g->in_block * tiles * vl;
 		a.w = r->e->weights + g->weights + i * of_element;
-		a.out = products + i * g->blocks * tiles * vl;
+		a.out = products + i * wino_step(r, g->blocks, tiles);
 		a.next = a.w + of_element;
 		a.next_floats = of_element;
 		r->k->conv(&a);
@@ -195,10 +204,11 @@ static void wino_group(const step *s, const run *r, const out_group *g, const fl
 	for (size_t b = 0; b < g->blocks; b++) {
 		size_t plane = (g->out_block + b) * c->out.plane;
 
-		r->k->wino_out(&(ad_wino_out_args){
-		    c->m, products + b * tiles * vl, g->blocks * tiles * vl, c->tiles_x, t0, t0 + tiles, out + plane,
-		    c->out.h, c->out.w, c->bias == SIZE_MAX ? NULL : r->e->weights + c->bias + (g->out_block + b) * vl,
-		    res ? res + plane : NULL, c->fn});
+		r->k->wino_out(
+		    &(ad_wino_out_args){c->m, products + b * tiles * vl, wino_step(r, g->blocks, tiles), c->tiles_x, t0,
+					t0 + tiles, out + plane, c->out.h, c->out.w,
+					c->bias == SIZE_MAX ? NULL : r->e->weights + c->bias + (g->out_block + b) * vl,
+					res ? res + plane : NULL, c->fn});
 	}
 }
 
@@ -209,7 +219,7 @@ static void wino_transform(const step *s, const run *r, size_t block, size_t t0,
 
 	r->k->wino_in(&(ad_wino_in_args){c->m, from(r, s->in) + block * c->in.plane, c->in.h, c->in.w,
 					 c->window.pads[0], c->window.pads[1], c->tiles_x, t0, t0 + tiles,
-					 v + block * tiles * vl, c->in.blocks * tiles * vl});
+					 v + block * tiles * vl, wino_step(r, c->in.blocks, tiles)});
 }
 
 /* A block of tiles from beginning to end. */
@@ -223,7 +233,7 @@ static void wino_tiles(const step *s, const run *r, size_t task, float *scratch)
 		wino_transform(s, r, b, t0, tiles, scratch);
 	for (size_t g = 0; g < c->n_groups; g++)
 		wino_group(s, r, &c->groups[g], scratch, t0, tiles,
-			   scratch + elements * c->in.blocks * tiles * r->k->vl);
+			   scratch + elements * wino_step(r, c->in.blocks, tiles));
 }
 
 /* The two halves of the same, each over all tiles, for maps of few tiles: by input block, then by group. */
@@ -401,7 +411,7 @@ static void plan_wino(const ad_engine *e, step *s)
 	if (c->tiles * elements * c->in.blocks * vl <= WINO_FLOATS && c->n_groups > 1) {
 		s->run = wino_split_out;
 		s->tasks = c->n_groups;
-		s->scratch = elements * blocks * c->tiles * vl;
+		s->scratch = elements * (blocks * c->tiles + 1) * vl;
 		return;
 	}
 	most = max_size(e->k->conv_pixels, WINO_FLOATS / (elements * (c->in.blocks + blocks) * vl));
@@ -409,7 +419,7 @@ static void plan_wino(const ad_engine *e, step *s)
 	c->pieces = c->pieces > 1 ? c->pieces + c->pieces % 2 : 1;
 	c->pieces = min_size(c->pieces, c->tiles);
 	s->tasks = c->pieces;
-	s->scratch = elements * (c->in.blocks + blocks) * div_up(c->tiles, c->pieces) * vl;
+	s->scratch = elements * ((c->in.blocks + blocks) * div_up(c->tiles, c->pieces) + 2) * vl;
 }
 
 static int plan_depthwise(ad_engine *e, step *s, const ad_node *node, shape in, shape out)
@@ -496,7 +506,7 @@ size_t engine_conv_split(const ad_engine *e, const step *s, step *before)
 	before->run = wino_split_in;
 	before->tasks = c->in.blocks < 8 ? 1 : min_size(c->in.blocks / 4, 8);
 	before->scratch = 0;
-	return (size_t)((c->m + 2) * (c->m + 2)) * c->in.blocks * c->tiles * e->k->vl;
+	return (size_t)((c->m + 2) * (c->m + 2)) * (c->in.blocks * c->tiles + 1) * e->k->vl;
 }
 
 void engine_conv_release(step *s)

@@ -227,11 +227,11 @@ typedef void conv_tile_fn(const ad_conv_args *a, size_t first, ahead *next);
 #define TILE_FN(P, R)                                                                                                  \
 	static __attribute__((noinline)) void tile_##P##_##R(const ad_conv_args *a, size_t first, ahead *next)         \
 	{                                                                                                              \
-		conv_tile(a, first, next, P, R, VL);                                                                         \
+		conv_tile(a, first, next, P, R, VL);                                                                   \
 	}                                                                                                              \
 	static __attribute__((noinline)) void any_##P##_##R(const ad_conv_args *a, size_t first, ahead *next)          \
 	{                                                                                                              \
-		conv_tile(a, first, next, P, R, 0);                                                                          \
+		conv_tile(a, first, next, P, R, 0);                                                                    \
 	}
 #define TILE_NAME(P, R) {tile_##P##_##R, any_##P##_##R},
 
@@ -490,55 +490,40 @@ INLINE void wino_out_1d(const vf *m, vf *o, const size_t M)
 	}
 }
 
-INLINE void wino_in_tile(const float *in, size_t row, float *v, size_t xi_step, const size_t M)
-{
-	const size_t n = M + 2;
-	vf half[6][6];
-
-	EACH (j, n) {
-		vf d[6], t[6];
-
-		EACH (i, n)
-			d[i] = v_load(in + i * row + j * VL);
-		wino_in_1d(d, t, M);
-		EACH (i, n)
-			half[i][j] = t[i];
-	}
-	EACH (i, n) {
-		vf t[6];
-
-		wino_in_1d(half[i], t, M);
-		EACH (j, n)
-			v_store(v + (i * n + j) * xi_step, t[j]);
-	}
-}
-
 INLINE void wino_in_m(const ad_wino_in_args *a, const size_t M)
 {
+	static const float zeros[VL];
 	const size_t n = M + 2;
 
 	for (size_t t = a->t0; t < a->t1; t++) {
-		size_t y = t / a->tiles_x * M, x = t % a->tiles_x * M;
+		/* The patch's first row and column, from the plane's; rows and columns outside wrap to huge numbers. */
+		size_t y = t / a->tiles_x * M - a->pad_top, x = t % a->tiles_x * M - a->pad_left;
 		float *v = a->v + (t - a->t0) * VL;
+		const float *rows[6];
+		vf half[6][6];
 
-		if (y >= a->pad_top && y + n <= a->h + a->pad_top && x >= a->pad_left && x + n <= a->w + a->pad_left) {
-			wino_in_tile(a->in + ((y - a->pad_top) * a->w + x - a->pad_left) * VL, a->w * VL, v, a->xi_step,
-				     M);
-		} else {
-			float patch[6 * 6 * VL];
+		EACH (i, n)
+			rows[i] = y + i < a->h ? a->in + (y + i) * a->w * VL : NULL;
+		EACH (j, n) {
+			vf d[6], r[6];
 
-			for (size_t i = 0; i < n; i++) {
-				size_t iy = y + i - a->pad_top; /* wraps to more than h above the plane */
-
-				for (size_t j = 0; j < n; j++) {
-					size_t ix = x + j - a->pad_left;
-
-					v_store(patch + (i * n + j) * VL, iy < a->h && ix < a->w
-									      ? v_load(a->in + (iy * a->w + ix) * VL)
-									      : v_zero());
-				}
+			if (x + j < a->w) {
+				EACH (i, n)
+					d[i] = v_load(rows[i] ? rows[i] + (x + j) * VL : zeros);
+				wino_in_1d(d, r, M);
+			} else {
+				EACH (i, n)
+					r[i] = v_zero();
 			}
-			wino_in_tile(patch, n * VL, v, a->xi_step, M);
+			EACH (i, n)
+				half[i][j] = r[i];
+		}
+		EACH (i, n) {
+			vf r[6];
+
+			wino_in_1d(half[i], r, M);
+			EACH (j, n)
+				v_store(v + (i * n + j) * a->xi_step, r[j]);
 		}
 	}
 }
