@@ -160,9 +160,60 @@ static char *folder_of(const char *path)
 	return slash == path ? ad_strdup("/") : ad_strndup(path, (size_t)(slash - path));
 }
 
+/* Names for a's temporary file, beside its path: the next one each time. */
+static void next_temporary(ad_atomic *a)
+{
+	static const char digits[] = "abcdefghijklmnopqrstuvwxyz234567";
+	char *at = a->temporary + strlen(a->temporary) - 6;
+	uint64_t word;
+	int i;
+
+	if (getrandom(&word, sizeof(word), 0) != (ssize_t)sizeof(word))
+		word = (uint64_t)getpid();
+	for (i = 0; i < 6; i++, word >>= 5)
+		at[i] = digits[word & 31];
+}
+
+/* What a link is made from, while a file has no name. */
+static void descriptor_path(int fd, char out[32])
+{
+	snprintf(out, 32, "/proc/self/fd/%d", fd);
+}
+
+/* A file without a name, which vanishes with the process; -1 where there is no such thing. */
+static int open_nameless(const char *folder)
+{
+	int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
+	struct stat own, seen;
+	char path[32];
+
+	if (fd < 0)
+		return -1;
+	descriptor_path(fd, path);
+	if (!fstat(fd, &own) && !stat(path, &seen) && own.st_dev == seen.st_dev && own.st_ino == seen.st_ino)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+/* "PATH.tmp-XXXXXX", the last part of PATH cut when that would be too long a name. */
+static char *temporary_of(const char *path)
+{
+	enum { ROOM = 240 };
+	const char *slash = strrchr(path, '/');
+	size_t folder = slash ? (size_t)(slash + 1 - path) : 0, length = strlen(path);
+	ad_buf name = {0};
+
+	ad_buf_add(&name, path, length - folder > ROOM ? folder + ROOM : length);
+	ad_buf_puts(&name, ".tmp-XXXXXX");
+	if (name.failed)
+		ad_buf_release(&name);
+	return (char *)name.data;
+}
+
 int ad_atomic_open(ad_atomic *a, const char *path, adtool_error *err)
 {
-	ad_buf name = {0};
+	char *folder = NULL;
 	struct stat st;
 	int code = 0;
 
@@ -175,35 +226,31 @@ int ad_atomic_open(ad_atomic *a, const char *path, adtool_error *err)
 	a->path = realpath(path, NULL);
 	if (!a->path)
 		a->path = ad_strdup(path);
-	if (a->path)
-		ad_buf_printf(&name, "%s.tmp-XXXXXX", a->path);
-	if (!a->path || name.failed || !name.data) {
+	if (a->path) {
+		a->temporary = temporary_of(a->path);
+		folder = folder_of(a->path);
+	}
+	if (!a->temporary || !folder) {
 		code = ad_fail_nomem(err);
 		goto out;
 	}
-	a->temporary = (char *)name.data;
-	name.data = NULL;
+	/* Without a name until it is whole, so that whoever is killed meanwhile leaves nothing behind. */
+	a->fd = open_nameless(folder);
+	a->named = a->fd < 0;
 	/* Not mkstemp, which makes it private: the umask decides, as for any new file. */
-	do {
-		uint64_t word;
-		int i;
-
-		if (getrandom(&word, sizeof(word), 0) != (ssize_t)sizeof(word))
-			word = (uint64_t)getpid();
-		for (i = 0; i < 6; i++, word >>= 5)
-			a->temporary[strlen(a->path) + 5 + (size_t)i] = "abcdefghijklmnopqrstuvwxyz234567"[word & 31];
+	while (a->fd < 0) {
+		next_temporary(a);
 		a->fd = open(a->temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-	} while (a->fd < 0 && (errno == EEXIST || errno == EINTR));
-	if (a->fd < 0) {
-		code = ad_fail_errno(err, errno, "cannot create a temporary file beside it");
-		ad_free(a->temporary);
-		a->temporary = NULL;
-		goto out;
+		if (a->fd < 0 && errno != EEXIST && errno != EINTR) {
+			code = ad_fail_errno(err, errno, "cannot create a temporary file beside it");
+			a->named = 0;
+			goto out;
+		}
 	}
 	if (!stat(a->path, &st) && fchmod(a->fd, st.st_mode & 07777))
 		code = ad_fail_errno(err, errno, "cannot keep its mode");
 out:
-	ad_buf_release(&name);
+	ad_free(folder);
 	if (code)
 		ad_atomic_abort(a);
 	return code;
@@ -216,6 +263,19 @@ int ad_atomic_write(ad_atomic *a, const void *data, size_t size, adtool_error *e
 	return 0;
 }
 
+/* Gives the file a name of its own, from which it can be renamed: a link does not replace. */
+static int give_name(ad_atomic *a, adtool_error *err)
+{
+	char path[32];
+
+	descriptor_path(a->fd, path);
+	do {
+		next_temporary(a);
+		a->named = !linkat(AT_FDCWD, path, AT_FDCWD, a->temporary, AT_SYMLINK_FOLLOW);
+	} while (!a->named && (errno == EEXIST || errno == EINTR));
+	return a->named ? 0 : ad_fail_errno(err, errno, "cannot create a temporary file beside it");
+}
+
 int ad_atomic_commit(ad_atomic *a, adtool_error *err)
 {
 	char *folder = NULL;
@@ -224,6 +284,11 @@ int ad_atomic_commit(ad_atomic *a, adtool_error *err)
 	if (fsync(a->fd)) {
 		code = ad_fail_errno(err, errno, "cannot write");
 		goto out;
+	}
+	if (!a->named) {
+		code = give_name(a, err);
+		if (code)
+			goto out;
 	}
 	fd = a->fd;
 	a->fd = -1;
@@ -240,8 +305,7 @@ int ad_atomic_commit(ad_atomic *a, adtool_error *err)
 		code = ad_fail_errno(err, errno, "cannot rename the temporary file");
 		goto out;
 	}
-	ad_free(a->temporary);
-	a->temporary = NULL;
+	a->named = 0;
 	/* The new name is in place; a folder that cannot be synced (some network shares) does not undo it. */
 	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd >= 0) {
@@ -258,7 +322,7 @@ void ad_atomic_abort(ad_atomic *a)
 {
 	if (a->fd >= 0)
 		close(a->fd);
-	if (a->temporary)
+	if (a->named)
 		unlink(a->temporary);
 	ad_free(a->temporary);
 	ad_free(a->path);

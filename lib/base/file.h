@@ -31,11 +31,13 @@ void ad_map_release(ad_map *map);
 
 /*
  * Atomic replacement: a temporary file in the target's folder, fsync, rename, fsync of the folder.
- * A reader sees the old file or the new one, never a part. ad_atomic_abort after commit is harmless.
+ * A reader sees the old file or the new one, never a part. Where the file system can, the temporary file has no
+ * name until it is whole, so that a killed process leaves none. ad_atomic_abort after commit is harmless.
  */
 typedef struct ad_atomic {
 	int fd;            /* the temporary file, open read-write; -1 when none */
 	char *path, *temporary;
+	int named;         /* the temporary file can be seen in its folder */
 } ad_atomic;
 
 int ad_atomic_open(ad_atomic *a, const char *path, adtool_error *err);

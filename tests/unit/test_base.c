@@ -48,7 +48,7 @@ static int remove_folder(void **state)
 
 static const char *in_folder(const char *name)
 {
-	static char path[2][256];
+	static char path[2][512];
 	static int turn;
 
 	turn = !turn;
@@ -213,16 +213,18 @@ static int files_in_folder(void)
 
 static void test_atomic(void **state)
 {
-	const char *path = in_folder("target");
+	char path[512];
 	ad_atomic a;
 	ad_buf b = {0};
 	struct stat st;
 	adtool_error err;
 	mode_t mask = umask(027);
-	int before, status;
+	char longest[256];
+	int before, status, descriptor;
 	pid_t child;
 
 	(void)state;
+	snprintf(path, sizeof(path), "%s", in_folder("target"));
 	assert_int_equal(ad_file_write(path, "old", 3, &err), 0);
 	umask(mask);
 	assert_int_equal(stat(path, &st), 0);
@@ -246,6 +248,28 @@ static void test_atomic(void **state)
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0604);
 	assert_int_equal(st.st_size, 5);
+
+	/* The longest name there is leaves no room for a longer one beside it. */
+	memset(longest, 'n', sizeof(longest) - 1);
+	longest[sizeof(longest) - 1] = '\0';
+	assert_int_equal(ad_file_write(in_folder(longest), "newer", 5, &err), 0);
+	assert_int_equal(files_in_folder(), before + 2);
+
+	/* Killed while writing: nothing is left behind, where the file system can do that. */
+	before = files_in_folder();
+	child = fork();
+	if (!child) {
+		if (!ad_atomic_open(&a, path, &err) && !ad_atomic_write(&a, "newest", 6, &err))
+			raise(SIGKILL);
+		_exit(1);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFSIGNALED(status));
+	descriptor = open(in_folder("."), O_TMPFILE | O_RDWR, 0600);
+	if (descriptor >= 0) {
+		assert_int_equal(close(descriptor), 0);
+		assert_int_equal(files_in_folder(), before);
+	}
 
 	/* A full disk: the old file stays, nothing is left behind. */
 	before = files_in_folder();
