@@ -39,10 +39,12 @@ static double rank_at(double alpha, double n)
 
 static size_t pictures_needed(double alpha)
 {
+	const uint64_t most = (uint64_t)1 << 53;
 	double n = ceil((1 - 1e-9) / alpha) - 1;
 
-	if (!(n < 0x1p63))
-		return SIZE_MAX;
+	/* Many JSON readers count no further. */
+	if (!(n < (double)most))
+		return most < SIZE_MAX ? (size_t)most : SIZE_MAX;
 	/* Set the rounding right, where a double still counts pictures one by one. */
 	if (n > 0x1p50)
 		return (size_t)n;

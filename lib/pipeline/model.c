@@ -324,6 +324,8 @@ int adtool_model_may_save(const char *path, int force, adtool_error *err)
 	if (!lstat(path, &st)) {
 		if (S_ISDIR(st.st_mode))
 			return ad_fail(err, ADTOOL_EEXIST, "is a folder");
+		if (!force && access(path, R_OK) && errno != ENOENT)
+			return ad_fail_errno(err, errno, "exists and cannot be read; it is not overwritten without force");
 		if (!force && st.st_size && !ad_bundle_is_one(path))
 			return ad_fail(err, ADTOOL_EEXIST,
 				       "exists and is no adtool model; only --force replaces it");
@@ -331,7 +333,9 @@ int adtool_model_may_save(const char *path, int force, adtool_error *err)
 	folder = slash ? ad_strndup(path, slash == path ? 1 : (size_t)(slash - path)) : ad_strdup(".");
 	if (!folder)
 		return ad_fail_nomem(err);
-	if (access(folder, W_OK | X_OK))
+	if (!stat(folder, &st) && !S_ISDIR(st.st_mode))
+		code = ad_fail_errno(err, ENOTDIR, "cannot write to the folder %s", folder);
+	else if (access(folder, W_OK | X_OK))
 		code = ad_fail_errno(err, errno, "cannot write to the folder %s", folder);
 	ad_free(folder);
 	return code;

@@ -153,4 +153,15 @@ if unprivileged test -x "$BUILD/bin/adtool-train" && unprivileged test -r "$TMP"
 else
 	skip 5 'cannot become another user here'
 fi
+
+# A rate that no number of pictures supports: the model must still be one.
+run adtool train -q -o rare.zip --alpha 1e-300 $good
+exits 'an alpha of almost nothing' 0
+run adtool score -m rare.zip $good
+exits 'an alpha of almost nothing: the model can be used' 0
+run adtool train -q -o notes.txt/m.zip $good
+exits 'a file where a folder should be' 128
+err_like 'a file where a folder should be: said' '^adtool: notes\.txt/m\.zip: .*Not a directory'
+run adtool train -q --backbone notes.txt/../gone.onnx $good
+err_unlike 'a backbone that cannot be opened is named once' 'gone.*gone'
 done_testing
