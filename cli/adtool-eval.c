@@ -459,6 +459,16 @@ static int evaluate(const adtool_model *model, evaluation *e, results *r)
 	return status ? status : compute(e, r);
 }
 
+/* How many of the inputs are the list on standard input. */
+static size_t lists_in(const cli_list *inputs)
+{
+	size_t lists = 0;
+
+	for (size_t i = 0; i < inputs->count; i++)
+		lists += !strcmp(inputs->items[i], "-");
+	return lists;
+}
+
 static int run(size_t count, const char **operands)
 {
 	adtool_model *model = NULL;
@@ -467,6 +477,8 @@ static int run(size_t count, const char **operands)
 
 	(void)count;
 	(void)operands;
+	if (lists_in(&train_inputs) + lists_in(&normal_inputs) + lists_in(&anomalous_inputs) > 1)
+		return cli_usage_error("the list of paths, '-', can be read only once");
 	if (cli_conditional && !train_inputs.count)
 		return cli_usage_error("option '--%s' needs --train", cli_conditional);
 	if (report_dir && cli_report_open(ADTOOL_PAGE_EVAL, report_dir, &e.page))

@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include "cli.h"
 
 static const char *output;
@@ -110,6 +112,9 @@ static int finish(sink *s)
 		s->npy = NULL;
 		if (adtool_npy_finish(npy, s->shape, grid == 1 ? 2 : 4, &err))
 			status = cli_fail(output, &err);
+		/* Names of other features would mislead more than none. */
+		if (status)
+			unlink(names);
 	}
 	if (!status && cli_verbose && grid == 1)
 		cli_message(output, "%zu pictures x %zu channels", s->shape[0], s->shape[1]);

@@ -1,5 +1,6 @@
 #include <ctype.h>
 #include <errno.h>
+#include <float.h>
 #include <math.h>
 #include <stdarg.h>
 
@@ -272,6 +273,10 @@ static int triple_value(const given *g, const char *text)
 		 parse_real(end + 1, '\0', &x[2], &end))
 		return cli_usage_error("option '%s' wants one number or three such as 123.7,116.8,103.9, not '%s'",
 				       g->name, text);
+	for (int i = 0; i < 3; i++)
+		if (fabs(x[i]) > FLT_MAX)
+			return cli_usage_error("option '%s' wants numbers of at most %g, not '%s'", g->name,
+					       (double)FLT_MAX, text);
 	for (int i = 0; i < 3; i++)
 		((float *)g->option->value)[i] = (float)x[i];
 	return 0;

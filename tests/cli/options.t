@@ -80,4 +80,10 @@ status=0
 adtool score -h >&- 2>"$ERR" || status=$?
 exits 'a closed stdout' 128
 err_is 'a closed stdout is said' 'adtool: stdout: Bad file descriptor'
+run adtool train --mean 1e39 x
+exits 'a mean beyond single precision' 129
+err_like 'a mean beyond single precision: said' "^adtool: train: option '--mean' wants numbers of at most .* not '1e39'"
+run adtool eval --normal - --anomalous -
+exits 'two lists on one standard input' 129
+err_like 'two lists on one standard input: said' "^adtool: eval: the list of paths, '-', can be read only once"
 done_testing
