@@ -1,9 +1,11 @@
 /* Score: rows, verdicts, heat maps. */
 #include "pipeline.h"
 
+#include <limits.h>
 #include <math.h>
 
 #include "../base/clock.h"
+#include "../base/digest.h"
 #include "../base/fail.h"
 #include "../base/file.h"
 #include "../base/mem.h"
@@ -45,6 +47,20 @@ struct scorer {
 	adtool_score_report report;
 };
 
+/* A part of a path, shortened to what a file system takes: its beginning and a digest of the whole. */
+static void add_part(ad_buf *out, const char *part, size_t n, size_t most)
+{
+	char digest[17];
+
+	if (n <= most) {
+		ad_buf_add(out, part, n);
+		return;
+	}
+	ad_xxh3_hex(part, n, digest);
+	ad_buf_add(out, part, most - sizeof(digest));
+	ad_buf_printf(out, "-%s", digest);
+}
+
 /*
  * DIR/<name><suffix>: a leading '/' and '.' parts are dropped, '..' parts become '_', so that whatever a list
  * or an archive calls its pictures, the file lies below DIR.
@@ -60,7 +76,7 @@ static int map_path(const char *dir, const char *name, const char *suffix, ad_bu
 			ad_buf_puts(out, "/_");
 		} else if (n && !(n == 1 && name[0] == '.')) {
 			ad_buf_putc(out, '/');
-			ad_buf_add(out, name, n);
+			add_part(out, name, n, NAME_MAX - strlen(suffix));
 		}
 		name += n + (name[n] == '/');
 	}

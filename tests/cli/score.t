@@ -279,4 +279,12 @@ out_unlike 'ppca has no regions' regions
 run adtool score --map /dev/null/x $good
 exits 'maps that cannot be written' 128
 err_like 'maps that cannot be written: where' '^adtool: .*/dev/null/x'
+
+# A name that leaves no room for an ending.
+mkdir longnames
+longest=$(printf '%0251d.png' 0)
+cp "$(find set d good . -name '*.png' 2>/dev/null | head -n 1)" "longnames/$longest"
+run adtool score --heatmap longmaps longnames
+exits 'the heat map of a picture with the longest name' 0
+is 'the heat map of a picture with the longest name: there' "$(ls longmaps/longnames | wc -l | tr -d ' ')" 1
 done_testing
