@@ -204,5 +204,7 @@ int main(int argc, char **argv)
 	/* So that writing fails with a message, and files that were begun are removed. */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
+	/* adtool's own threads share the work; OpenBLAS would start some at loading, and hold buffers for each. */
+	setenv("OPENBLAS_NUM_THREADS", "1", 1);
 	return finish(cli_run(&cli_program, argc, argv));
 }

@@ -2,10 +2,13 @@
 
 #include <cblas.h>
 #include <lapacke.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 
 #include "../base/fail.h"
 #include "../base/lazy.h"
 #include "../base/mem.h"
+#include "../base/pool.h"
 
 #define LAPACK_SYMBOLS(X) X(LAPACKE_dsytrd_work) X(LAPACKE_dstedc_work) X(LAPACKE_dormtr_work)
 #define BLAS_SYMBOLS(X) X(cblas_dgemm) X(cblas_dsyrk)
@@ -40,12 +43,34 @@ static const char *const blas_sonames[] = {AD_SONAME_LAPACKE, "libblas.so.3", "l
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
+/* OpenBLAS asks for its buffers again and again, for ever, when the address space is limited to less than it wants. */
+static int check_address_space(adtool_error *err)
+{
+	size_t wanted = ((size_t)256 << 20) + ad_cpu_count() * ((size_t)64 << 20);
+	struct rlimit limit;
+	void *probe;
+
+	if (getrlimit(RLIMIT_AS, &limit) || limit.rlim_cur == RLIM_INFINITY)
+		return 0;
+	probe = mmap(NULL, wanted, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (probe == MAP_FAILED)
+		return ad_fail(err, ADTOOL_ENOMEM,
+			       "out of memory: the address space is limited to %llu MiB, and linear "
+			       "algebra wants %zu MiB more",
+			       (unsigned long long)limit.rlim_cur >> 20, wanted >> 20);
+	munmap(probe, wanted);
+	return 0;
+}
+
 int ad_linalg_open(ad_linalg **out, adtool_error *err)
 {
-	ad_linalg *l = ad_calloc(1, sizeof(*l));
+	ad_linalg *l;
 	size_t i;
-	int code;
+	int code = check_address_space(err);
 
+	if (code)
+		return code;
+	l = ad_calloc(1, sizeof(*l));
 	if (!l)
 		return ad_fail_nomem(err);
 	code = ad_lazy_open(AD_SONAME_LAPACKE, lapack_names, COUNT(lapack_names), &l->lapack_handle,

@@ -164,4 +164,15 @@ exits 'a file where a folder should be' 128
 err_like 'a file where a folder should be: said' '^adtool: notes\.txt/m\.zip: .*Not a directory'
 run adtool train -q --backbone notes.txt/../gone.onnx $good
 err_unlike 'a backbone that cannot be opened is named once' 'gone.*gone'
+# OpenBLAS would ask for its buffers for ever.
+case $BUILD in
+*san) ;; # a sanitizer itself needs the address space
+*)
+	(ulimit -v 300000 && exec timeout 60 adtool train -q -o small.zip "$good") >"$OUT" 2>"$ERR"
+	status=$?
+	exits 'an address space too small for the fit is refused' 128
+	err_like 'and the message says so' 'address space is limited'
+	;;
+esac
+
 done_testing
