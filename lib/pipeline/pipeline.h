@@ -10,6 +10,7 @@
 #include <pthread.h>
 
 #include "../base/pool.h"
+#include "../base/rng.h"
 #include "../bundle/bundle.h"
 #include "../detect/detect.h"
 #include "../image/image.h"
@@ -86,6 +87,74 @@ size_t ad_stream_slots(unsigned threads);
 int ad_stream_run(struct ad_stream *s, adtool_error *err);
 unsigned ad_stream_threads(unsigned threads);
 int ad_stream_check_threads(unsigned threads, adtool_error *err);
+
+/* -- train.c ------------------------------------------------------------------------------------------- */
+
+/* The channel basis comes from at most so many pictures; a fit needs at least so many. */
+enum { AD_BASIS_PICTURES = 512, AD_MINIMUM_PICTURES = 3 };
+
+/* Bytes. */
+uint64_t ad_machine_memory(void);
+int ad_train_check_options(const adtool_train_options *o, adtool_error *err);
+
+/* -- gather.c: features of many pictures, held in memory ----------------------------------------------- */
+
+struct ad_gathered {
+	char *name, *label;
+	unsigned width, height;
+	float **rows; /* one for each grid: channels x cells, pooled as scoring pools, projected when there is a basis */
+};
+
+struct ad_gather {
+	const struct ad_extractor *extractor; /* of the whole map (grid 0), without a basis */
+	const unsigned *grids;
+	size_t grid_count;
+	const ad_channels *bases; /* one for each grid; NULL: all channels are kept */
+	unsigned threads;
+	uint64_t limit; /* bytes that `held` may reach */
+	adtool_progress_fn *progress;
+	adtool_refused_fn *refused;
+	void *context;
+
+	struct ad_gathered *pictures; /* in input order */
+	size_t count, capacity;
+	size_t refusals;
+	uint64_t held; /* bytes of rows */
+};
+
+/* Reads all inputs, once; may be called again for more. No picture at all is not an error. */
+int ad_gather_run(struct ad_gather *g, const char *const *inputs, size_t count,
+		  const adtool_dataset_options *dataset_options, adtool_error *err);
+/* By name; a picture that is there twice is kept once. As adtool_train orders what it trains on. */
+void ad_gather_sort(struct ad_gather *g);
+void ad_gather_release(struct ad_gather *g);
+
+/* -- deal.c: pictures to folds -------------------------------------------------------------------------- */
+
+/* fold_of: n numbers below `folds`, as evenly as can be. */
+int ad_deal(size_t n, unsigned folds, ad_rng *rng, unsigned *fold_of, adtool_error *err);
+/* The same kind by kind: by label, else by folder. */
+int ad_deal_kinds(const struct ad_gathered *pictures, size_t n, unsigned folds, ad_rng *rng, unsigned *fold_of,
+		  adtool_error *err);
+
+/* -- gather.c, again: fits of rows in memory ------------------------------------------------------------- */
+
+/* A fit as adtool_train makes it, of rows in memory. */
+struct ad_fit {
+	ad_detector detector;
+	double *calibration; /* n, ascending */
+	size_t n;
+	ad_limit limit;
+	double energy_kept;
+};
+
+/* The basis of `maps` (count of C x cells floats, in the order of names) as adtool_train chooses it. */
+int ad_fit_basis(const float *const *maps, size_t count, size_t channels, size_t cells, size_t keep, uint64_t seed,
+		 ad_pool *pool, ad_channels *out, adtool_error *err);
+/* rows: count of fit->dimensions floats, in the order of names. fit->pictures is set here. */
+int ad_fit_rows(const float *const *rows, size_t count, const ad_fit_options *fit, ad_pool *pool, struct ad_fit *out,
+		adtool_error *err);
+void ad_fit_release(struct ad_fit *fit);
 
 /* -- model.c: what scoring needs, open, checked and saved --------------------------------------------- */
 

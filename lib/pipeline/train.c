@@ -11,8 +11,6 @@
 #include "../base/rng.h"
 #include "../bundle/members.h"
 
-enum { BASIS_PICTURES = 512, MINIMUM_PICTURES = 3 };
-
 void adtool_train_options_init(adtool_train_options *o)
 {
 	memset(o, 0, sizeof(*o));
@@ -247,7 +245,7 @@ static int train_pass(struct trainer *t, int want, adtool_error *err)
 	return code;
 }
 
-/* Every picture's map is held until the basis is known, so not more than BASIS_PICTURES, chosen by the seed. */
+/* Every picture's map is held until the basis is known, so not more than AD_BASIS_PICTURES, chosen by the seed. */
 static int choose_sample(struct trainer *t, adtool_error *err)
 {
 	size_t n = t->list.count, i, *order = ad_malloc_array(n, sizeof(*order));
@@ -259,7 +257,7 @@ static int choose_sample(struct trainer *t, adtool_error *err)
 		order[i] = i;
 	ad_rng_seed(&rng, t->options->seed);
 	ad_rng_shuffle(&rng, order, n);
-	for (i = 0; i < n && i < BASIS_PICTURES; i++)
+	for (i = 0; i < n && i < AD_BASIS_PICTURES; i++)
 		t->sampled[order[i]] = 1;
 	ad_free(order);
 	return 0;
@@ -279,8 +277,8 @@ static int fit_basis(struct trainer *t, size_t keep, ad_pool *pool, adtool_error
 		else if (t->pooled && t->sampled[i] && t->used[i])
 			maps[n++] = t->pooled + i * ad_extractor_pooled(&t->extractor);
 	}
-	if (n < MINIMUM_PICTURES)
-		code = ad_fail(err, ADTOOL_EINVAL, "%zu usable pictures; at least %d are needed", n, MINIMUM_PICTURES);
+	if (n < AD_MINIMUM_PICTURES)
+		code = ad_fail(err, ADTOOL_EINVAL, "%zu usable pictures; at least %d are needed", n, AD_MINIMUM_PICTURES);
 	else
 		code = ad_channels_fit(maps, n, t->extractor.shape[0], ad_extractor_cells(&t->extractor), keep, pool,
 				       &t->basis, err);
@@ -472,7 +470,7 @@ static int model_fill_stats(adtool_model *m, struct trainer *t, adtool_error *er
 	return 0;
 }
 
-static uint64_t machine_memory(void)
+uint64_t ad_machine_memory(void)
 {
 	long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
 
@@ -490,7 +488,7 @@ static uint64_t train_memory(const struct trainer *t, const ad_fit_options *fit,
 	uint64_t thread = ad_plan_arena_bytes(e->plan) + (uint64_t)12 * e->width * e->height +
 			  channels * e->shape[1] * e->shape[2] * 4 + pooled;
 	int keep = t->options->keep_stats || t->options->update;
-	uint64_t basis = with_basis ? (keep ? 0 : n < BASIS_PICTURES ? n : BASIS_PICTURES) * pooled +
+	uint64_t basis = with_basis ? (keep ? 0 : n < AD_BASIS_PICTURES ? n : AD_BASIS_PICTURES) * pooled +
 					  ad_channels_memory(channels, ad_extractor_cells(e))
 				    : 0;
 
@@ -498,7 +496,7 @@ static uint64_t train_memory(const struct trainer *t, const ad_fit_options *fit,
 	       (keep ? 2 * n * pooled : 0) + ad_fit_memory(fit, t->threads);
 }
 
-static int check_train_options(const adtool_train_options *o, adtool_error *err)
+int ad_train_check_options(const adtool_train_options *o, adtool_error *err)
 {
 	if (o->width < 1 || o->height < 1 || o->width > 4096 || o->height > 4096)
 		return ad_fail(err, ADTOOL_EINVAL, "input size %u x %u; each side is 1 to 4096", o->width, o->height);
@@ -753,7 +751,7 @@ int adtool_train(const adtool_backbone *backbone, const char *const *inputs, siz
 	size_t channels = 0, i;
 	double start = ad_now(), energy_kept = 0;
 	uint64_t limit;
-	int with_basis, keep = o->keep_stats || o->update, code = check_train_options(o, err);
+	int with_basis, keep = o->keep_stats || o->update, code = ad_train_check_options(o, err);
 
 	if (!code && !o->from && (!backbone || o->update))
 		code = ad_fail(err, ADTOOL_EINVAL, "no %s", o->update ? "model to update" : "backbone");
@@ -770,7 +768,7 @@ int adtool_train(const adtool_backbone *backbone, const char *const *inputs, siz
 		return code;
 	}
 	t.threads = ad_stream_threads(o->threads);
-	limit = o->memory ? o->memory : machine_memory() / 4 * 3;
+	limit = o->memory ? o->memory : ad_machine_memory() / 4 * 3;
 	code = ad_pool_create(t.threads, &pool, err);
 	if (!code)
 		code = ad_model_create(&m, err);
@@ -787,9 +785,9 @@ int adtool_train(const adtool_backbone *backbone, const char *const *inputs, siz
 		code = list_pictures(inputs, count, dataset_options, o, &t.list, err);
 	if (!code && o->update)
 		code = merge_kept(&t, err);
-	if (!code && t.list.count < MINIMUM_PICTURES)
+	if (!code && t.list.count < AD_MINIMUM_PICTURES)
 		code = ad_fail(err, ADTOOL_EINVAL, "%zu usable picture%s; at least %d are needed", t.list.count,
-			       t.list.count == 1 ? "" : "s", MINIMUM_PICTURES);
+			       t.list.count == 1 ? "" : "s", AD_MINIMUM_PICTURES);
 	if (!code)
 		code = trainer_allocate(&t, err);
 	if (code)
@@ -840,9 +838,9 @@ int adtool_train(const adtool_backbone *backbone, const char *const *inputs, siz
 	if (code)
 		goto out;
 	r.seconds_features = ad_now() - start;
-	if (t.list.count - t.refused < MINIMUM_PICTURES) {
+	if (t.list.count - t.refused < AD_MINIMUM_PICTURES) {
 		code = ad_fail(err, ADTOOL_EINVAL, "%zu usable picture%s; at least %d are needed",
-			       t.list.count - t.refused, t.list.count - t.refused == 1 ? "" : "s", MINIMUM_PICTURES);
+			       t.list.count - t.refused, t.list.count - t.refused == 1 ? "" : "s", AD_MINIMUM_PICTURES);
 		goto out;
 	}
 

@@ -1,0 +1,224 @@
+/* Cross-validation: every picture's features once, every fold's model on them. */
+#include "pipeline.h"
+
+#include <adtool/study.h>
+#include <math.h>
+
+#include "../base/fail.h"
+#include "../base/mem.h"
+#include "../base/rng.h"
+
+void adtool_crossval_options_init(adtool_crossval_options *o)
+{
+	*o = (adtool_crossval_options){.folds = 5};
+}
+
+struct crossval {
+	const adtool_crossval_options *options;
+	struct ad_gather normals, anomalies;
+	unsigned *fold_of_normal, *fold_of_anomaly;
+	size_t channels, cells; /* of the layer; of the grid */
+	size_t kept;            /* channels after the projection; equal to `channels` without one */
+	unsigned grid;
+	ad_pool *pool;
+};
+
+/* One fold's model, and room for one picture. */
+struct fold_model {
+	unsigned fold;
+	ad_channels basis;
+	struct ad_fit fit;
+	float *row, *map;
+	void *work;
+};
+
+static int score_picture(const struct crossval *c, struct fold_model *m, const struct ad_gathered *p, int anomalous,
+			 int own, adtool_error *err)
+{
+	const ad_detector *d = &m->fit.detector;
+	const float *row = p->rows[0];
+	adtool_row out = {.name = p->name, .label = p->label, .width = p->width, .height = p->height};
+
+	if (m->basis.from) {
+		ad_channels_apply(&m->basis, row, c->cells, m->row);
+		row = m->row;
+	}
+	ad_detector_score(d, 1, row, &out.score, d->method == ADTOOL_FRE ? m->map : NULL, m->work);
+	if (!isfinite(out.score))
+		return ad_fail(err, ADTOOL_ENUMERIC, "%s: its score is not finite", p->name);
+	out.p = ad_p_value(m->fit.calibration, m->fit.n, &m->fit.limit, out.score);
+	out.threshold = m->fit.limit.threshold;
+	out.verdict = out.score > out.threshold ? ADTOOL_ANOMALOUS : ADTOOL_NORMAL;
+	if (d->method == ADTOOL_FRE) {
+		out.map = m->map;
+		out.map_rows = out.map_cols = c->grid;
+	}
+	if (c->options->row && c->options->row(c->options->context, &out, m->fold, anomalous, own))
+		return ad_fail(err, ADTOOL_ECANCELLED, "stopped");
+	return 0;
+}
+
+/* Trains on all normal pictures but the fold's. */
+static int train_fold(const struct crossval *c, struct fold_model *m, adtool_error *err)
+{
+	const adtool_train_options *o = c->options->train;
+	const ad_fit_options fit = {
+		.method = o->method,
+		.dimensions = c->kept * c->cells,
+		.cells = c->cells,
+		.energy = o->energy,
+		.components = o->components,
+		.aggregate = o->aggregate,
+		.top = o->top,
+		.alpha = o->alpha,
+		.seed = o->seed,
+	};
+	size_t n = 0, i;
+	const float **rows = ad_malloc_array(c->normals.count, sizeof(*rows));
+	float *projected = NULL;
+	int code = rows ? 0 : ad_fail_nomem(err);
+
+	for (i = 0; !code && i < c->normals.count; i++)
+		if (c->fold_of_normal[i] != m->fold)
+			rows[n++] = c->normals.pictures[i].rows[0];
+	if (!code && c->kept < c->channels) {
+		code = ad_fit_basis(rows, n, c->channels, c->cells, c->kept, o->seed, c->pool, &m->basis, err);
+		if (!code && !(projected = ad_malloc_aligned(n * fit.dimensions, sizeof(float))))
+			code = ad_fail_nomem(err);
+		for (i = 0; !code && i < n; i++) {
+			ad_channels_apply(&m->basis, rows[i], c->cells, projected + i * fit.dimensions);
+			rows[i] = projected + i * fit.dimensions;
+		}
+	}
+	if (!code)
+		code = ad_fit_rows(rows, n, &fit, c->pool, &m->fit, err);
+	if (!code) {
+		m->row = ad_malloc_aligned(fit.dimensions, sizeof(float));
+		m->map = ad_malloc_aligned(c->cells, sizeof(float));
+		m->work = ad_malloc_aligned(ad_detector_scratch(&m->fit.detector, 1), 1);
+		if (!m->row || !m->map || !m->work)
+			code = ad_fail_nomem(err);
+	}
+	ad_free_aligned(projected);
+	ad_free(rows);
+	return code;
+}
+
+static void fold_release(struct fold_model *m)
+{
+	ad_channels_release(&m->basis);
+	ad_fit_release(&m->fit);
+	ad_free_aligned(m->row);
+	ad_free_aligned(m->map);
+	ad_free_aligned(m->work);
+}
+
+static int run_fold(const struct crossval *c, unsigned fold, adtool_error *err)
+{
+	struct fold_model m = {.fold = fold};
+	size_t i;
+	int code = train_fold(c, &m, err);
+
+	if (code)
+		code = ad_fail_within(err, code, "fold %u", fold + 1);
+	for (i = 0; !code && i < c->normals.count; i++)
+		if (c->fold_of_normal[i] == fold)
+			code = score_picture(c, &m, &c->normals.pictures[i], 0, 1, err);
+	for (i = 0; !code && i < c->anomalies.count; i++)
+		code = score_picture(c, &m, &c->anomalies.pictures[i], 1, c->fold_of_anomaly[i] == fold, err);
+	fold_release(&m);
+	return code;
+}
+
+static int deal_all(struct crossval *c, adtool_error *err)
+{
+	const unsigned folds = c->options->folds;
+	size_t n = c->normals.count;
+	ad_rng rng;
+	int code;
+
+	if (folds > n || n - (n + folds - 1) / folds < AD_MINIMUM_PICTURES)
+		return ad_fail(err, ADTOOL_EINVAL,
+			       "%u folds of %zu normal picture%s; each needs one, and %d are needed to train on", folds, n,
+			       n == 1 ? "" : "s", AD_MINIMUM_PICTURES);
+	c->fold_of_normal = ad_malloc_array(n, sizeof(unsigned));
+	c->fold_of_anomaly = ad_malloc_array(c->anomalies.count, sizeof(unsigned));
+	if (!c->fold_of_normal || !c->fold_of_anomaly)
+		return ad_fail_nomem(err);
+	ad_rng_seed(&rng, c->options->train->seed);
+	code = ad_deal(n, folds, &rng, c->fold_of_normal, err);
+	if (!code)
+		code = ad_deal_kinds(c->anomalies.pictures, c->anomalies.count, folds, &rng, c->fold_of_anomaly, err);
+	return code;
+}
+
+int adtool_cross_validate(const adtool_backbone *backbone, const char *const *normals, size_t normal_count,
+			  const char *const *anomalies, size_t anomaly_count,
+			  const adtool_dataset_options *dataset_options, const adtool_crossval_options *options,
+			  adtool_crossval_report *report, adtool_error *err)
+{
+	const adtool_train_options *o = options->train;
+	struct crossval c = {.options = options, .grid = o->method == ADTOOL_PPCA ? 1 : o->grid};
+	struct ad_extractor e;
+	ad_plan *plan = NULL;
+	unsigned fold;
+	int code = ad_train_check_options(o, err);
+
+	if (!code && options->folds < 2)
+		code = ad_fail(err, ADTOOL_EINVAL, "%u fold%s; at least 2 are needed", options->folds,
+			       options->folds == 1 ? "" : "s");
+	if (!code)
+		code = ad_pool_create(ad_stream_threads(o->threads), &c.pool, err);
+	if (!code)
+		code = ad_plan_create(backbone, o->layer, o->width, o->height, c.pool, &plan, err);
+	if (code)
+		goto out;
+	ad_extractor_init(&e, plan, ad_backbone_preprocessing(backbone), o->width, o->height, c.grid, o->max_pixels);
+	code = ad_extractor_check(&e, err);
+	if (code)
+		goto out;
+	e.grid = 0;
+	c.channels = c.kept = e.shape[0];
+	c.cells = (size_t)c.grid * c.grid;
+	if (o->method == ADTOOL_FRE && o->channels && o->channels < c.channels)
+		c.kept = o->channels;
+	c.normals = (struct ad_gather){
+		.extractor = &e,
+		.grids = &c.grid,
+		.grid_count = 1,
+		.threads = o->threads,
+		.limit = o->memory ? o->memory : ad_machine_memory() / 4 * 3,
+		.progress = o->progress,
+		.refused = o->refused,
+		.context = o->context,
+	};
+	c.anomalies = c.normals;
+	code = ad_gather_run(&c.normals, normals, normal_count, dataset_options, err);
+	if (!code) {
+		ad_gather_sort(&c.normals);
+		c.anomalies.limit -= c.normals.held;
+		code = ad_gather_run(&c.anomalies, anomalies, anomaly_count, dataset_options, err);
+	}
+	if (!code)
+		code = deal_all(&c, err);
+	for (fold = 0; !code && fold < options->folds; fold++) {
+		if (o->progress && o->progress(o->context, "folds", fold, options->folds))
+			code = ad_fail(err, ADTOOL_ECANCELLED, "stopped");
+		else
+			code = run_fold(&c, fold, err);
+	}
+out:
+	if (!code && report)
+		*report = (adtool_crossval_report){.normals = c.normals.count,
+						   .anomalies = c.anomalies.count,
+						   .refused = c.normals.refusals + c.anomalies.refusals,
+						   .channels = c.kept,
+						   .dimensions = c.kept * c.cells};
+	ad_gather_release(&c.normals);
+	ad_gather_release(&c.anomalies);
+	ad_free(c.fold_of_normal);
+	ad_free(c.fold_of_anomaly);
+	ad_plan_free(plan);
+	ad_pool_free(c.pool);
+	return code;
+}

@@ -1,0 +1,660 @@
+/* Tuning: every candidate on features held in memory, the best of them, and what choosing it is worth. */
+#include "pipeline.h"
+
+#include <adtool/metrics.h>
+#include <adtool/study.h>
+#include <math.h>
+
+#include "../base/fail.h"
+#include "../base/mem.h"
+
+enum { LEAST_PICTURES = 4 }; /* of a kind, for an estimate */
+
+void adtool_tune_options_init(adtool_tune_options *o)
+{
+	*o = (adtool_tune_options){.folds = 5, .repeats = 20, .goal = ADTOOL_GOAL_AUROC};
+	adtool_train_options_init(&o->train);
+}
+
+struct inputs {
+	const char *const *items;
+	size_t count;
+};
+
+struct tuner {
+	const adtool_tune_options *o;
+	const adtool_dataset_options *dataset_options;
+	struct inputs train, normals, anomalies;
+	adtool_tune_result *result;
+	size_t capacity;
+	double **scores; /* of each candidate: the normal pictures', then the anomalous ones' */
+	uint8_t *truth;  /* of each validation picture */
+	size_t pictures; /* of the validation sets */
+	unsigned folds;  /* 0: no estimate */
+	unsigned *fold_of; /* repeats x pictures */
+	int seen;        /* whether the pictures were counted yet */
+	uint64_t limit;
+	ad_pool *pool;
+	adtool_error why; /* of the last candidate left out */
+};
+
+/* -- one layer --------------------------------------------------------------------------------------- */
+
+/* A backbone at one size, up to one layer. */
+struct stage {
+	size_t backbone;
+	const char *layer;
+	unsigned width, height;
+	int64_t multiply_adds;
+	struct ad_extractor extractor;
+	unsigned *grids; /* that fit */
+	size_t grid_count;
+	size_t kept; /* channels */
+	ad_channels *bases;
+	struct ad_gather train, normals, anomalies;
+};
+
+static void stage_release(struct stage *s)
+{
+	size_t i;
+
+	ad_gather_release(&s->train);
+	ad_gather_release(&s->normals);
+	ad_gather_release(&s->anomalies);
+	for (i = 0; s->bases && i < s->grid_count; i++)
+		ad_channels_release(&s->bases[i]);
+	ad_free(s->bases);
+	ad_free(s->grids);
+}
+
+static int train_rows(const struct stage *s, size_t grid, const float ***out, adtool_error *err)
+{
+	const float **rows = ad_malloc_array(s->train.count, sizeof(*rows));
+	size_t i;
+
+	if (!rows)
+		return ad_fail_nomem(err);
+	for (i = 0; i < s->train.count; i++)
+		rows[i] = s->train.pictures[i].rows[grid];
+	*out = rows;
+	return 0;
+}
+
+/* The channels of one grid, and the training pictures projected onto them. */
+static int project(struct tuner *t, struct stage *s, size_t grid, adtool_error *err)
+{
+	size_t cells = (size_t)s->grids[grid] * s->grids[grid], channels = s->extractor.shape[0], i;
+	const float **rows;
+	int code = train_rows(s, grid, &rows, err);
+
+	if (code)
+		return code;
+	code = ad_fit_basis(rows, s->train.count, channels, cells, s->kept, t->o->train.seed, t->pool, &s->bases[grid],
+			    err);
+	ad_free(rows);
+	for (i = 0; !code && i < s->train.count; i++) {
+		float **row = &s->train.pictures[i].rows[grid];
+		float *projected = ad_malloc_aligned(s->kept * cells, sizeof(float));
+
+		if (!projected)
+			return ad_fail_nomem(err);
+		ad_channels_apply(&s->bases[grid], *row, cells, projected);
+		ad_free_aligned(*row);
+		*row = projected;
+		s->train.held -= (channels - s->kept) * cells * sizeof(float);
+	}
+	return code;
+}
+
+/* What is told of pictures that cannot be used is told once. */
+static void once_seen(struct tuner *t, struct ad_gather *g)
+{
+	if (t->seen)
+		g->refused = NULL;
+}
+
+static int deal_repeats(struct tuner *t, const struct stage *s, adtool_error *err)
+{
+	size_t normals = s->normals.count, anomalies = s->anomalies.count, least, i;
+	unsigned repeat;
+	ad_rng rng;
+	int code = 0;
+
+	t->pictures = normals + anomalies;
+	t->truth = ad_malloc_array(t->pictures, 1);
+	if (!t->truth)
+		return ad_fail_nomem(err);
+	for (i = 0; i < t->pictures; i++)
+		t->truth[i] = i >= normals;
+	least = normals < anomalies ? normals : anomalies;
+	if (least < LEAST_PICTURES)
+		return 0;
+	t->folds = t->o->folds < least / 2 ? t->o->folds : (unsigned)(least / 2);
+	if (t->pictures > SIZE_MAX / t->o->repeats ||
+	    !(t->fold_of = ad_malloc_array(t->pictures * t->o->repeats, sizeof(*t->fold_of))))
+		return ad_fail_nomem(err);
+	ad_rng_seed(&rng, t->o->train.seed);
+	for (repeat = 0; !code && repeat < t->o->repeats; repeat++) {
+		unsigned *fold_of = t->fold_of + repeat * t->pictures;
+
+		code = ad_deal(normals, t->folds, &rng, fold_of, err);
+		if (!code)
+			code = ad_deal_kinds(s->anomalies.pictures, anomalies, t->folds, &rng, fold_of + normals, err);
+	}
+	return code;
+}
+
+static int count_pictures(struct tuner *t, const struct stage *s, adtool_error *err)
+{
+	adtool_tune_result *r = t->result;
+
+	if (t->seen) {
+		if (r->train == s->train.count && r->normals == s->normals.count && r->anomalies == s->anomalies.count)
+			return 0;
+		return ad_fail(err, ADTOOL_EIO, "the pictures changed while they were read");
+	}
+	if (s->train.count < AD_MINIMUM_PICTURES)
+		return ad_fail(err, ADTOOL_EINVAL, "%zu usable picture%s to train on; at least %d are needed", s->train.count,
+			       s->train.count == 1 ? "" : "s", AD_MINIMUM_PICTURES);
+	if (!s->normals.count || !s->anomalies.count)
+		return ad_fail(err, ADTOOL_EINVAL, "%zu normal and %zu anomalous pictures to choose by; both are needed",
+			       s->normals.count, s->anomalies.count);
+	r->train = s->train.count;
+	r->normals = s->normals.count;
+	r->anomalies = s->anomalies.count;
+	r->refused = s->train.refusals + s->normals.refusals + s->anomalies.refusals;
+	t->seen = 1;
+	return deal_repeats(t, s, err);
+}
+
+static int gather_stage(struct tuner *t, struct stage *s, adtool_error *err)
+{
+	const adtool_train_options *o = &t->o->train;
+	struct ad_gather g = {
+		.extractor = &s->extractor,
+		.grids = s->grids,
+		.grid_count = s->grid_count,
+		.threads = o->threads,
+		.limit = t->limit,
+		.progress = o->progress,
+		.refused = o->refused,
+		.context = o->context,
+	};
+	size_t i;
+	int code;
+
+	once_seen(t, &g);
+	s->train = s->normals = s->anomalies = g;
+	code = ad_gather_run(&s->train, t->train.items, t->train.count, t->dataset_options, err);
+	if (code)
+		return code;
+	ad_gather_sort(&s->train);
+	if (s->train.count < AD_MINIMUM_PICTURES)
+		return count_pictures(t, s, err);
+	if (s->kept < s->extractor.shape[0]) {
+		s->bases = ad_calloc(s->grid_count, sizeof(*s->bases));
+		if (!s->bases)
+			return ad_fail_nomem(err);
+		for (i = 0; i < s->grid_count; i++) {
+			code = project(t, s, i, err);
+			if (code)
+				return code;
+		}
+		s->normals.bases = s->anomalies.bases = s->bases;
+	}
+	s->normals.limit -= s->train.held < t->limit ? s->train.held : t->limit;
+	code = ad_gather_run(&s->normals, t->normals.items, t->normals.count, t->dataset_options, err);
+	if (code)
+		return code;
+	s->anomalies.limit = s->normals.limit - s->normals.held;
+	code = ad_gather_run(&s->anomalies, t->anomalies.items, t->anomalies.count, t->dataset_options, err);
+	return code ? code : count_pictures(t, s, err);
+}
+
+/* -- candidates -------------------------------------------------------------------------------------- */
+
+struct mapping {
+	const struct stage *s;
+	const ad_detector *d;
+	size_t grid;
+	float *maps; /* pictures x cells */
+	void **work; /* per worker */
+};
+
+static void map_picture(void *context, size_t i, unsigned worker)
+{
+	const struct mapping *m = context;
+	size_t normals = m->s->normals.count;
+	const struct ad_gathered *p = i < normals ? &m->s->normals.pictures[i] : &m->s->anomalies.pictures[i - normals];
+	double score;
+
+	ad_detector_score(m->d, 1, p->rows[m->grid], &score, m->maps + i * m->d->cells, m->work[worker]);
+}
+
+static int map_all(struct tuner *t, struct mapping *m, adtool_error *err)
+{
+	unsigned workers = ad_pool_size(t->pool), i;
+	int code = 0;
+
+	m->maps = ad_malloc_array(t->pictures * m->d->cells, sizeof(float));
+	m->work = ad_calloc(workers, sizeof(*m->work));
+	if (!m->maps || !m->work)
+		code = ad_fail_nomem(err);
+	for (i = 0; !code && i < workers; i++) {
+		m->work[i] = ad_malloc_aligned(ad_detector_scratch(m->d, 1), 1);
+		if (!m->work[i])
+			code = ad_fail_nomem(err);
+	}
+	if (!code)
+		ad_pool_run(t->pool, map_picture, m, t->pictures);
+	for (i = 0; m->work && i < workers; i++)
+		ad_free_aligned(m->work[i]);
+	ad_free(m->work);
+	return code;
+}
+
+static int reserve(struct tuner *t, adtool_error *err)
+{
+	adtool_tune_result *r = t->result;
+	size_t capacity = t->capacity ? 2 * t->capacity : 64;
+	adtool_candidate *more;
+	double **scores;
+
+	if (r->count < t->capacity)
+		return 0;
+	more = ad_realloc_array(r->candidates, capacity, sizeof(*more));
+	if (more)
+		r->candidates = more;
+	scores = ad_realloc_array(t->scores, capacity, sizeof(*scores));
+	if (scores)
+		t->scores = scores;
+	if (!more || !scores)
+		return ad_fail_nomem(err);
+	t->capacity = capacity;
+	return 0;
+}
+
+static int add_candidate(struct tuner *t, const struct mapping *m, double energy, enum adtool_aggregate aggregate,
+			 adtool_error *err)
+{
+	const struct stage *s = m->s;
+	adtool_tune_result *r = t->result;
+	adtool_candidate *c;
+	adtool_metrics metrics;
+	double *scores;
+	size_t i;
+	int code = reserve(t, err);
+
+	if (code)
+		return code;
+	scores = ad_malloc_array(t->pictures, sizeof(*scores));
+	if (!scores)
+		return ad_fail_nomem(err);
+	for (i = 0; i < t->pictures; i++)
+		scores[i] = ad_aggregate(m->maps + i * m->d->cells, m->d->cells, aggregate, t->o->train.top);
+	code = adtool_metrics_compute(scores, t->truth, t->pictures, &metrics, err);
+	if (code) {
+		ad_free(scores);
+		return code;
+	}
+	c = &r->candidates[r->count];
+	*c = (adtool_candidate){
+		.backbone = s->backbone,
+		.width = s->width,
+		.height = s->height,
+		.grid = s->grids[m->grid],
+		.energy = energy,
+		.aggregate = aggregate,
+		.channels = s->kept,
+		.components = m->d->components,
+		.multiply_adds = s->multiply_adds,
+		.auroc = metrics.auroc,
+		.average_precision = metrics.average_precision,
+		.fpr_at_tpr_95 = metrics.fpr_at_tpr_95,
+	};
+	snprintf(c->layer, sizeof(c->layer), "%s", s->layer);
+	t->scores[r->count++] = scores;
+	return 0;
+}
+
+static int try_energy(struct tuner *t, struct stage *s, size_t grid, double energy, adtool_error *err)
+{
+	const adtool_train_options *o = &t->o->train;
+	size_t cells = (size_t)s->grids[grid] * s->grids[grid], i;
+	const ad_fit_options options = {
+		.method = ADTOOL_FRE,
+		.pictures = s->train.count,
+		.dimensions = s->kept * cells,
+		.cells = cells,
+		.energy = energy,
+		.components = SIZE_MAX,
+		.aggregate = ADTOOL_TOP,
+		.top = o->top,
+		.alpha = o->alpha,
+		.seed = o->seed,
+	};
+	uint64_t held = s->train.held + s->normals.held + s->anomalies.held;
+	struct ad_fit fit = {0};
+	struct mapping m = {.s = s, .d = &fit.detector, .grid = grid};
+	const float **rows = NULL;
+	int code = 0;
+
+	if (ad_fit_memory(&options, ad_pool_size(t->pool)) > t->limit - (held < t->limit ? held : t->limit))
+		return ad_fail(err, ADTOOL_ELIMIT, "a grid of %u x %u needs more than the limit of %llu MiB", s->grids[grid],
+			       s->grids[grid], (unsigned long long)(t->limit >> 20));
+	code = train_rows(s, grid, &rows, err);
+	if (!code)
+		code = ad_fit_rows(rows, s->train.count, &options, t->pool, &fit, err);
+	ad_free(rows);
+	if (!code)
+		code = map_all(t, &m, err);
+	for (i = 0; !code && i < t->o->aggregate_count; i++)
+		code = add_candidate(t, &m, energy, t->o->aggregates[i], err);
+	ad_free(m.maps);
+	ad_fit_release(&fit);
+	if (!code && o->progress && o->progress(o->context, "candidates", t->result->count, 0))
+		code = ad_fail(err, ADTOOL_ECANCELLED, "stopped");
+	return code;
+}
+
+/* Whether the other candidates may still be tried. */
+static int leave_out(struct tuner *t, int code)
+{
+	if (code == ADTOOL_ENOMEM || code == ADTOOL_ECANCELLED || code == ADTOOL_EIO)
+		return code;
+	t->result->left_out++;
+	return 0;
+}
+
+static int try_layer(struct tuner *t, size_t backbone, const char *layer, const unsigned size[2], adtool_error *err)
+{
+	const adtool_tune_options *o = t->o;
+	const adtool_backbone *b = o->backbones[backbone];
+	struct stage s = {.backbone = backbone, .layer = layer, .width = size[0], .height = size[1]};
+	adtool_layer_cost cost;
+	ad_plan *plan = NULL;
+	size_t i, j;
+	int code = adtool_backbone_cost(b, layer, size[0], size[1], &cost, &t->why);
+
+	if (!code)
+		code = ad_plan_create(b, layer, size[0], size[1], t->pool, &plan, &t->why);
+	if (code)
+		return leave_out(t, code) ? ad_fail(err, code, "%s", t->why.message) : 0;
+	s.multiply_adds = cost.multiply_adds;
+	ad_extractor_init(&s.extractor, plan, ad_backbone_preprocessing(b), size[0], size[1], 0, o->train.max_pixels);
+	s.kept = s.extractor.shape[0];
+	if (o->train.channels && o->train.channels < s.kept)
+		s.kept = o->train.channels;
+	s.grids = ad_malloc_array(o->grid_count, sizeof(*s.grids));
+	if (!s.grids) {
+		code = ad_fail_nomem(err);
+		goto out;
+	}
+	for (i = 0; i < o->grid_count; i++) {
+		struct ad_extractor e = s.extractor;
+
+		e.grid = o->grids[i];
+		if (ad_extractor_check(&e, &t->why))
+			t->result->left_out++;
+		else
+			s.grids[s.grid_count++] = o->grids[i];
+	}
+	if (s.grid_count)
+		code = gather_stage(t, &s, err);
+	for (i = 0; !code && i < s.grid_count; i++)
+		for (j = 0; !code && j < o->energy_count; j++) {
+			code = try_energy(t, &s, i, o->energies[j], &t->why);
+			if (code && (code = leave_out(t, code)) != 0)
+				ad_fail(err, code, "%s", t->why.message);
+		}
+out:
+	stage_release(&s);
+	ad_plan_free(plan);
+	return code;
+}
+
+static int try_backbone(struct tuner *t, size_t backbone, adtool_error *err)
+{
+	const adtool_tune_options *o = t->o;
+	const adtool_backbone *b = o->backbones[backbone];
+	adtool_backbone_info info;
+	adtool_layer_info layer;
+	size_t i, j, layers = o->layers ? o->layer_count : 0;
+	int code = adtool_backbone_get_info(b, &info, err);
+
+	for (i = 0; !code && i < o->size_count; i++) {
+		for (j = 0; !code && j < layers; j++)
+			code = try_layer(t, backbone, o->layers[j], o->sizes[i], err);
+		for (j = 0; !code && !layers && j < info.layers; j++) {
+			code = adtool_backbone_layer(b, j, &layer, err);
+			if (!code)
+				code = try_layer(t, backbone, layer.name, o->sizes[i], err);
+		}
+		if (!code && !layers && !info.layers)
+			code = try_layer(t, backbone, info.default_layer, o->sizes[i], err);
+	}
+	return code;
+}
+
+/* -- choosing ---------------------------------------------------------------------------------------- */
+
+struct merit {
+	double goal, other;
+};
+
+static int better(const struct tuner *t, size_t a, struct merit x, size_t b, struct merit y)
+{
+	const adtool_candidate *p = &t->result->candidates[a], *q = &t->result->candidates[b];
+
+	if (x.goal != y.goal)
+		return x.goal > y.goal;
+	if (x.other != y.other)
+		return x.other > y.other;
+	if (p->multiply_adds != q->multiply_adds)
+		return p->multiply_adds < q->multiply_adds;
+	if (p->grid != q->grid)
+		return p->grid < q->grid;
+	return a < b;
+}
+
+static struct merit merit_of(const struct tuner *t, double auroc, double average_precision)
+{
+	if (t->o->goal == ADTOOL_GOAL_AP)
+		return (struct merit){average_precision, auroc};
+	return (struct merit){auroc, average_precision};
+}
+
+static void choose(struct tuner *t)
+{
+	adtool_tune_result *r = t->result;
+	struct merit best = {0, 0};
+	size_t i;
+
+	for (i = 0; i < r->count; i++) {
+		struct merit m = merit_of(t, r->candidates[i].auroc, r->candidates[i].average_precision);
+
+		if (!i || better(t, i, m, r->best, best)) {
+			r->best = i;
+			best = m;
+		}
+	}
+}
+
+/* Room for the pictures inside or outside of a fold. */
+struct part {
+	double *scores;
+	uint8_t *truth;
+};
+
+/* Of the pictures that are in the fold (inside) or not. */
+static int measure(const struct tuner *t, const struct part *part, size_t candidate, const unsigned *fold_of,
+		   unsigned fold, int inside, adtool_metrics *out, adtool_error *err)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < t->pictures; i++)
+		if ((fold_of[i] == fold) == inside) {
+			part->scores[n] = t->scores[candidate][i];
+			part->truth[n++] = t->truth[i];
+		}
+	return adtool_metrics_compute(part->scores, part->truth, n, out, err);
+}
+
+/* Chooses without the fold's pictures; out: how the choice does on them. */
+static int nested_fold(struct tuner *t, const struct part *part, const unsigned *fold_of, unsigned fold,
+		       adtool_metrics *out, adtool_error *err)
+{
+	adtool_tune_result *r = t->result;
+	struct merit most = {0, 0};
+	size_t i, best = 0;
+	int code;
+
+	for (i = 0; i < r->count; i++) {
+		struct merit m;
+
+		code = measure(t, part, i, fold_of, fold, 0, out, err);
+		if (code)
+			return code;
+		m = merit_of(t, out->auroc, out->average_precision);
+		if (!i || better(t, i, m, best, most)) {
+			best = i;
+			most = m;
+		}
+	}
+	r->candidates[best].chosen++;
+	return measure(t, part, best, fold_of, fold, 1, out, err);
+}
+
+static int estimate(struct tuner *t, adtool_error *err)
+{
+	adtool_tune_result *r = t->result;
+	const adtool_train_options *o = &t->o->train;
+	struct part part;
+	unsigned repeat, fold;
+	int code = 0;
+
+	r->nested_auroc = r->nested_auroc_low = r->nested_auroc_high = r->nested_average_precision = NAN;
+	if (!t->folds)
+		return 0;
+	part.scores = ad_malloc_array(t->pictures, sizeof(*part.scores));
+	part.truth = ad_malloc_array(t->pictures, 1);
+	if (!part.scores || !part.truth)
+		code = ad_fail_nomem(err);
+	r->folds = t->folds;
+	r->repeats = t->o->repeats;
+	for (repeat = 0; !code && repeat < t->o->repeats; repeat++) {
+		double right = 0, pairs = 0, precision = 0;
+
+		for (fold = 0; !code && fold < t->folds; fold++) {
+			adtool_metrics m;
+
+			code = nested_fold(t, &part, t->fold_of + repeat * t->pictures, fold, &m, err);
+			if (code)
+				break;
+			right += m.auroc * (double)m.normals * (double)m.anomalies;
+			pairs += (double)m.normals * (double)m.anomalies;
+			precision += m.average_precision / t->folds;
+		}
+		if (code)
+			break;
+		right /= pairs;
+		if (!repeat) {
+			r->nested_auroc = r->nested_average_precision = 0;
+			r->nested_auroc_low = r->nested_auroc_high = right;
+		}
+		r->nested_auroc += right / t->o->repeats;
+		r->nested_average_precision += precision / t->o->repeats;
+		r->nested_auroc_low = fmin(r->nested_auroc_low, right);
+		r->nested_auroc_high = fmax(r->nested_auroc_high, right);
+		if (o->progress && o->progress(o->context, "choosing", repeat + 1, t->o->repeats))
+			code = ad_fail(err, ADTOOL_ECANCELLED, "stopped");
+	}
+	ad_free(part.scores);
+	ad_free(part.truth);
+	return code;
+}
+
+/* -- the job ----------------------------------------------------------------------------------------- */
+
+static int check_options(const adtool_tune_options *o, adtool_error *err)
+{
+	adtool_train_options each = o->train;
+	size_t i;
+	int code;
+
+	if (!o->backbone_count || !o->size_count || !o->grid_count || !o->energy_count || !o->aggregate_count)
+		return ad_fail(err, ADTOOL_EINVAL, "nothing to try: a backbone, size, grid, energy and aggregate are needed");
+	if (o->train.method != ADTOOL_FRE)
+		return ad_fail(err, ADTOOL_EINVAL, "only the method fre is tuned");
+	if (o->folds < 2 || !o->repeats || o->repeats > 10000)
+		return ad_fail(err, ADTOOL_EINVAL, "%u folds, %u repeats; at least 2, and 1 to 10000, make sense", o->folds,
+			       o->repeats);
+	for (i = 0; i < o->size_count; i++) {
+		each.width = o->sizes[i][0];
+		each.height = o->sizes[i][1];
+		code = ad_train_check_options(&each, err);
+		if (code)
+			return code;
+	}
+	for (i = 0; i < o->grid_count; i++) {
+		each.grid = o->grids[i];
+		code = ad_train_check_options(&each, err);
+		if (code)
+			return code;
+	}
+	for (i = 0; i < o->energy_count; i++) {
+		each.energy = o->energies[i];
+		code = ad_train_check_options(&each, err);
+		if (code)
+			return code;
+	}
+	return 0;
+}
+
+int adtool_tune(const adtool_tune_options *o, const char *const *train, size_t train_count, const char *const *normals,
+		size_t normal_count, const char *const *anomalies, size_t anomaly_count,
+		const adtool_dataset_options *dataset_options, adtool_tune_result **out, adtool_error *err)
+{
+	struct tuner t = {
+		.o = o,
+		.dataset_options = dataset_options,
+		.train = {train, train_count},
+		.normals = {normals, normal_count},
+		.anomalies = {anomalies, anomaly_count},
+		.limit = o->train.memory ? o->train.memory : ad_machine_memory() / 4 * 3,
+	};
+	size_t i;
+	int code = check_options(o, err);
+
+	if (code)
+		return code;
+	t.result = ad_calloc(1, sizeof(*t.result));
+	code = t.result ? ad_pool_create(ad_stream_threads(o->train.threads), &t.pool, err) : ad_fail_nomem(err);
+	for (i = 0; !code && i < o->backbone_count; i++)
+		code = try_backbone(&t, i, err);
+	if (!code && !t.result->count)
+		code = ad_fail(err, t.why.code ? t.why.code : ADTOOL_EINVAL, "no candidate could be tried: %s", t.why.message);
+	if (!code) {
+		choose(&t);
+		code = estimate(&t, err);
+	}
+	for (i = 0; t.result && i < t.result->count; i++)
+		ad_free(t.scores[i]);
+	ad_free(t.scores);
+	ad_free(t.truth);
+	ad_free(t.fold_of);
+	ad_pool_free(t.pool);
+	if (code)
+		adtool_tune_result_free(t.result);
+	else
+		*out = t.result;
+	return code;
+}
+
+void adtool_tune_result_free(adtool_tune_result *result)
+{
+	if (!result)
+		return;
+	ad_free(result->candidates);
+	ad_free(result);
+}
