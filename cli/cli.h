@@ -271,6 +271,9 @@ int cli_open_backbone(adtool_backbone **backbone);
 extern uint64_t cli_refused_count;
 void cli_refused(void *context, const char *name, const adtool_error *why);
 
+/* What cli_train says, with the shared callbacks. */
+void cli_train_options(adtool_train_options *options);
+
 /* Opens the backbone and trains as cli_train says. Returns 0 or CLI_FAILURE, with a message. */
 int cli_train_model(const char *const *inputs, size_t count, adtool_model **model, adtool_train_report *report);
 

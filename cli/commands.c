@@ -5,6 +5,7 @@ const cli_command_row cli_commands[] = {
     {"score", "tell of each picture how normal it is, and where it is not"},
     {"eval", "measure a model on labelled pictures"},
     {"drift", "tell whether the pictures are still those the model knows"},
+    {"tune", "find the backbone, layer and settings that do best"},
     {"info", "show what a model holds"},
     {"threshold", "show what a threshold promises, and set another"},
     {"backbone", "list, inspect, check, run and cut backbones"},

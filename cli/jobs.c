@@ -137,6 +137,21 @@ static void set_recipe(adtool_train_options *o)
 #undef TAKES
 }
 
+static void set_shared(adtool_train_options *o)
+{
+	o->threads = cli_jobs;
+	o->memory = cli_train.memory;
+	o->progress = cli_progress;
+	o->refused = cli_refused;
+}
+
+void cli_train_options(adtool_train_options *o)
+{
+	adtool_train_options_init(o);
+	set_recipe(o);
+	set_shared(o);
+}
+
 int cli_train_model(const char *const *inputs, size_t count, adtool_model **model, adtool_train_report *report)
 {
 	adtool_backbone *backbone = NULL;
@@ -159,10 +174,7 @@ int cli_train_model(const char *const *inputs, size_t count, adtool_model **mode
 	set_recipe(&o);
 	o.keep_stats = cli_train.keep_stats;
 	o.update = cli_train.update;
-	o.threads = cli_jobs;
-	o.memory = cli_train.memory;
-	o.progress = cli_progress;
-	o.refused = cli_refused;
+	set_shared(&o);
 	int code = adtool_train(backbone, inputs, count, &dataset_options, &o, model, report, &err);
 	cli_progress_erase();
 	adtool_backbone_free(backbone);

@@ -7,7 +7,7 @@ good=d/test/normal
 bad=d/test/anomalous
 adtool train -q --alpha 0.1 d/train/normal || exit 1
 
-expect_filter() { sed -e 's/[0-9][0-9]*\.[0-9e-]*/X/g' -e '/^normal\|^anomalous/s/[0-9]/N/g' -e 's/^\([a-z]*  *\)2\(  *\)[0-2] /\12\2N /'; }
+expect_filter() { sed -e 's/[0-9][0-9]*\.[0-9e-]*/X/g' -e 's/[0-9]* regions/N regions/' -e '/^normal\|^anomalous/s/[0-9]/N/g' -e 's/^\([a-z]*  *\)2\(  *\)[0-2] /\12\2N /'; }
 run_expect table 0 adtool eval --normal $good --anomalous $bad --masks d/masks
 expect_filter() { cat; }
 
@@ -109,4 +109,97 @@ exits 'a bad picture: status 2' 2
 err_like 'a bad picture is named' '^adtool: mixed/003a\.png: .'
 is 'a bad picture: counted' "$(sed -n 's/^ *"errors": \([0-9]*\),/\1/p' "$OUT")" 1
 is 'a bad picture: the same result' "$(grep auroc\" "$OUT" | head -n 1)" "$(grep auroc\" eval.json | head -n 1)"
+
+# Rows: the columns of adtool score, what each picture is, its defect.
+run adtool eval --normal mixed --anomalous $bad --rows rows.tsv
+exits 'rows: status of a bad picture' 2
+is 'rows: one for each picture' "$(wc -l <rows.tsv | tr -d ' ')" 23
+{ adtool score mixed; adtool score $bad; } 2>errors >plain.tsv
+cut -f 1-4 rows.tsv >columns.tsv
+same 'rows: begin as those of adtool score' columns.tsv plain.tsv
+is 'rows: the truth' "$(cut -f 5 rows.tsv | sort | uniq -c | tr -s ' \n' ' ')" ' 14 anomalous 9 normal '
+is 'rows: the defects' "$(awk -F '\t' '$5 == "anomalous" { print $6 }' rows.tsv | sort -u)" "$(ls $bad)"
+run adtool eval --normal $good --anomalous $bad --rows gone/rows.tsv
+exits 'rows that cannot be written' 128
+err_like 'rows that cannot be written: named' '^adtool: gone/rows\.tsv: '
+
+# Chosen rates, against counting in the rows.
+run adtool eval --normal $good --anomalous $bad --tpr 0.5 --fpr 0.25 0 --format json
+exits 'chosen rates' 0
+fpr=$(sort -t "$(printf '\t')" -k 3,3gr rows | awk -F '\t' '{ if ($1) tp++; else fp++ } tp == 7 && !found++ { printf "%.10f\n", fp / 8 }')
+is 'FPR at a chosen TPR' "$(sed -n 's/.*"tpr": 0.5, "fpr": \([^,]*\),.*/\1/p' "$OUT" | xargs printf '%.10f\n')" "$fpr"
+tpr=$(sort -t "$(printf '\t')" -k 3,3gr rows | awk -F '\t' '{ if ($1) tp++; else fp++ } fp <= 2 { most = tp } END { printf "%.10f\n", most / 14 }')
+is 'TPR at a chosen FPR' "$(sed -n 's/.*"fpr": 0.25, "tpr": \([^,]*\),.*/\1/p' "$OUT" | xargs printf '%.10f\n')" "$tpr"
+for wrong in '--tpr 0' '--tpr 1.5' '--fpr 1' '--fpr x' '--tpr nan' '--bootstrap 1' '--compare model.zip' \
+	'--compare model.zip model.zip --rows r' '--folds 1' '--folds 2'; do
+	run adtool eval --normal $good --anomalous $bad $wrong
+	exits "refused: $wrong" 129
+done
+run adtool eval --anomalous $bad
+err_like 'without normal pictures' "'--normal' is missing"
+run adtool eval --anomalous $bad --normal $good -- $good
+err_like 'operands without --folds' 'need --folds'
+
+# Intervals.
+interval() { sed -n 's/^ *"auroc_interval": \[\(.*\), \(.*\)\],/\1 \2/p' "$OUT"; }
+run adtool eval --normal $good --anomalous $bad --format json
+low=$(interval | cut -d ' ' -f 1)
+num 'the interval is below' "$low" '<' "$(value auroc)"
+num 'the interval is above' "$(interval | cut -d ' ' -f 2)" '>=' "$(value auroc)"
+run adtool eval --normal $good --anomalous $bad --bootstrap 0 --format json
+out_unlike 'without resamples no interval' interval
+
+# Cross-validation: each fold is what train and score make of the same pictures.
+run adtool eval --folds 4 d/train/normal --anomalous $bad --masks d/masks --rows folds.tsv --alpha 0.1 --format json
+exits 'folds' 0
+cp "$OUT" folds.json
+is 'folds: every picture once' "$(cut -f 1 folds.tsv | sort -u | wc -l | tr -d ' ')" 38
+is 'folds: all masks are used' "$(pixel | cut -d ' ' -f 2-)" '14 0'
+awk -F '\t' '$5 == "normal" && $7 != 2 { print $1 }' folds.tsv >learn
+awk -F '\t' '$7 == 2 { print $1 }' folds.tsv >measure
+is 'folds: each has its share' "$(wc -l <learn | tr -d ' ')" 18
+adtool train -q --alpha 0.1 -o fold.zip - <learn
+adtool score -m fold.zip - <measure >measured.tsv
+awk -F '\t' -v OFS='\t' '$7 == 2 { print $1, $2, $3, $4 }' folds.tsv >fold.tsv
+same 'folds: the rows of one are those of train and score' fold.tsv measured.tsv
+auroc=$(adtool eval -m fold.zip --normal $(awk -F '\t' '$5 == "normal" && $7 == 2 { print $1 }' folds.tsv) --anomalous $bad --format json |
+	sed -n 's/^  "auroc": \(.*\),/\1/p')
+is 'folds: the AUROC of one is that of eval' "$(sed -n 's/.*"auroc": \[[^,]*, \([^,]*\),.*/\1/p' folds.json)" "$auroc"
+run adtool eval -j 3 --folds 4 d/train/normal --anomalous $bad --masks d/masks --alpha 0.1 --format json
+same 'folds: the same bytes whatever the threads' "$OUT" folds.json
+run adtool eval --folds 4 d/train/normal --anomalous $bad --seed 9 --format json
+isnt 'folds: another seed deals otherwise' "$(sed -n 's/.*"auroc_mean"/&/p' "$OUT")" "$(sed -n 's/.*"auroc_mean"/&/p' folds.json)"
+run adtool eval --folds 4 d/train/normal --anomalous $bad --method ppca --components 2
+exits 'folds: ppca' 0
+out_like 'folds: text' '^AUROC within folds   0\.[0-9]*, standard deviation '
+run adtool eval --folds 9 $good --anomalous $bad
+exits 'more folds than pictures' 128
+err_is 'more folds than pictures: said' 'adtool: eval: 9 folds of 8 normal pictures; each needs one, and 3 are needed to train on'
+run adtool eval --folds 2 $good --anomalous empty
+exits 'folds without anomalies' 128
+
+# Two models.
+adtool train -q --grid 2 -o coarse.zip d/train/normal
+expect_filter() { sed -e 's/[-+]*[0-9][0-9]*\.[0-9e-]*/X/g' -e 's/B ranks.*\|These pictures.*/VERDICT/'; }
+run_expect compare 0 adtool eval --compare model.zip coarse.zip --normal $good --anomalous $bad
+expect_filter() { cat; }
+run adtool eval --compare model.zip model.zip --normal $good --anomalous $bad --format json
+exits 'a model against itself' 0
+out_like 'a model against itself: no difference' '"interval": \[0, 0\], "p": 1\}'
+have_numpy && ok 'compare: it is JSON' "$PYTHON" -m json.tool "$OUT"
+
+# Masks of 0 and 1 are a common mistake.
+if have_numpy; then
+	cp -r d/masks dim
+	"$PYTHON" -c 'import sys, zlib, struct
+def chunk(kind, data): return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+sys.stdout.buffer.write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 64, 64, 8, 0, 0, 0, 0)) +
+	chunk(b"IDAT", zlib.compress((b"\0" + b"\1" * 64) * 64)) + chunk(b"IEND", b""))' >dim/dent/000.png
+	run adtool eval --normal $good --anomalous $bad --masks dim
+	exits 'a mask without a defect' 2
+	err_is 'a mask without a defect: named' \
+		'adtool: dim/dent/000.png: the mask shows no defect: its brightest pixel is 1, a defect'"'"'s is above 127'
+else
+	skip 2 'needs a Python'
+fi
 done_testing

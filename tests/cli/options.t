@@ -34,7 +34,7 @@ run_expect grid-huge 129 adtool train --grid 99999999999999999999 x
 run_expect energy 129 adtool train --energy 1.5 x
 run_expect energy-or-components 129 adtool train --energy 0.9 --components 5 x
 run_expect triple 129 adtool train --mean 1,2 x
-run_expect eval-operand 129 adtool eval x
+run_expect eval-operand 129 adtool eval x --normal a --anomalous b
 run_expect eval-no-anomalous 129 adtool eval --normal a b
 run_expect eval-training-option 129 adtool eval --layer x --normal a --anomalous b
 run_expect eval-model-and-train 129 adtool eval -m m.zip --train x --normal a --anomalous b
@@ -62,7 +62,7 @@ exits 'a wrong option before -h is still wrong' 129
 run adtool score -qh
 exits '-h in a bundle' 0
 out_like '-h in a bundle prints the usage' '^usage: adtool score '
-for command in '' train score eval info backbone features 'backbone run'; do
+for command in '' train score eval tune info backbone features 'backbone run'; do
 	run adtool $command --version
 	exits "adtool $command --version" 0
 	out_like "adtool $command --version" '^adtool [0-9]+\.[0-9]+\.[0-9]+$'
