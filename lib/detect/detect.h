@@ -85,6 +85,12 @@ typedef struct ad_fit_options {
 	double top;
 	double alpha;
 	uint64_t seed;
+	/*
+	 * Pictures of one group are left out together; NULL: each is its own. groups: N numbers below group_count, the
+	 * caller's until _finish; largest_group: pictures in the largest.
+	 */
+	const size_t *groups;
+	size_t group_count, largest_group;
 } ad_fit_options;
 
 /*
@@ -118,10 +124,15 @@ typedef struct ad_calibration {
 	size_t *index;  /* n: which picture each score is of */
 	double *peaks;  /* fre: n, the largest cell of each held-out picture; NULL for ppca */
 	double *q;      /* ppca: n, sum z^2/lambda + |r|^2/sigma^2; NULL for fre */
+	/* While rows are kept; else 0 and NULL: of each picture that was added, the one whose features are nearest. */
+	size_t pictures;
+	size_t *picture, *near; /* pictures: their places in the order of names */
+	double *distance2;      /* pictures: squared distance to it */
+	double spread2;         /* mean squared distance of two pictures */
 } ad_calibration;
 
 /*
- * Fits on all that was added, and calibrates by refits. Once per fitter. progress may be NULL; it is called from the
+ * Fits on all that was added, and calibrates by refits. Once per fitter, unless ad_fitter_drop. progress may be NULL; it is called from the
  * caller's thread. The detector owns its arrays. energy_kept may be NULL. Outputs do not depend on the pool.
  *   fre: k is the least number of components with a share >= energy of the sum of squared singular values, or
  *   options->components, but at most N - 2, D - 1 and the numerical rank; it may be 0 (the distance to the mean).
@@ -133,6 +144,11 @@ typedef struct ad_calibration {
 int ad_fitter_finish(ad_fitter *f, ad_pool *pool, void (*progress)(void *context, size_t done, size_t total),
 		     void *context, ad_detector *detector, double *energy_kept, ad_calibration *calibration,
 		     adtool_error *err);
+/*
+ * After _finish, while rows are kept (ADTOOL_EINVAL otherwise): takes out pictures that were added, so that _finish may be
+ * called again, on the others.
+ */
+int ad_fitter_drop(ad_fitter *f, const size_t *index, size_t count, adtool_error *err);
 void ad_fitter_free(ad_fitter *f);
 void ad_calibration_release(ad_calibration *c);
 

@@ -41,6 +41,7 @@ struct ad_fitter {
 	ad_linalg *l;
 	size_t added;
 	unsigned char *came; /* N */
+	size_t *index;       /* after a finish: which picture each row is */
 	int covariance;      /* N >= D */
 	float *rows;         /* N x D by index; covariance: those held out, as they come */
 	/* covariance only */
@@ -89,19 +90,26 @@ static int shuffled(size_t n, uint64_t seed, size_t **out, adtool_error *err)
 
 /* -- memory ------------------------------------------------------------------------------------------ */
 
-static size_t refits_of(const ad_fit_options *o, size_t n)
+/* units: groups, or pictures where each is its own. */
+static size_t refits_among(const ad_fit_options *o, size_t n, size_t units)
 {
 	if (o->method == ADTOOL_PPCA)
-		return n > LEAVE_ONE_OUT_UP_TO ? 0 : n;
-	return n < LEAVE_ONE_OUT_BELOW ? n : FOLDS;
+		return n > LEAVE_ONE_OUT_UP_TO ? 0 : units;
+	return n < LEAVE_ONE_OUT_BELOW ? units : smaller(units, FOLDS);
+}
+
+static size_t refits_of(const ad_fit_options *o, size_t n)
+{
+	return refits_among(o, n, o->groups ? smaller(o->group_count, n) : n);
 }
 
 /* How many pictures one refit leaves out, at most. */
 static size_t group_of(const ad_fit_options *o, size_t n)
 {
 	size_t refits = refits_of(o, n);
+	size_t group = refits ? (n + refits - 1) / refits : held_out_of(n, LEAVE_ONE_OUT_UP_TO);
 
-	return refits ? (n + refits - 1) / refits : held_out_of(n, LEAVE_ONE_OUT_UP_TO);
+	return o->groups ? smaller(n, group + o->largest_group) : group;
 }
 
 static double refit_bytes(const ad_fit_options *o, double n)
@@ -135,7 +143,8 @@ uint64_t ad_fit_memory(const ad_fit_options *o, unsigned threads)
 		      (double)lanes_of(o, o->pictures, threads ? threads : 1) * refit_bytes(o, n) +
 		      t * 8 * COLUMNS * (n + (n > PANEL ? n : PANEL)) + item * n * d;
 	} else {
-		held = (double)held_out_of(o->pictures, HELD_OUT_AT_MOST);
+		held = (double)held_out_of(o->pictures, HELD_OUT_AT_MOST) +
+		       (o->groups ? (double)o->largest_group : 0);
 		sum = 4 * held * d + 8 * (d * d + BATCH * d + d) + (double)ad_eigen_bytes(o->dimensions) +
 		      8 * held * (double)o->cells + t * 8 * PANEL * 3 * d + item * d * d;
 	}
@@ -165,32 +174,70 @@ static int check_options(const ad_fit_options *o, adtool_error *err)
 	return 0;
 }
 
+static int fail_groups(size_t n, adtool_error *err)
+{
+	return ad_fail(err, ADTOOL_EINVAL,
+		       "the groups of %zu pictures are too large: without one of them fewer than 2 are left to learn from", n);
+}
+
+/* Marks whole groups as held out, in a shuffled order, until they are `target` pictures; returns how many they are. */
+static int hold_groups(const ad_fit_options *o, size_t target, unsigned char *held, size_t *count, adtool_error *err)
+{
+	size_t i, group, *order, *sizes = ad_calloc(o->group_count, sizeof(*sizes)), sum = 0;
+	int code = sizes ? shuffled(o->group_count, o->seed, &order, err) : ad_fail_nomem(err);
+
+	if (code) {
+		ad_free(sizes);
+		return code;
+	}
+	for (i = 0; i < o->pictures; i++)
+		sizes[o->groups[i]]++;
+	for (group = 0; group < o->group_count && sum < target; group++) {
+		sum += sizes[order[group]];
+		sizes[order[group]] = SIZE_MAX;
+	}
+	for (i = 0; i < o->pictures; i++)
+		held[i] = sizes[o->groups[i]] == SIZE_MAX;
+	ad_free(order);
+	ad_free(sizes);
+	if (sum + 2 > o->pictures)
+		return fail_groups(o->pictures, err);
+	*count = sum;
+	return 0;
+}
+
 static int gather_covariance(ad_fitter *f, adtool_error *err)
 {
 	size_t n = f->o.pictures, d = f->o.dimensions, i, *order;
-	int code = shuffled(n, f->o.seed, &order, err);
+	int code;
 
-	if (code)
-		return code;
 	f->covariance = 1;
 	f->held_capacity = held_out_of(n, HELD_OUT_AT_MOST);
 	f->held = ad_calloc(n, 1);
+	if (!f->held)
+		return ad_fail_nomem(err);
+	if (f->o.groups) {
+		code = hold_groups(&f->o, f->held_capacity, f->held, &f->held_capacity, err);
+	} else {
+		code = shuffled(n, f->o.seed, &order, err);
+		for (i = 0; !code && i < f->held_capacity; i++)
+			f->held[order[i]] = 1;
+		if (!code)
+			ad_free(order);
+	}
+	if (code)
+		return code;
 	f->held_index = ad_malloc_array(f->held_capacity, sizeof(*f->held_index));
 	f->rows = ad_malloc_aligned(f->held_capacity, d * sizeof(float));
 	f->first = ad_malloc_aligned(d, sizeof(float));
 	f->sum = ad_malloc_aligned(d, sizeof(double));
 	f->scatter = ad_malloc_aligned(d, d * sizeof(double));
 	f->batch = ad_malloc_aligned(d, BATCH * sizeof(double));
-	if (f->held && f->held_index && f->rows && f->first && f->sum && f->scatter && f->batch) {
-		for (i = 0; i < f->held_capacity; i++)
-			f->held[order[i]] = 1;
-		memset(f->sum, 0, d * sizeof(double));
-		memset(f->scatter, 0, d * d * sizeof(double));
-	} else {
-		code = ad_fail_nomem(err);
-	}
-	ad_free(order);
-	return code;
+	if (!f->held_index || !f->rows || !f->first || !f->sum || !f->scatter || !f->batch)
+		return ad_fail_nomem(err);
+	memset(f->sum, 0, d * sizeof(double));
+	memset(f->scatter, 0, d * d * sizeof(double));
+	return 0;
 }
 
 int ad_fitter_create(const ad_fit_options *options, ad_fitter **out, adtool_error *err)
@@ -276,6 +323,7 @@ void ad_fitter_free(ad_fitter *f)
 		return;
 	ad_linalg_close(f->l);
 	ad_free(f->came);
+	ad_free(f->index);
 	ad_free(f->held);
 	ad_free(f->held_index);
 	ad_free_aligned(f->rows);
@@ -416,6 +464,9 @@ void ad_calibration_release(ad_calibration *c)
 	ad_free(c->index);
 	ad_free(c->peaks);
 	ad_free(c->q);
+	ad_free(c->picture);
+	ad_free(c->near);
+	ad_free(c->distance2);
 	*c = (ad_calibration){0};
 }
 
@@ -482,7 +533,7 @@ struct gram {
 	size_t main_count; /* pictures of the main fit */
 	size_t *order;     /* the pictures left out, group by group */
 	size_t *start;     /* groups + 1: where each begins in order */
-	size_t groups;
+	size_t groups, largest; /* pictures in the largest */
 	size_t *slot; /* n: a picture's place among those calibrated */
 	size_t calibrated;
 	double *combination;       /* calibrated x n: residual = combination * (rows less centre) */
@@ -550,47 +601,168 @@ static void gram_release(struct gram *m)
 	ad_free(m->choices);
 }
 
-/* Groups of pictures to leave out; each picture's place among the calibrated, in order of their indices. */
-static int gram_groups(struct gram *m, adtool_error *err)
+/* unit[i]: the number of row i's group among those that came, in the order they came. Returns how many there are. */
+static int gram_units(const struct gram *m, const size_t *index, size_t *unit, size_t *units, adtool_error *err)
 {
-	size_t refits = refits_of(m->o, m->n), i, position = 0, group, *order;
-	int code = shuffled(m->n, m->o->seed, &order, err);
+	size_t *number, i, count = 0;
 
+	if (!m->o->groups) {
+		for (i = 0; i < m->n; i++)
+			unit[i] = i;
+		*units = m->n;
+		return 0;
+	}
+	number = ad_malloc_array(m->o->group_count, sizeof(*number));
+	if (!number)
+		return ad_fail_nomem(err);
+	for (i = 0; i < m->o->group_count; i++)
+		number[i] = SIZE_MAX;
+	for (i = 0; i < m->n; i++) {
+		size_t *n = &number[m->o->groups[index[i]]];
+
+		if (*n == SIZE_MAX)
+			*n = count++;
+		unit[i] = *n;
+	}
+	ad_free(number);
+	*units = count;
+	return 0;
+}
+
+/*
+ * Deals shuffled units to the fold that has the fewest pictures so far, the first of such: with units of one picture that
+ * is one fold after the other. fold: units; SIZE_MAX for those that are never left out.
+ */
+static void gram_deal(const size_t *order, size_t units, const size_t *sizes, size_t folds, size_t target,
+		      size_t *filled, size_t *fold)
+{
+	size_t i, j, sum = 0;
+
+	for (i = 0; i < units; i++) {
+		size_t best = 0;
+
+		fold[order[i]] = SIZE_MAX;
+		if (sum >= target)
+			continue;
+		for (j = 1; j < folds; j++)
+			if (filled[j] < filled[best])
+				best = j;
+		fold[order[i]] = best;
+		filled[best] += sizes[order[i]];
+		sum += sizes[order[i]];
+	}
+}
+
+/* Groups of pictures to leave out; each picture's place among the calibrated, in order of their indices. */
+static int gram_groups(struct gram *m, const size_t *index, adtool_error *err)
+{
+	size_t units = 0, refits, target, i, j, position = 0, *order = NULL;
+	size_t *unit = ad_malloc_array(m->n, sizeof(size_t)), *sizes = ad_calloc(m->n, sizeof(size_t));
+	size_t *fold = ad_malloc_array(m->n, sizeof(size_t)), *filled = ad_calloc(m->n, sizeof(size_t));
+	int code = unit && sizes && fold && filled ? gram_units(m, index, unit, &units, err) : ad_fail_nomem(err);
+
+	if (!code && units < 2)
+		code = ad_fail(err, ADTOOL_EINVAL, "all %zu usable pictures are of one group", m->n);
+	if (!code)
+		code = shuffled(units, m->o->seed, &order, err);
 	if (code)
-		return code;
+		goto out;
+	for (i = 0; i < m->n; i++)
+		sizes[unit[i]]++;
+	refits = refits_among(m->o, m->n, units);
 	m->groups = refits ? refits : 1;
-	m->calibrated = refits ? m->n : group_of(m->o, m->n);
+	target = refits ? m->n : held_out_of(m->n, LEAVE_ONE_OUT_UP_TO);
+	gram_deal(order, units, sizes, m->groups, target, filled, fold);
+	for (i = 0; i < m->groups; i++) {
+		m->calibrated += filled[i];
+		m->largest = larger(m->largest, filled[i]);
+	}
 	m->main_count = refits ? m->n : m->n - m->calibrated;
+	if (m->n - m->largest < 2) {
+		code = fail_groups(m->n, err);
+		goto out;
+	}
 	m->order = ad_malloc_array(m->calibrated, sizeof(size_t));
 	m->start = ad_malloc_array(m->groups + 1, sizeof(size_t));
 	m->slot = ad_malloc_array(m->n, sizeof(size_t));
 	if (!m->order || !m->start || !m->slot) {
-		ad_free(order);
-		return ad_fail_nomem(err);
+		code = ad_fail_nomem(err);
+		goto out;
 	}
-	for (group = 0; group < m->groups; group++) {
-		m->start[group] = position;
-		for (i = group; i < m->calibrated; i += m->groups)
-			m->order[position++] = order[i];
+	/* Fold by fold; in it, in the order dealt. */
+	for (i = 0; i < m->groups; i++) {
+		m->start[i] = position;
+		position += filled[i];
+		filled[i] = m->start[i];
 	}
-	m->start[group] = position;
-	ad_free(order);
-	for (i = 0; i < m->n; i++)
+	m->start[i] = position;
+	for (i = 0; i < units; i++) {
+		/* From here on: where in the order the unit's next picture goes. */
+		if (fold[order[i]] == SIZE_MAX) {
+			sizes[order[i]] = SIZE_MAX;
+			continue;
+		}
+		j = filled[fold[order[i]]];
+		filled[fold[order[i]]] += sizes[order[i]];
+		sizes[order[i]] = j;
+	}
+	for (i = 0; i < m->n; i++) {
 		m->slot[i] = SIZE_MAX;
-	for (i = 0; i < m->calibrated; i++)
-		m->slot[m->order[i]] = 0;
+		if (sizes[unit[i]] != SIZE_MAX) {
+			m->order[sizes[unit[i]]++] = i;
+			m->slot[i] = 0;
+		}
+	}
 	for (i = 0, position = 0; i < m->n; i++)
 		if (m->slot[i] != SIZE_MAX)
 			m->slot[i] = position++;
+out:
+	ad_free(order);
+	ad_free(unit);
+	ad_free(sizes);
+	ad_free(fold);
+	ad_free(filled);
+	return code;
+}
+
+/* The nearest other picture of each, from the products of the rows. */
+static int gram_nearest(const struct gram *m, const size_t *index, ad_calibration *c, adtool_error *err)
+{
+	size_t n = m->n, i, j;
+	double trace = 0, sum = 0;
+
+	c->picture = ad_malloc_array(n, sizeof(size_t));
+	c->near = ad_malloc_array(n, sizeof(size_t));
+	c->distance2 = ad_malloc_array(n, sizeof(double));
+	if (!c->picture || !c->near || !c->distance2)
+		return ad_fail_nomem(err);
+	c->pictures = n;
+	for (i = 0; i < n; i++) {
+		const double *row = m->g + i * n;
+
+		c->picture[i] = index[i];
+		c->distance2[i] = INFINITY;
+		trace += row[i];
+		for (j = 0; j < n; j++) {
+			double square = row[i] + m->g[j * n + j] - 2 * row[j];
+
+			sum += row[j];
+			if (j != i && square < c->distance2[i]) {
+				c->distance2[i] = fmax(square, 0);
+				c->near[i] = index[j];
+			}
+		}
+	}
+	c->spread2 = 2 * ((double)n * trace - sum) / ((double)n * (double)(n - 1));
 	return 0;
 }
 
 static int gram_allocate(struct gram *m, unsigned threads, adtool_error *err)
 {
-	size_t i, c = m->calibrated, group = group_of(m->o, m->n);
+	size_t i, c = m->calibrated, group = m->largest;
 	int code = 0;
 
-	m->lane_count = lanes_of(m->o, m->n, threads);
+	m->lane_count = smaller(lanes_of(m->o, m->n, threads), m->groups);
 	m->bench_count = threads;
 	m->lanes = ad_calloc(m->lane_count, sizeof(*m->lanes));
 	m->benches = ad_calloc(m->bench_count, sizeof(*m->benches));
@@ -870,21 +1042,24 @@ static int finish_gram(ad_fitter *f, ad_pool *pool, struct progress *progress, a
 {
 	struct gram m = {.o = &f->o, .l = f->l, .rows = f->rows, .d = f->o.dimensions, .progress = progress};
 	struct choice c;
-	size_t i, n = 0, *index = ad_malloc_array(f->added, sizeof(*index));
+	size_t i, n = 0, *index = f->index;
 	int code, info, refits;
 
-	if (!index)
-		return ad_fail_nomem(err);
-	/* Close the gaps that refused pictures left. */
-	for (i = 0; i < f->o.pictures; i++) {
-		if (!f->came[i])
-			continue;
-		if (i > n)
-			memcpy(f->rows + n * m.d, f->rows + i * m.d, m.d * sizeof(float));
-		index[n++] = i;
+	if (!index) {
+		f->index = index = ad_malloc_array(f->added, sizeof(*index));
+		if (!index)
+			return ad_fail_nomem(err);
+		/* Close the gaps that refused pictures left. */
+		for (i = 0; i < f->o.pictures; i++) {
+			if (!f->came[i])
+				continue;
+			if (i > n)
+				memcpy(f->rows + n * m.d, f->rows + i * m.d, m.d * sizeof(float));
+			index[n++] = i;
+		}
 	}
-	m.n = n;
-	code = gram_groups(&m, err);
+	m.n = n = f->added;
+	code = gram_groups(&m, index, err);
 	if (!code)
 		code = gram_allocate(&m, ad_pool_size(pool), err);
 	if (code)
@@ -955,11 +1130,11 @@ static int finish_gram(ad_fitter *f, ad_pool *pool, struct progress *progress, a
 		set_score(&f->o, calibration, slot, m.residual + slot * f->o.cells, m.q[slot], m.noise[slot],
 			  m.shift[slot]);
 	}
+	code = gram_nearest(&m, index, calibration, err);
 	*kept = c.kept;
 	advance(progress, 0);
 out:
 	gram_release(&m);
-	ad_free(index);
 	return code;
 }
 
@@ -1118,6 +1293,26 @@ static int finish_covariance(ad_fitter *f, ad_pool *pool, struct progress *progr
 out:
 	ad_eigen_release(&eigen);
 	return code;
+}
+
+int ad_fitter_drop(ad_fitter *f, const size_t *drop, size_t count, adtool_error *err)
+{
+	size_t d = f->o.dimensions, i, j, n = 0;
+
+	if (f->covariance || !f->index)
+		return ad_fail(err, ADTOOL_EINVAL, "no rows are kept that could be dropped");
+	for (i = 0; i < f->added; i++) {
+		for (j = 0; j < count && drop[j] != f->index[i]; j++)
+			;
+		if (j < count)
+			continue;
+		if (i > n)
+			memcpy(f->rows + n * d, f->rows + i * d, d * sizeof(float));
+		f->index[n++] = f->index[i];
+	}
+	i = f->added - n;
+	f->added = n;
+	return i == count ? 0 : ad_fail(err, ADTOOL_EINVAL, "of %zu pictures to drop %zu were found", count, i);
 }
 
 int ad_fitter_finish(ad_fitter *f, ad_pool *pool, void (*progress)(void *context, size_t done, size_t total),

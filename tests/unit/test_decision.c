@@ -1,6 +1,7 @@
 /*
  * Beta intervals against closed forms and binomial sums; the tail against distributions that are known; rates, F1 and
- * costs against a naive search; Benjamini & Hochberg against the example of their paper.
+ * costs against a naive search; Benjamini & Hochberg against the example of their paper; groups and dropped pictures
+ * against what must follow.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -324,6 +325,208 @@ static void test_labelled_refused(void **state)
 	near(limit, 3, 0);
 }
 
+/* -- groups ------------------------------------------------------------------------------------------ */
+
+static void random_rows(float *rows, size_t n, size_t d, uint64_t seed)
+{
+	ad_rng rng;
+	size_t i;
+
+	ad_rng_seed(&rng, seed);
+	for (i = 0; i < n * d; i++)
+		rows[i] = (float)ad_rng_normal(&rng);
+}
+
+static void fit(const ad_fit_options *o, const float *rows, ad_fitter **fitter, ad_calibration *c)
+{
+	ad_detector detector;
+	adtool_error err;
+	size_t i;
+
+	if (!*fitter) {
+		assert_int_equal(ad_fitter_create(o, fitter, &err), 0);
+		for (i = 0; i < o->pictures; i++)
+			assert_int_equal(ad_fitter_add(*fitter, i, rows + i * o->dimensions, &err), 0);
+	}
+	if (ad_fitter_finish(*fitter, NULL, NULL, NULL, &detector, NULL, c, &err))
+		fail_msg("%s", err.message);
+	ad_detector_release(&detector);
+}
+
+enum { PARTS = 12, SHOTS = 5, PICTURES = PARTS * SHOTS, DIMENSIONS = 96 };
+
+static ad_fit_options group_options(enum adtool_method method, const size_t *groups, size_t pictures, size_t d)
+{
+	ad_fit_options o = {.method = method, .pictures = pictures, .dimensions = d, .cells = 1, .energy = 0.9,
+			    .components = 4, .aggregate = ADTOOL_SUM, .top = 1, .alpha = 0.1, .groups = groups,
+			    .group_count = PARTS, .largest_group = pictures / PARTS};
+
+	return o;
+}
+
+/*
+ * Each part is shot five times, with little difference: a shot that is scored by a fit that saw the other four scores next
+ * to nothing. Grouped, none does, and every shot is still calibrated on once.
+ */
+static void test_groups(void **state)
+{
+	static float rows[PICTURES * DIMENSIONS], noise[PICTURES * DIMENSIONS];
+	size_t groups[PICTURES], i, j, method;
+
+	(void)state;
+	random_rows(noise, PICTURES, DIMENSIONS, 3);
+	random_rows(rows, PARTS, DIMENSIONS, 4);
+	for (i = PICTURES; i-- > 0;)
+		for (j = 0; j < DIMENSIONS; j++)
+			rows[i * DIMENSIONS + j] =
+			    rows[i % PARTS * DIMENSIONS + j] + 0.01f * noise[i * DIMENSIONS + j];
+	for (i = 0; i < PICTURES; i++)
+		groups[i] = i % PARTS;
+	for (method = 0; method < 2; method++) {
+		ad_fit_options o = group_options(method ? ADTOOL_PPCA : ADTOOL_FRE, NULL, PICTURES, DIMENSIONS);
+		ad_fitter *fitter = NULL;
+		ad_calibration alone, together;
+		double before = 0, after = 0;
+
+		o.components = 11;
+		fit(&o, rows, &fitter, &alone);
+		ad_fitter_free(fitter);
+		fitter = NULL;
+		o.groups = groups;
+		fit(&o, rows, &fitter, &together);
+		ad_fitter_free(fitter);
+		assert_int_equal(together.n, PICTURES);
+		assert_int_equal(together.folds, method ? PARTS : 10);
+		for (i = 0; i < PICTURES; i++) {
+			assert_int_equal(together.index[i], i);
+			before += method ? alone.q[i] : alone.scores[i];
+			after += method ? together.q[i] : together.scores[i];
+		}
+		assert_true(after > 10 * before);
+		ad_calibration_release(&alone);
+		ad_calibration_release(&together);
+	}
+}
+
+/* The same with more pictures than features, where whole groups are held out. */
+static void test_groups_held_out(void **state)
+{
+	enum { FEW = 20 };
+	static float rows[PICTURES * FEW];
+	size_t groups[PICTURES], i, j, held[PARTS] = {0};
+	ad_fit_options o = group_options(ADTOOL_FRE, groups, PICTURES, FEW);
+	ad_fitter *fitter = NULL;
+	ad_calibration c;
+	adtool_error err;
+
+	(void)state;
+	random_rows(rows, PICTURES, FEW, 5);
+	for (i = 0; i < PICTURES; i++)
+		groups[i] = i % PARTS;
+	fit(&o, rows, &fitter, &c);
+	assert_int_equal(c.kind, ADTOOL_CV_HELD_OUT);
+	for (i = 0; i < c.n; i++)
+		held[groups[c.index[i]]]++;
+	for (j = 0; j < PARTS; j++)
+		assert_true(held[j] == 0 || held[j] == SHOTS);
+	assert_int_equal(c.n, 15); /* a fifth is 12: three parts */
+	assert_int_equal(ad_fitter_drop(fitter, (const size_t[]){0}, 1, &err), ADTOOL_EINVAL);
+	ad_calibration_release(&c);
+	ad_fitter_free(fitter);
+	/* One group that is nearly all. */
+	for (i = 0; i < PICTURES; i++)
+		groups[i] = i == 7;
+	o.group_count = 2;
+	o.largest_group = PICTURES - 1;
+	for (o.seed = 0, j = 0; o.seed < 8; o.seed++) {
+		int code = ad_fitter_create(&o, &fitter, &err);
+
+		assert_true(!code || code == ADTOOL_EINVAL);
+		j += code != 0;
+		if (!code)
+			ad_fitter_free(fitter);
+	}
+	assert_true(j > 0);
+}
+
+/* Fitted again without some equals never having had them. */
+static void test_drop(void **state)
+{
+	static float rows[PICTURES * DIMENSIONS];
+	const size_t drop[] = {58, 0, 31};
+	ad_fit_options o = group_options(ADTOOL_FRE, NULL, PICTURES, DIMENSIONS);
+	ad_fitter *fitter = NULL, *never = NULL;
+	ad_calibration first, again, without;
+	ad_detector detector;
+	adtool_error err;
+	size_t i;
+
+	(void)state;
+	random_rows(rows, PICTURES, DIMENSIONS, 6);
+	fit(&o, rows, &fitter, &first);
+	assert_int_equal(ad_fitter_drop(fitter, drop, 3, &err), 0);
+	fit(&o, rows, &fitter, &again);
+	assert_int_equal(ad_fitter_create(&o, &never, &err), 0);
+	for (i = 0; i < PICTURES; i++)
+		if (i != 58 && i != 0 && i != 31)
+			assert_int_equal(ad_fitter_add(never, i, rows + i * DIMENSIONS, &err), 0);
+	assert_int_equal(ad_fitter_finish(never, NULL, NULL, NULL, &detector, NULL, &without, &err), 0);
+	assert_int_equal(again.n, PICTURES - 3);
+	assert_int_equal(without.n, PICTURES - 3);
+	assert_memory_equal(again.index, without.index, again.n * sizeof(*again.index));
+	assert_memory_equal(again.scores, without.scores, again.n * sizeof(*again.scores));
+	assert_int_equal(ad_fitter_drop(fitter, drop, 1, &err), ADTOOL_EINVAL);
+	ad_detector_release(&detector);
+	ad_calibration_release(&first);
+	ad_calibration_release(&again);
+	ad_calibration_release(&without);
+	ad_fitter_free(fitter);
+	ad_fitter_free(never);
+}
+
+/* Distances against a naive loop. */
+static void test_nearest(void **state)
+{
+	static float rows[PICTURES * DIMENSIONS];
+	ad_fit_options o = group_options(ADTOOL_FRE, NULL, PICTURES, DIMENSIONS);
+	ad_fitter *fitter = NULL;
+	ad_calibration c;
+	size_t i, j, k;
+	double spread = 0;
+
+	(void)state;
+	random_rows(rows, PICTURES, DIMENSIONS, 8);
+	memcpy(rows + 20 * DIMENSIONS, rows + 3 * DIMENSIONS, DIMENSIONS * sizeof(float));
+	fit(&o, rows, &fitter, &c);
+	ad_fitter_free(fitter);
+	assert_int_equal(c.pictures, PICTURES);
+	for (i = 0; i < PICTURES; i++) {
+		double least = INFINITY;
+		size_t nearest = i;
+
+		for (j = 0; j < PICTURES; j++) {
+			double sum = 0;
+
+			for (k = 0; k < DIMENSIONS; k++) {
+				double r = (double)rows[i * DIMENSIONS + k] - (double)rows[j * DIMENSIONS + k];
+
+				sum += r * r;
+			}
+			spread += sum / (PICTURES * (PICTURES - 1));
+			if (j != i && sum < least) {
+				least = sum;
+				nearest = j;
+			}
+		}
+		assert_int_equal(c.picture[i], i);
+		assert_int_equal(c.near[i], nearest);
+		near(c.distance2[i], least, 1e-9);
+	}
+	near(c.spread2, spread, 1e-9);
+	assert_int_equal(c.near[20], 3);
+	ad_calibration_release(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -331,7 +534,9 @@ int main(void)
 	    cmocka_unit_test(test_tail),           cmocka_unit_test(test_tail_samples),
 	    cmocka_unit_test(test_tail_refused),   cmocka_unit_test(test_tail_p),
 	    cmocka_unit_test(test_false_discovery), cmocka_unit_test(test_labelled),
-	    cmocka_unit_test(test_labelled_refused),
+	    cmocka_unit_test(test_labelled_refused), cmocka_unit_test(test_groups),
+	    cmocka_unit_test(test_groups_held_out), cmocka_unit_test(test_drop),
+	    cmocka_unit_test(test_nearest),
 	};
 
 	return cmocka_run_group_tests_name("decision", tests, NULL, NULL);
