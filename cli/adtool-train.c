@@ -15,6 +15,10 @@ static const cli_option options[] = {
     {CLI_STRING, 0, "from", "OLD", "train as this model was trained, but for the options given", &from_path, 0, 0, NULL,
      0, 2},
     CLI_OPTIONS_TRAINING,
+    {CLI_STRING, 0, "group-by", "dir|REGEX", "keep pictures of one part in one fold, by folder or name",
+     &cli_train.group_by, 0, 0, NULL, 0, 0},
+    {CLI_COUNT, 0, "drop", "N", "leave the N worst held-out pictures out, and fit again", &cli_train.drop, 0, 1 << 20,
+     NULL, 0, 0},
     CLI_OPTION_JOBS,
     CLI_OPTION_NULL,
     {CLI_STRING, 0, "report", "DIR", "write a report on the training here: index.html", &report_dir, 0, 0, NULL, 0, 0},
@@ -28,6 +32,67 @@ static double now(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* -- findings ---------------------------------------------------------------------------------------- */
+
+/* So many copies are named without -v. */
+enum { NAMED = 5 };
+
+typedef struct worst {
+	char *name;
+	double score, p;
+} worst;
+
+static worst *worst_pictures;
+static size_t worst_count;
+
+static void note_finding(void *context, const adtool_finding *f)
+{
+	static size_t copies;
+
+	(void)context;
+	switch (f->kind) {
+	case ADTOOL_FINDING_COPY:
+		if (!cli_quiet && (copies++ < NAMED || cli_verbose))
+			cli_message(f->name, "has the same bytes as %s", f->other);
+		break;
+	case ADTOOL_FINDING_NEAR_COPY:
+		if (!cli_quiet && (copies++ < NAMED || cli_verbose))
+			cli_message(f->name, "is nearly the same as %s (%.2g of the usual distance)", f->other, f->distance);
+		break;
+	case ADTOOL_FINDING_WORST:
+		worst_pictures = cli_realloc(worst_pictures, worst_count + 1, sizeof(*worst_pictures));
+		worst_pictures[worst_count++] = (worst){cli_text("%s", f->name), f->score, f->p};
+		break;
+	case ADTOOL_FINDING_DROPPED:
+		if (!cli_quiet)
+			cli_message(f->name, "dropped; its score when held out was %.6g", f->score);
+		break;
+	}
+}
+
+static void remark_copies(const adtool_train_report *r)
+{
+	if (cli_quiet || !(r->copies + r->near_copies))
+		return;
+	cli_message("train", "%zu copies and %zu near copies: a picture is held against its own copy, which makes the threshold "
+			     "too low; remove them, or keep them together with --group-by",
+		    r->copies, r->near_copies);
+}
+
+static void print_worst(void)
+{
+	for (size_t i = 0; i < worst_count; i++)
+		cli_print("%-12s %.6g (p %.2g)  %s\n", i ? "" : "worst", worst_pictures[i].score, worst_pictures[i].p,
+			  cli_safe(worst_pictures[i].name));
+}
+
+static void free_worst(void)
+{
+	for (size_t i = 0; i < worst_count; i++)
+		free(worst_pictures[i].name);
+	free(worst_pictures);
 }
 
 static void print_calibration(const adtool_model_info *m)
@@ -49,6 +114,11 @@ static void print_calibration(const adtool_model_info *m)
 	if (m->rule == ADTOOL_RULE_EXTRAPOLATED)
 		cli_print("             extrapolated: %zu pictures cannot support alpha %g; %zu would\n",
 			  m->calibration_count, m->alpha, m->normals_needed);
+	if (cli_weakness(m))
+		cli_print("             weak: from %zu pictures any threshold is %s\n", m->calibration_count,
+			  cli_weakness(m));
+	if (m->groups)
+		cli_print("groups       %zu, by %s\n", m->groups, cli_safe(m->group_by));
 	free(rule);
 }
 
@@ -62,6 +132,8 @@ static void print_report(const adtool_model *model, const adtool_train_report *r
 	cli_print("pictures     %zu used, %zu refused", r->pictures_used, r->pictures_refused);
 	if (update_path)
 		cli_print("; %zu from the old model, %zu known before", r->pictures_kept, r->pictures_known);
+	if (r->pictures_dropped)
+		cli_print(", %zu dropped", r->pictures_dropped);
 	if (r->passed_over)
 		cli_print("; %llu files that are no pictures", (unsigned long long)r->passed_over);
 	cli_print("\nbackbone     %s, layer %s: %zu x %zu x %zu from %ux%u pixels\n", cli_safe(m->backbone_name),
@@ -72,6 +144,7 @@ static void print_report(const adtool_model *model, const adtool_train_report *r
 	cli_print("\ncomponents   %s, k = %zu, %.2f %% of the energy\n", cli_methods[m->method], m->components,
 		  100 * m->energy_kept);
 	print_calibration(m);
+	print_worst();
 	cli_print("model        %s", cli_safe(output));
 	if (!stat(output, &st))
 		cli_print(", %s", cli_bytes(number, (uint64_t)st.st_size));
@@ -166,11 +239,14 @@ static int run(size_t count, const char **inputs)
 		return cli_fail(output, &err);
 	if (report_dir && cli_report_open(ADTOOL_PAGE_TRAIN, report_dir, &page))
 		return CLI_FAILURE;
+	cli_train.finding = note_finding;
 	if (((update_path || from_path) && open_old(&old)) || cli_train_model(inputs, count, &model, &report)) {
 		adtool_page_free(page);
 		adtool_model_free(old);
+		free_worst();
 		return CLI_FAILURE;
 	}
+	remark_copies(&report);
 	double trained = now();
 	/* Not what was refused before an update: that was said then. */
 	int status = cli_refused_count ? CLI_UNREADABLE : CLI_OK;
@@ -186,6 +262,7 @@ static int run(size_t count, const char **inputs)
 	adtool_page_free(page);
 	adtool_model_free(model);
 	adtool_model_free(old);
+	free_worst();
 	return status;
 }
 

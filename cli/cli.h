@@ -212,6 +212,9 @@ typedef struct cli_training {
 	uint64_t seed, memory;
 	const adtool_model *from; /* its recipe, but for what was given; NULL: all as given */
 	bool keep_stats, update;
+	const char *group_by;
+	size_t drop;
+	adtool_finding_fn *finding;
 } cli_training;
 extern cli_training cli_train;
 extern const char *const cli_methods[], *const cli_aggregates[], *const cli_rules[];

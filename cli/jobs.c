@@ -175,6 +175,10 @@ int cli_train_model(const char *const *inputs, size_t count, adtool_model **mode
 	o.keep_stats = cli_train.keep_stats;
 	o.update = cli_train.update;
 	set_shared(&o);
+	if (cli_train.group_by)
+		o.group_by = cli_train.group_by;
+	o.drop = cli_train.drop;
+	o.finding = cli_train.finding;
 	int code = adtool_train(backbone, inputs, count, &dataset_options, &o, model, report, &err);
 	cli_progress_erase();
 	adtool_backbone_free(backbone);

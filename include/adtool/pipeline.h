@@ -25,6 +25,23 @@ typedef void adtool_refused_fn(void *context, const char *name, const adtool_err
 
 /* -- train ------------------------------------------------------------------------------------------- */
 
+/* What training finds about its pictures, told before it returns. */
+enum adtool_finding_kind {
+	ADTOOL_FINDING_COPY = 0,      /* `name` has the same bytes as `other` */
+	ADTOOL_FINDING_NEAR_COPY = 1, /* nearly the same features; looked for while there are fewer pictures than features */
+	ADTOOL_FINDING_WORST = 2,     /* the largest scores of those held out, from the largest down: mislabelled? */
+	ADTOOL_FINDING_DROPPED = 3    /* left out by `drop` */
+};
+
+typedef struct adtool_finding {
+	enum adtool_finding_kind kind;
+	const char *name, *other;     /* other: of copies, else NULL */
+	double distance;              /* near copies: over that of two pictures on average */
+	double score, p;              /* the held-out score; worst: and how likely a normal one is to reach it (Box's rule) */
+} adtool_finding;
+
+typedef void adtool_finding_fn(void *context, const adtool_finding *finding);
+
 typedef struct adtool_train_options {
 	const char *layer;        /* NULL: the backbone's default */
 	unsigned width, height;   /* of the input; default 224 x 224 */
@@ -43,23 +60,32 @@ typedef struct adtool_train_options {
 	int keep_stats;           /* the model keeps its pictures' maps, so that it can be updated: 4 C g^2 bytes each */
 	const adtool_model *from; /* may be NULL: the model whose backbone is used when none is given; must live until then */
 	int update;               /* learn from the pictures kept in `from` too; implies keep_stats */
+	/*
+	 * Pictures of one part belong together: those of one group are left out of a calibration fit together. NULL: each is
+	 * its own. "dir": those of one folder; else a POSIX extended regular expression: those whose names give the same
+	 * first bracket, or match as a whole; what does not match is its own group. At most 127 bytes.
+	 */
+	const char *group_by;
+	size_t drop;              /* leave so many of the worst held-out pictures out, and fit again without them */
 	adtool_progress_fn *progress; /* may be NULL */
 	adtool_refused_fn *refused;   /* may be NULL */
-	void *context;            /* of both */
+	adtool_finding_fn *finding;   /* may be NULL */
+	void *context;            /* of all three */
 } adtool_train_options;
 
 ADTOOL_API void adtool_train_options_init(adtool_train_options *options);
 
 /*
- * The recipe of a model, to be used again: sets layer (which then belongs to the model), width to seed, and from. alpha
+ * The recipe of a model, to be used again: sets layer and group_by (which then belong to the model), width to seed, and from. alpha
  * stays as it is when the model's threshold is of a rule without one; ADTOOL_EINVAL when it is 0 then.
  */
 ADTOOL_API int adtool_train_options_from(const adtool_model *model, adtool_train_options *options, adtool_error *err);
 
 typedef struct adtool_train_report {
-	size_t pictures_used, pictures_refused;
+	size_t pictures_used, pictures_refused, pictures_dropped;
 	size_t pictures_kept;     /* update: of those used, taken from the old model */
 	size_t pictures_known;    /* update: left out, since the old model has a picture of the same bytes */
+	size_t copies, near_copies;
 	uint64_t passed_over;     /* files that are no pictures */
 	double seconds_list, seconds_features, seconds_fit, seconds_selftest;
 	uint64_t memory_estimate; /* bytes, by the formula of adtool-train(1) */

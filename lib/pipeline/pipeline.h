@@ -190,6 +190,31 @@ int ad_selftest_score(const adtool_model *m, double *score, adtool_error *err);
 int ad_selftest_compare(double got, double wanted, adtool_error *err);
 const double *ad_model_calibration(const adtool_model *m);
 
+/* -- groups.c, findings.c: what is said of training pictures ------------------------------------------- */
+
+/*
+ * by: "dir", or a POSIX extended regular expression. names: n; archives: n, NULL for a file of its own. group: n, numbers
+ * below *count in the order of the keys; pictures that the expression does not match are groups of their own.
+ * *largest: pictures in the largest group.
+ */
+int ad_groups_by(const char *by, const char *const *names, const char *const *archives, size_t n, size_t *group,
+		 size_t *count, size_t *largest, adtool_error *err);
+
+struct ad_findings {
+	const adtool_train_options *options; /* who is told */
+	const ad_calibration *calibration;
+	size_t count; /* of the pictures listed */
+	const char *const *names;
+	const unsigned char *used;
+	char (*digests)[65];
+};
+
+int ad_find_copies(const struct ad_findings *f, size_t *copies, size_t *near_copies, adtool_error *err);
+int ad_find_worst(const struct ad_findings *f, const ad_box *box, adtool_error *err);
+/* dropped: `count` pictures, the worst first. */
+int ad_drop_worst(const struct ad_findings *f, size_t count, size_t *dropped, adtool_error *err);
+void ad_calibration_drop(ad_calibration *c, const size_t *dropped, size_t count);
+
 /* -- threshold.c, batch.c: decisions ------------------------------------------------------------------ */
 
 /* The limit that a model's info describes. */

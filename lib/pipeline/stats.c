@@ -148,6 +148,7 @@ int adtool_train_options_from(const adtool_model *model, adtool_train_options *o
 	if (info->alpha > 0 && info->alpha < 1)
 		o->alpha = info->alpha;
 	o->seed = info->seed;
+	o->group_by = info->group_by[0] ? info->group_by : NULL;
 	o->from = model;
 	return 0;
 }

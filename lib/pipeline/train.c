@@ -157,6 +157,10 @@ struct trainer {
 	struct ad_stats stats;
 	size_t known;
 	size_t done, refused;
+	const char **names, **archives; /* per entry, the list's */
+	size_t *group;                  /* per entry; with options->group_by */
+	size_t groups;
+	size_t dropped;
 };
 
 static int compare_name(const void *key, const void *element)
@@ -508,6 +512,8 @@ int ad_train_check_options(const adtool_train_options *o, adtool_error *err)
 		return ad_fail(err, ADTOOL_EINVAL, "top fraction %g; it is more than 0 and at most 1", o->top);
 	if (!(o->alpha > 0 && o->alpha < 1))
 		return ad_fail(err, ADTOOL_EINVAL, "alpha %g; it lies between 0 and 1", o->alpha);
+	if (o->group_by && (!*o->group_by || strlen(o->group_by) > 127))
+		return ad_fail(err, ADTOOL_EINVAL, "group by: 'dir', or an expression of 1 to 127 bytes");
 	return ad_stream_check_threads(o->threads, err);
 }
 
@@ -617,6 +623,9 @@ static int model_fill_info(adtool_model *m, const adtool_backbone *backbone, con
 	info->folds = calibration->folds;
 	info->calibration_count = calibration->n;
 	info->pictures_refused = t->refused + t->list.refused;
+	info->pictures_dropped = t->dropped;
+	COPY_TEXT(info->group_by, o->group_by);
+	info->groups = t->groups;
 	for (i = 0; i < t->list.count; i++) {
 		if (!t->used[i])
 			continue;
@@ -706,14 +715,72 @@ static int train_selftest(adtool_model *m, const struct trainer *t, adtool_error
 
 static int trainer_allocate(struct trainer *t, adtool_error *err)
 {
-	size_t n = t->list.count;
+	size_t n = t->list.count, i;
 
 	t->sampled = ad_calloc(n, 1);
 	t->seen = ad_calloc(n, 1);
 	t->used = ad_calloc(n, 1);
 	t->maps = ad_calloc(n, sizeof(*t->maps));
 	t->digests = ad_calloc(n, sizeof(*t->digests));
-	return t->sampled && t->seen && t->used && t->maps && t->digests ? 0 : ad_fail_nomem(err);
+	t->names = ad_malloc_array(n, sizeof(*t->names));
+	t->archives = ad_malloc_array(n, sizeof(*t->archives));
+	if (!t->sampled || !t->seen || !t->used || !t->maps || !t->digests || !t->names || !t->archives)
+		return ad_fail_nomem(err);
+	for (i = 0; i < n; i++) {
+		t->names[i] = t->list.entries[i].name;
+		t->archives[i] = t->list.entries[i].archive;
+	}
+	return 0;
+}
+
+static int group_pictures(struct trainer *t, ad_fit_options *fit, adtool_error *err)
+{
+	int code;
+
+	if (!t->options->group_by)
+		return 0;
+	t->group = ad_malloc_array(t->list.count, sizeof(*t->group));
+	if (!t->group)
+		return ad_fail_nomem(err);
+	code = ad_groups_by(t->options->group_by, t->names, t->archives, t->list.count, t->group, &t->groups,
+			    &fit->largest_group, err);
+	fit->groups = t->group;
+	fit->group_count = t->groups;
+	return code;
+}
+
+/* Fits, says what it finds, and fits again without the worst if so told. */
+static int fit_and_look(struct trainer *t, ad_pool *pool, struct fit_progress *progress, ad_detector *detector,
+			double *kept, ad_calibration *c, adtool_train_report *r, adtool_error *err)
+{
+	size_t drop = t->options->drop, i, *dropped = NULL;
+	struct ad_findings f = {t->options, c, t->list.count, t->names, t->used, t->digests};
+	int code = ad_fitter_finish(t->fitter, pool, fit_progress, progress, detector, kept, c, err);
+
+	if (!code)
+		code = ad_find_copies(&f, &r->copies, &r->near_copies, err);
+	if (code || !drop)
+		return code;
+	if (drop > t->list.count - t->refused - AD_MINIMUM_PICTURES)
+		return ad_fail(err, ADTOOL_EINVAL, "without %zu of %zu pictures fewer than %d are left", drop,
+			       t->list.count - t->refused, AD_MINIMUM_PICTURES);
+	dropped = ad_malloc_array(drop, sizeof(*dropped));
+	code = dropped ? ad_drop_worst(&f, drop, dropped, err) : ad_fail_nomem(err);
+	for (i = 0; !code && i < drop; i++)
+		t->used[dropped[i]] = 0;
+	if (!code && c->kind == ADTOOL_CV_HELD_OUT) {
+		ad_calibration_drop(c, dropped, drop);
+	} else if (!code) {
+		code = ad_fitter_drop(t->fitter, dropped, drop, err);
+		if (!code) {
+			ad_calibration_release(c);
+			ad_detector_release(detector);
+			code = ad_fitter_finish(t->fitter, pool, fit_progress, progress, detector, kept, c, err);
+		}
+	}
+	t->dropped = drop;
+	ad_free(dropped);
+	return code;
 }
 
 static void trainer_release(struct trainer *t)
@@ -727,6 +794,9 @@ static void trainer_release(struct trainer *t)
 	ad_free(t->seen);
 	ad_free(t->used);
 	ad_free(t->digests);
+	ad_free(t->names);
+	ad_free(t->archives);
+	ad_free(t->group);
 	ad_channels_release(&t->basis);
 	ad_fitter_free(t->fitter);
 	ad_free_aligned(t->pooled);
@@ -808,6 +878,9 @@ int adtool_train(const adtool_backbone *backbone, const char *const *inputs, siz
 	fit.top = o->top;
 	fit.alpha = o->alpha;
 	fit.seed = o->seed;
+	code = group_pictures(&t, &fit, err);
+	if (code)
+		goto out;
 	r.memory_estimate = train_memory(&t, &fit, with_basis);
 	if (r.memory_estimate > limit) {
 		code = ad_fail(err, ADTOOL_ELIMIT,
@@ -845,7 +918,7 @@ int adtool_train(const adtool_backbone *backbone, const char *const *inputs, siz
 	}
 
 	start = ad_now();
-	code = ad_fitter_finish(t.fitter, pool, fit_progress, &progress, &m->trained, &energy_kept, &calibration, err);
+	code = fit_and_look(&t, pool, &progress, &m->trained, &energy_kept, &calibration, &r, err);
 	if (!code && !own)
 		code = ad_backbone_cut(backbone, o->layer, &m->onnx, err);
 	else if (!code && ad_buf_add(&m->onnx, o->from->parts.onnx, o->from->parts.onnx_size))
@@ -860,6 +933,9 @@ int adtool_train(const adtool_backbone *backbone, const char *const *inputs, siz
 		code = model_decide(m, &calibration, o->alpha, err);
 	if (!code)
 		code = ad_model_assemble(m, err);
+	if (!code)
+		code = ad_find_worst(
+		    &(struct ad_findings){o, &calibration, t.list.count, t.names, t.used, t.digests}, &m->limit.box, err);
 	if (code)
 		goto out;
 	r.seconds_fit = ad_now() - start;
@@ -874,6 +950,7 @@ out:
 		r.pictures_known = t.known;
 		for (i = 0; i < t.list.count; i++)
 			r.pictures_kept += t.list.entries[i].kept && t.used[i];
+		r.pictures_dropped = t.dropped;
 		r.passed_over = t.list.passed_over;
 		r.arena_bytes = ad_plan_arena_bytes(plan);
 		r.threads = t.threads;

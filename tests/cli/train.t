@@ -9,6 +9,7 @@ good=d/train/normal
 expect_filter() {
 	sed -e 's/[0-9]*\.[0-9]*e*[-+0-9]* %/P %/' -e '/^seconds/s/[0-9]*\.[0-9][0-9]/S/g' \
 		-e '/^threshold/s/above [^ ]*/above T/' -e '/^model/s/[0-9.]* [kM]B/SIZE/' -e '/^memory/s/[0-9.]* [kMG]B/SIZE/' \
+		-e 's/^\(worst  *\|             \)[-+.0-9e]* (p [-+.0-9e]*)  .*/\1SCORE (p P)  NAME/' \
 		-e '/^arena/s/[0-9.]* [kMG]B/SIZE/' -e '/^threads/s/[0-9][0-9]*/N/' -e 's/k = [0-9]*/k = K/'
 }
 run_expect plain 0 adtool train "$good"
@@ -105,6 +106,56 @@ run adtool train -o copies.zip copies
 exits 'copies of one picture are refused' 128
 err_like 'copies of one picture: why' '^adtool: '
 ok 'copies of one picture: no model' test ! -e copies.zip
+
+# Copies, by their bytes and by what they show; parts; the worst.
+cp -r $good parts
+cp $good/003.png parts/copy.png
+{ cat $good/004.png; echo trailing; } >parts/near.png
+run adtool train -o parts.zip parts
+exits 'copies do not stop it' 0
+err_like 'a copy is named' '^adtool: parts/copy\.png: has the same bytes as parts/003\.png$'
+err_like 'a near copy is named' '^adtool: parts/(near|004)\.png: is nearly the same as parts/(near|004)\.png'
+err_like 'they are counted' '^adtool: train: 1 copies and 1 near copies: '
+out_like 'the worst held out are listed' '^worst +[0-9.]+ \(p [0-9.e-]+\)  parts/[0-9]+\.png$'
+worst=$(sed -n 's/^worst .*  //p' "$OUT")
+run adtool train -q -o quietly.zip parts
+err_is 'copies, -q' ''
+run adtool train --drop 1 -o dropped.zip parts
+exits '--drop' 0
+err_like '--drop: named' "^adtool: $worst: dropped; its score"
+out_like '--drop: counted' '^pictures +21 used, 0 refused, 1 dropped'
+ok '--drop: the model is sound' adtool info --check dropped.zip
+# Without reduced channels, which would have seen it.
+worst=$(adtool train --channels 0 -o again.zip parts 2>/dev/null | sed -n 's/^worst .*  //p')
+adtool train -q --channels 0 --drop 1 -o again.zip parts
+cp -r parts dropping
+rm "dropping/${worst#parts/}"
+adtool train -q --channels 0 -o never.zip dropping
+adtool score -q -m never.zip d/test >wanted
+adtool score -q -m again.zip d/test >got
+same '--drop: as if it had never been there' got wanted
+run adtool train --drop 20 -o m.zip parts
+exits '--drop of too many' 128
+err_like '--drop of too many is said' 'without 20 of 22 pictures fewer than 3 are left'
+run adtool train --group-by '([0-9])[0-9]\.png' -o groups.zip parts
+exits '--group-by' 0
+out_like '--group-by: groups' '^groups +[0-9]+, by \(\[0-9\]\)\[0-9\]'
+run adtool info groups.zip
+out_like '--group-by: the model keeps it' '^  groups +[0-9]+, by '
+mkdir folders
+cp -r $good folders/a
+cp -r d/test/normal folders/b
+mkdir folders/c
+for i in 000 001 002; do cp d/test/anomalous/scratch/000.png folders/c/$i.png; done
+run adtool train -q --group-by dir -o folders.zip folders
+exits '--group-by dir' 0
+like '--group-by dir: a fold each' "$(adtool info folders.zip)" '^calibration +25 scores, by refits on folds \(3\)$'
+run adtool train --group-by dir -o m.zip $good
+exits 'one group' 128
+err_like 'one group is said' 'all 20 pictures are of one group'
+run adtool train --group-by '(' -o m.zip $good
+exits 'a bad expression' 128
+err_like 'a bad expression is said' "^adtool: train: group by '\\(': "
 
 # A full disk leaves the old model, and nothing else.
 mkdir disk
