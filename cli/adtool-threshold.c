@@ -4,7 +4,7 @@
 
 static const char *output, *cost;
 static double alpha, value = NAN, quantile = NAN, factor = NAN, tpr, warn = NAN;
-static bool tail, f1;
+static bool tail, f1, force;
 static cli_list normal_inputs, anomalous_inputs;
 static int format;
 static double cost_alarm, cost_miss;
@@ -29,6 +29,7 @@ static const cli_option options[] = {
     {CLI_WORD, 0, "format", "text|json", "how the result is written (default text)", &format, 0, 0, formats, 0, 0},
     CLI_OPTION_NULL,
     CLI_OPTION_JOBS,
+    {CLI_FLAG, 0, "force", NULL, "replace MODEL even if it is a file of another kind", &force, 0, 0, NULL, 0, 0},
     CLI_OPTION_END,
 };
 
@@ -241,7 +242,7 @@ static int change(adtool_model *model, adtool_threshold_options *o, const char *
 	int status = 0;
 
 	/* Said before pictures are scored in vain. */
-	if (adtool_model_may_save(path, 0, &err))
+	if (adtool_model_may_save(path, force, &err))
 		return cli_fail(path, &err);
 	if (adtool_labelled_create(&labelled, &err))
 		return cli_fail("threshold", &err);
@@ -251,7 +252,7 @@ static int change(adtool_model *model, adtool_threshold_options *o, const char *
 	o->labelled = labelled;
 	if (!status && adtool_threshold_set(model, o, &err))
 		status = cli_fail("threshold", &err);
-	if (!status && adtool_model_save(model, path, 0, &err))
+	if (!status && adtool_model_save(model, path, force, &err))
 		status = cli_fail(path, &err);
 	adtool_labelled_free(labelled);
 	return status;

@@ -171,6 +171,8 @@ run_expect cost 129 adtool threshold --cost 1 --normal "$good" --anomalous "$bad
 run_expect output-alone 129 adtool threshold -o other.zip
 echo notes >notes.txt
 run_expect not-a-model 128 adtool threshold --alpha 0.1 -o notes.txt
+run adtool threshold -q --alpha 0.1 --force -o notes.txt
+ok '--force replaces it' adtool info --check notes.txt
 run adtool threshold --tpr 0.9 --anomalous mixed/b.png
 exits 'no labelled picture can be read' 128
 err_like 'no labelled picture can be read: said' '0 normal and 0 anomalous pictures'
