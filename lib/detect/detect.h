@@ -80,7 +80,7 @@ typedef struct ad_fit_options {
 	size_t pictures; /* N, known beforehand */
 	size_t dimensions, cells;
 	double energy;     /* fre: share of the energy to keep, used when components == SIZE_MAX */
-	size_t components; /* SIZE_MAX: by energy (fre) or max(0, min(N, D) - 10) (ppca) */
+	size_t components; /* SIZE_MAX: by energy (fre) or max(0, min(N, D) - 10) (ppca; rank - 9 if less) */
 	enum adtool_aggregate aggregate;
 	double top;
 	double alpha;
@@ -132,10 +132,10 @@ typedef struct ad_calibration {
 } ad_calibration;
 
 /*
- * Fits on all that was added, and calibrates by refits. Once per fitter, unless ad_fitter_drop. progress may be NULL; it is called from the
- * caller's thread. The detector owns its arrays. energy_kept may be NULL. Outputs do not depend on the pool.
- *   fre: k is the least number of components with a share >= energy of the sum of squared singular values, or
- *   options->components, but at most N - 2, D - 1 and the numerical rank; it may be 0 (the distance to the mean).
+ * Fits on all that was added, and calibrates by refits. Once per fitter, unless ad_fitter_drop. progress may be NULL;
+ * it is called from the caller's thread. The detector owns its arrays. energy_kept may be NULL. Outputs do not depend
+ * on the pool. fre: k is the least number of components with a share >= energy of the sum of squared singular values,
+ * or options->components, but at most N - 2, D - 1 and the numerical rank; it may be 0 (the distance to the mean).
  *   ppca: k is options->components or the default, at most the numerical rank; it may be 0.
  * A refit follows the same rules on its own pictures. calibration->index ascends while rows are kept;
  * calibration->folds is the number of refits (1 when pictures were held out). ADTOOL_EINVAL under 3 pictures;
@@ -145,8 +145,8 @@ int ad_fitter_finish(ad_fitter *f, ad_pool *pool, void (*progress)(void *context
 		     void *context, ad_detector *detector, double *energy_kept, ad_calibration *calibration,
 		     adtool_error *err);
 /*
- * After _finish, while rows are kept (ADTOOL_EINVAL otherwise): takes out pictures that were added, so that _finish may be
- * called again, on the others.
+ * After _finish, while rows are kept (ADTOOL_EINVAL otherwise): takes out pictures that were added, so that _finish may
+ * be called again, on the others.
  */
 int ad_fitter_drop(ad_fitter *f, const size_t *index, size_t count, adtool_error *err);
 void ad_fitter_free(ad_fitter *f);
@@ -192,8 +192,8 @@ int ad_rule_has_alpha(enum adtool_rule rule);
 int ad_limit_at(const double *sorted, size_t n, const ad_box *box, double alpha, ad_limit *out, adtool_error *err);
 /*
  * The p-value of a score under this limit: (1 + #{sorted >= score}) / (n + 1); when limit->rule is extrapolated:
- * P(g chi2_h >= q); when it is the tail's, that of the tail above its start. If the rule has an alpha, p <= limit->alpha
- * exactly when score > limit->threshold. NaN for NaN.
+ * P(g chi2_h >= q); when it is the tail's, that of the tail above its start. If the rule has an alpha, p <=
+ * limit->alpha exactly when score > limit->threshold. NaN for NaN.
  */
 double ad_p_value(const double *sorted, size_t n, const ad_limit *limit, double score);
 

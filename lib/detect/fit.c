@@ -143,8 +143,7 @@ uint64_t ad_fit_memory(const ad_fit_options *o, unsigned threads)
 		      (double)lanes_of(o, o->pictures, threads ? threads : 1) * refit_bytes(o, n) +
 		      t * 8 * COLUMNS * (n + (n > PANEL ? n : PANEL)) + item * n * d;
 	} else {
-		held = (double)held_out_of(o->pictures, HELD_OUT_AT_MOST) +
-		       (o->groups ? (double)o->largest_group : 0);
+		held = (double)held_out_of(o->pictures, HELD_OUT_AT_MOST) + (o->groups ? (double)o->largest_group : 0);
 		sum = 4 * held * d + 8 * (d * d + BATCH * d + d) + (double)ad_eigen_bytes(o->dimensions) +
 		      8 * held * (double)o->cells + t * 8 * PANEL * 3 * d + item * d * d;
 	}
@@ -176,8 +175,9 @@ static int check_options(const ad_fit_options *o, adtool_error *err)
 
 static int fail_groups(size_t n, adtool_error *err)
 {
-	return ad_fail(err, ADTOOL_EINVAL,
-		       "the groups of %zu pictures are too large: without one of them fewer than 2 are left to learn from", n);
+	return ad_fail(
+	    err, ADTOOL_EINVAL,
+	    "the groups of %zu pictures are too large: without one of them fewer than 2 are left to learn from", n);
 }
 
 /* Marks whole groups as held out, in a shuffled order, until they are `target` pictures; returns how many they are. */
@@ -365,7 +365,14 @@ static struct choice choose(const ad_fit_options *o, const double *values, size_
 	} else {
 		size_t all = smaller(n, d);
 
-		c.k = smaller(rank, o->components != SIZE_MAX ? o->components : all > 10 ? all - 10 : 0);
+		if (o->components != SIZE_MAX) {
+			c.k = smaller(rank, o->components);
+		} else {
+			/* Ten directions are the noise's; as many as N pictures leave of ten where there are fewer. */
+			c.k = all > 10 ? all - 10 : 0;
+			if (c.k + 9 > rank)
+				c.k = rank > 9 ? rank - 9 : 0;
+		}
 		for (sum = 0, i = c.k; i < rank; i++)
 			sum += values[i];
 		if (c.k < rank)
@@ -528,13 +535,13 @@ struct gram {
 	const ad_linalg *l;
 	const float *rows; /* n x D */
 	size_t n, d;
-	double *centre;    /* D */
-	double *g;         /* n x n */
-	size_t main_count; /* pictures of the main fit */
-	size_t *order;     /* the pictures left out, group by group */
-	size_t *start;     /* groups + 1: where each begins in order */
+	double *centre;         /* D */
+	double *g;              /* n x n */
+	size_t main_count;      /* pictures of the main fit */
+	size_t *order;          /* the pictures left out, group by group */
+	size_t *start;          /* groups + 1: where each begins in order */
 	size_t groups, largest; /* pictures in the largest */
-	size_t *slot; /* n: a picture's place among those calibrated */
+	size_t *slot;           /* n: a picture's place among those calibrated */
 	size_t calibrated;
 	double *combination;       /* calibrated x n: residual = combination * (rows less centre) */
 	double *residual;          /* calibrated x cells */
@@ -630,8 +637,8 @@ static int gram_units(const struct gram *m, const size_t *index, size_t *unit, s
 }
 
 /*
- * Deals shuffled units to the fold that has the fewest pictures so far, the first of such: with units of one picture that
- * is one fold after the other. fold: units; SIZE_MAX for those that are never left out.
+ * Deals shuffled units to the fold that has the fewest pictures so far, the first of such: with units of one picture
+ * that is one fold after the other. fold: units; SIZE_MAX for those that are never left out.
  */
 static void gram_deal(const size_t *order, size_t units, const size_t *sizes, size_t folds, size_t target,
 		      size_t *filled, size_t *fold)

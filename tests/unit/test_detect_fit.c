@@ -886,6 +886,33 @@ static void test_degenerate(void **unused)
 	expect(&o, rows, ADTOOL_ENUMERIC, "no variance beyond 1 components");
 }
 
+/* Features that span fewer directions than there are pictures (a layer made wide by a 1x1 convolution). */
+static void test_rank(void **unused)
+{
+	enum { N = 60, D = 80, RANK = 20 };
+	float *rows = make_rows(N, D, 5, 77);
+	ad_fit_options o = options_of(ADTOOL_PPCA, N, D, 1);
+	struct fitted f;
+	size_t i, j;
+
+	(void)unused;
+	for (i = 0; i < N; i++)
+		for (j = RANK; j < D; j++)
+			rows[i * D + j] = 3;
+	assert_int_equal(fit(&o, rows, 0, 0, 2, &f, NULL), 0);
+	assert_int_equal(f.detector.components, RANK - 9);
+	assert_true(f.detector.noise_variance > 0);
+	release(&f);
+	/* Nothing is missing: as the original has it. */
+	o = options_of(ADTOOL_PPCA, 30, D, 1);
+	test_free(rows);
+	rows = make_rows(30, D, 5, 78);
+	assert_int_equal(fit(&o, rows, 0, 0, 2, &f, NULL), 0);
+	assert_int_equal(f.detector.components, 20);
+	release(&f);
+	test_free(rows);
+}
+
 /* -- memory and threads ------------------------------------------------------------------------------ */
 
 static void test_memory_formula(void **unused)
@@ -1095,6 +1122,7 @@ int main(void)
 	    cmocka_unit_test(test_gaps_covariance),
 	    cmocka_unit_test(test_refused),
 	    cmocka_unit_test(test_degenerate),
+	    cmocka_unit_test(test_rank),
 	    cmocka_unit_test(test_memory_formula),
 	    cmocka_unit_test(test_threads_and_progress),
 	    cmocka_unit_test(test_channels),
