@@ -26,7 +26,7 @@ struct plain_step {
 	size_t pointers; /* bytes from the arena's start, where a run keeps its inputs' addresses */
 };
 
-/* Two counters a step, each alone in its line. */
+/* Each alone in its line. A step has one of tasks done, and one for each slot, of tasks of its range taken. */
 typedef struct counter {
 	_Alignas(LINE_BYTES) atomic_size_t n;
 } counter;
@@ -162,21 +162,9 @@ static int is_vector(const shape *s)
 	return s->blocks && s->h * s->w == 1;
 }
 
-static pixel_step pixels(const ad_engine *e, shape s)
+static pixel_step pixels(shape s)
 {
-	size_t planes = ((size_t)1 << 16) / max_size(s.plane, 1);
-
-	(void)e;
-	return (pixel_step){.shape = s,
-			    .planes = min_size(max_size(planes, 1), max_size(s.blocks, 1)),
-			    .scale = SIZE_MAX,
-			    .shift = SIZE_MAX,
-			    .fn = {AD_FN_NONE, 0, 0}};
-}
-
-static size_t pixel_tasks(const pixel_step *p)
-{
-	return div_up(p->shape.blocks, p->planes);
+	return (pixel_step){.shape = s, .scale = SIZE_MAX, .shift = SIZE_MAX, .fn = {AD_FN_NONE, 0, 0}};
 }
 
 /* Gives value v room for its blocks: within its concat, if it has one. */
@@ -230,8 +218,8 @@ static int need_blocked(struct compiler *c, int v, size_t node)
 		return rc;
 	s.in = value->plain;
 	s.out = value->blocked;
-	s.u.pixel = pixels(c->e, value->shape);
-	s.tasks = pixel_tasks(&s.u.pixel);
+	s.u.pixel = pixels(value->shape);
+	engine_pixels_plan(c->e, &s, 0);
 	rc = add_step(c->e, &s);
 	c->e->algorithms[node] = algorithm;
 	return rc;
@@ -255,8 +243,8 @@ static int need_plain(struct compiler *c, int v, size_t node)
 		return rc;
 	s.in = value->blocked;
 	s.out = value->plain;
-	s.u.pixel = pixels(c->e, value->shape);
-	s.tasks = pixel_tasks(&s.u.pixel);
+	s.u.pixel = pixels(value->shape);
+	engine_pixels_plan(c->e, &s, 0);
 	rc = add_step(c->e, &s);
 	c->e->algorithms[node] = algorithm;
 	return rc;
@@ -425,14 +413,14 @@ static int visit_affine(struct compiler *c, size_t i)
 	if (rc)
 		return rc;
 	s.out = c->values[node->output].blocked;
-	s.u.pixel = pixels(e, c->values[v].shape);
+	s.u.pixel = pixels(c->values[v].shape);
 	s.u.pixel.fn = fn_of(node->activation);
 	if (node->op == AD_OP_SCALE) {
 		rc = scale_vectors(e, node, &s.u.pixel.shape, &s.u.pixel.scale, &s.u.pixel.shift);
 		if (rc)
 			return rc;
 	}
-	s.tasks = pixel_tasks(&s.u.pixel);
+	engine_pixels_plan(c->e, &s, 0);
 	return add_step(e, &s);
 }
 
@@ -483,7 +471,7 @@ static int visit_binary(struct compiler *c, size_t i)
 		return rc;
 	s.in = c->values[node->inputs[0]].blocked;
 	s.out = c->values[node->output].blocked;
-	s.u.pixel = pixels(e, out);
+	s.u.pixel = pixels(out);
 	s.u.pixel.fn = fn_of(node->activation);
 	s.u.pixel.kind =
 	    (enum ad_binary_kind[]){
@@ -503,7 +491,7 @@ static int visit_binary(struct compiler *c, size_t i)
 		s.res = c->values[node->inputs[1]].blocked;
 		s.u.pixel.y_step = operand(c->g->values[node->inputs[1]].dims, &out) == 'f' ? vl : 0;
 	}
-	s.tasks = pixel_tasks(&s.u.pixel);
+	engine_pixels_plan(c->e, &s, 0);
 	return add_step(e, &s);
 }
 
@@ -519,8 +507,8 @@ static int visit_mean(struct compiler *c, size_t i)
 		return rc;
 	s.in = c->values[node->inputs[0]].blocked;
 	s.out = c->values[node->output].blocked;
-	s.u.pixel = pixels(c->e, c->values[node->inputs[0]].shape);
-	s.tasks = pixel_tasks(&s.u.pixel);
+	s.u.pixel = pixels(c->values[node->inputs[0]].shape);
+	engine_pixels_plan(c->e, &s, 1);
 	return add_step(c->e, &s);
 }
 
@@ -543,8 +531,8 @@ static int visit_concat(struct compiler *c, size_t i)
 		block += v->shape.blocks;
 		if (rc || (s.in.buffer == s.out.buffer && s.in.offset == s.out.offset))
 			continue;
-		s.u.pixel = pixels(c->e, v->shape);
-		s.tasks = pixel_tasks(&s.u.pixel);
+		s.u.pixel = pixels(v->shape);
+		engine_pixels_plan(c->e, &s, 1);
 		rc = add_step(c->e, &s);
 	}
 	return rc;
@@ -1032,14 +1020,14 @@ static int compile(struct compiler *c)
 	if (out->plain.buffer == BUFFER_NONE && !is_vector(&out->shape)) {
 		s.run = engine_unpack;
 		s.in = out->blocked;
-		s.u.pixel = pixels(e, out->shape);
+		s.u.pixel = pixels(out->shape);
 	} else {
 		s.run = engine_copy;
 		s.in = out->plain.buffer == BUFFER_NONE ? out->blocked : out->plain;
-		s.u.pixel = pixels(e, (shape){.blocks = 1, .plane = g->values[g->output].count});
+		s.u.pixel = pixels((shape){.blocks = 1, .plane = g->values[g->output].count});
 	}
 	s.algorithm = "output";
-	s.tasks = pixel_tasks(&s.u.pixel);
+	engine_pixels_plan(e, &s, s.run == engine_copy);
 	return add_step(e, &s);
 }
 
@@ -1093,7 +1081,7 @@ int ad_engine_create(const ad_graph *graph, const ad_kernels *kernels, ad_pool *
 		goto out;
 	}
 	e->counters_at = div_up(bytes, LINE_BYTES) * LINE_BYTES;
-	e->scratch_at = e->counters_at + e->n_steps * 2 * sizeof(counter);
+	e->scratch_at = e->counters_at + e->n_steps * (e->slots + 1) * sizeof(counter);
 	/* A page between, and sizes that are no power of two, so that slots do not meet in the same cache sets. */
 	e->scratch_bytes = div_up(scratch * sizeof(float), 4096) * 4096 + LINE_BYTES * 5;
 	e->arena_bytes = e->scratch_at + e->slots * e->scratch_bytes;
@@ -1163,6 +1151,26 @@ static void pause_a_little(unsigned turn)
 }
 
 /*
+ * The next task of a step for a slot, or SIZE_MAX. The tasks are cut into a range for each slot, and their order
+ * follows the rows of the picture: so a slot mostly reads what it has itself written, which is still in its core's
+ * cache. When its own range is empty it helps with the others'.
+ */
+static size_t take(counter *taken, size_t tasks, size_t slot, size_t slots)
+{
+	for (size_t i = 0; i < slots; i++) {
+		size_t range = (slot + i) % slots, first = cut(tasks, range, slots), end = cut(tasks, range + 1, slots);
+		size_t n;
+
+		if (atomic_load_explicit(&taken[range].n, memory_order_relaxed) >= end - first)
+			continue;
+		n = atomic_fetch_add_explicit(&taken[range].n, 1, memory_order_relaxed);
+		if (n < end - first)
+			return first + n;
+	}
+	return SIZE_MAX;
+}
+
+/*
  * What every thread does: goes through the steps, takes tasks of each while there are any, and waits until all of them
  * are done before it goes on. However many threads come, and whenever, each task runs once.
  */
@@ -1178,22 +1186,16 @@ static void run_slot(void *context, size_t slot, unsigned worker)
 	(void)worker;
 	for (size_t i = 0; i < e->n_steps; i++) {
 		const step *s = &e->steps[i];
-		atomic_size_t *next = &counters[2 * i].n, *done = &counters[2 * i + 1].n;
-		size_t mine = 0;
+		counter *done = &counters[i * (r->slots + 1)];
+		size_t mine = 0, task;
 
 		if (r->seconds && slot == 0)
 			start = now();
-		for (;;) {
-			size_t task = atomic_fetch_add_explicit(next, 1, memory_order_relaxed);
-
-			if (task >= s->tasks)
-				break;
+		for (; (task = take(done + 1, s->tasks, slot, r->slots)) != SIZE_MAX; mine++)
 			s->run(s, r, task, scratch);
-			mine++;
-		}
 		if (mine)
-			atomic_fetch_add_explicit(done, mine, memory_order_release);
-		for (unsigned turn = 0; atomic_load_explicit(done, memory_order_acquire) < s->tasks; turn++)
+			atomic_fetch_add_explicit(&done->n, mine, memory_order_release);
+		for (unsigned turn = 0; atomic_load_explicit(&done->n, memory_order_acquire) < s->tasks; turn++)
 			pause_a_little(turn);
 		if (r->seconds && slot == 0 && s->node < e->n_nodes)
 			r->seconds[s->node] += now() - start;
@@ -1207,7 +1209,8 @@ void ad_engine_run(const ad_engine *e, void *arena, ad_pool *pool, const float *
 	counter *counters = (counter *)(void *)(r.arena + e->counters_at);
 	unsigned threads = ad_pool_size(pool);
 
-	for (size_t i = 0; i < 2 * e->n_steps; i++)
+	r.slots = threads < e->slots ? threads : e->slots;
+	for (size_t i = 0; i < e->n_steps * (r.slots + 1); i++)
 		atomic_init(&counters[i].n, 0);
 	for (size_t i = 0; i < e->n_steps; i++) {
 		const struct plain_step *p = e->steps[i].u.plain;
@@ -1217,8 +1220,7 @@ void ad_engine_run(const ad_engine *e, void *arena, ad_pool *pool, const float *
 		for (size_t j = 0; j < p->step.node.n_inputs; j++)
 			((const float **)(void *)(r.arena + p->pointers))[j] = from(&r, p->in[j]);
 	}
-	threads = threads < e->slots ? threads : e->slots;
-	ad_pool_run(threads > 1 ? pool : NULL, run_slot, &r, threads);
+	ad_pool_run(r.slots > 1 ? pool : NULL, run_slot, &r, r.slots);
 }
 
 /* -- what it is -------------------------------------------------------------------------------------- */

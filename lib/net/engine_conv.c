@@ -44,7 +44,7 @@ static void call_conv(const step *s, const run *r, const out_group *g, ad_conv_a
 static void pointwise(const step *s, const run *r, size_t task, float *scratch)
 {
 	const conv_step *c = &s->u.conv;
-	size_t vl = r->k->vl, piece = task % c->pieces, part = task / c->pieces;
+	size_t vl = r->k->vl, piece = task / c->parts, part = task % c->parts;
 	size_t g0 = cut(c->n_groups, part, c->parts), g1 = cut(c->n_groups, part + 1, c->parts);
 	const float *in = from(r, s->in), *res = s->res.buffer == BUFFER_NONE ? NULL : from(r, s->res);
 	float *out = at(r, s->out);
@@ -111,7 +111,7 @@ static void direct(const step *s, const run *r, size_t task, float *scratch)
 {
 	const conv_step *c = &s->u.conv;
 	const ad_window *w = &c->window;
-	size_t vl = r->k->vl, piece = task % c->pieces, part = task / c->pieces;
+	size_t vl = r->k->vl, piece = task / c->parts, part = task % c->parts;
 	size_t g0 = cut(c->n_groups, part, c->parts), g1 = cut(c->n_groups, part + 1, c->parts);
 	size_t y0 = cut(c->out.h, piece, c->pieces), y1 = cut(c->out.h, piece + 1, c->pieces);
 	size_t width = span(w, 1, c->out.w), rows = span(w, 0, y1 - y0);

@@ -48,7 +48,7 @@ typedef struct conv_step {
 	size_t scale, shift; /* of a SCALE done while packing; SIZE_MAX: none */
 	ad_fn pre;           /* its activation */
 	ad_fn fn;
-	/* Cutting: task = piece + pieces * part. */
+	/* Cutting: task = part + parts * piece. */
 	size_t pieces, parts;
 	size_t line; /* pointwise: pixels of a line; lines: of them */
 	size_t lines;
@@ -69,8 +69,8 @@ typedef struct window_step {
 
 typedef struct pixel_step {
 	shape shape;
-	size_t planes;       /* of a task */
-	size_t scale, shift; /* affine; binary with a constant: scale holds it */
+	size_t pieces, planes; /* pieces of pixels; planes of a task */
+	size_t scale, shift;   /* affine; binary with a constant: scale holds it */
 	ad_fn fn;
 	enum ad_binary_kind kind;
 	size_t x_step, y_step; /* binary: 0 when the operand is one pixel for all */
@@ -127,6 +127,7 @@ typedef struct run {
 	const float *input;
 	float *output;
 	double *seconds;
+	size_t slots; /* threads that may come */
 } run;
 
 static inline float *at(const run *r, place p)
@@ -196,6 +197,8 @@ void engine_conv_release(step *s);
 
 /* engine_steps.c */
 void engine_window_plan(const ad_engine *e, step *s);
+/* Cuts a pixel step whose shape is set into tasks; whole: not within planes. */
+void engine_pixels_plan(const ad_engine *e, step *s, int whole);
 step_fn engine_affine, engine_binary, engine_mean, engine_pack, engine_unpack, engine_copy;
 
 #endif

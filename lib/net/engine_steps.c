@@ -18,7 +18,8 @@ static void window_rows(const window_step *w, size_t y0, size_t y1, size_t *i0, 
 static void window(const step *s, const run *r, size_t task, float *scratch)
 {
 	const window_step *w = &s->u.window;
-	size_t vl = r->k->vl, piece = task % w->pieces, p0 = task / w->pieces * w->planes;
+	size_t groups = div_up(w->in.blocks, w->planes);
+	size_t vl = r->k->vl, piece = task / groups, p0 = task % groups * w->planes;
 	size_t p1 = min_size(p0 + w->planes, w->in.blocks), taps = w->window.kernel[0] * w->window.kernel[1];
 	size_t y0 = cut(w->out.h, piece, w->pieces), y1 = cut(w->out.h, piece + 1, w->pieces), i0, i1;
 	const float *in = from(r, s->in), *res = s->res.buffer == BUFFER_NONE ? NULL : from(r, s->res);
@@ -62,10 +63,10 @@ void engine_window_plan(const ad_engine *e, step *s)
 	window_step *w = &s->u.window;
 	size_t work = w->in.plane + w->out.plane;
 
-	(void)e;
 	s->run = window;
-	w->pieces = min_size(max_size(work / TASK_FLOATS, 1), max_size(1, w->out.h / 4));
-	w->planes = min_size(max_size(TASK_FLOATS / max_size(work, 1), 1), w->in.blocks);
+	/* At least two bands of rows where there are rows for it: see take in engine.c. */
+	w->pieces = min_size(max_size(work / TASK_FLOATS, 2), max_size(1, w->out.h / 4));
+	w->planes = min_size(max_size(TASK_FLOATS / max_size(work / w->pieces, 1), 1), w->in.blocks);
 	s->tasks = w->pieces * div_up(w->in.blocks, w->planes);
 	s->scratch = 0;
 	if (w->scale != SIZE_MAX) {
@@ -80,15 +81,45 @@ void engine_window_plan(const ad_engine *e, step *s)
 
 /* -- pixel by pixel ---------------------------------------------------------------------------------- */
 
+/* The blocks and pixels of a task. */
+struct part {
+	size_t b0, b1, p0, pixels;
+};
+
+static struct part part_of(const pixel_step *p, size_t vl, size_t task)
+{
+	size_t groups = div_up(p->shape.blocks, p->planes), piece = task / groups;
+	size_t total = p->shape.plane / vl, units = div_up(total, AD_VL_MAX), end;
+	struct part part = {.b0 = task % groups * p->planes};
+
+	part.b1 = min_size(part.b0 + p->planes, p->shape.blocks);
+	part.p0 = cut(units, piece, p->pieces) * AD_VL_MAX;
+	end = min_size(cut(units, piece + 1, p->pieces) * AD_VL_MAX, total);
+	part.pixels = end - part.p0;
+	return part;
+}
+
+void engine_pixels_plan(const ad_engine *e, step *s, int whole)
+{
+	pixel_step *p = &s->u.pixel;
+	size_t pixels = p->shape.plane / e->k->vl;
+
+	p->pieces = whole || pixels < 4 * AD_VL_MAX ? 1 : max_size(2, p->shape.plane / TASK_FLOATS);
+	p->planes = TASK_FLOATS / max_size(p->shape.plane / p->pieces, 1);
+	p->planes = min_size(max_size(p->planes, 1), p->shape.blocks);
+	s->tasks = p->pieces * div_up(p->shape.blocks, p->planes);
+}
+
 void engine_affine(const step *s, const run *r, size_t task, float *scratch)
 {
 	const pixel_step *p = &s->u.pixel;
-	size_t vl = r->k->vl, b1 = min_size((task + 1) * p->planes, p->shape.blocks);
+	size_t vl = r->k->vl;
+	struct part t = part_of(p, vl, task);
 
 	(void)scratch;
-	for (size_t b = task * p->planes; b < b1; b++)
-		r->k->affine(&(ad_affine_args){from(r, s->in) + b * p->shape.plane, at(r, s->out) + b * p->shape.plane,
-					       p->shape.plane / vl,
+	for (size_t b = t.b0; b < t.b1; b++)
+		r->k->affine(&(ad_affine_args){from(r, s->in) + b * p->shape.plane + t.p0 * vl,
+					       at(r, s->out) + b * p->shape.plane + t.p0 * vl, t.pixels,
 					       p->scale == SIZE_MAX ? NULL : r->e->weights + p->scale + b * vl,
 					       p->shift == SIZE_MAX ? NULL : r->e->weights + p->shift + b * vl, p->fn});
 }
@@ -96,19 +127,20 @@ void engine_affine(const step *s, const run *r, size_t task, float *scratch)
 void engine_binary(const step *s, const run *r, size_t task, float *scratch)
 {
 	const pixel_step *p = &s->u.pixel;
-	size_t vl = r->k->vl, b1 = min_size((task + 1) * p->planes, p->shape.blocks);
+	size_t vl = r->k->vl;
+	struct part t = part_of(p, vl, task);
 
 	(void)scratch;
-	for (size_t b = task * p->planes; b < b1; b++) {
+	for (size_t b = t.b0; b < t.b1; b++) {
 		const float *y = p->scale != SIZE_MAX ? r->e->weights + p->scale : from(r, s->res);
 		ad_binary_args a = {
 		    .kind = p->kind,
-		    .x = from(r, s->in) + b * (p->x_step ? p->shape.plane : vl),
-		    .y = y + b * (p->y_step ? p->shape.plane : vl),
+		    .x = from(r, s->in) + b * (p->x_step ? p->shape.plane : vl) + t.p0 * p->x_step,
+		    .y = y + b * (p->y_step ? p->shape.plane : vl) + t.p0 * p->y_step,
 		    .x_step = p->x_step,
 		    .y_step = p->y_step,
-		    .out = at(r, s->out) + b * p->shape.plane,
-		    .pixels = p->shape.plane / vl,
+		    .out = at(r, s->out) + b * p->shape.plane + t.p0 * vl,
+		    .pixels = t.pixels,
 		    .fn = p->fn,
 		};
 
@@ -127,10 +159,11 @@ void engine_binary(const step *s, const run *r, size_t task, float *scratch)
 void engine_mean(const step *s, const run *r, size_t task, float *scratch)
 {
 	const pixel_step *p = &s->u.pixel;
-	size_t vl = r->k->vl, b1 = min_size((task + 1) * p->planes, p->shape.blocks);
+	size_t vl = r->k->vl;
+	struct part t = part_of(p, vl, task);
 
 	(void)scratch;
-	for (size_t b = task * p->planes; b < b1; b++)
+	for (size_t b = t.b0; b < t.b1; b++)
 		r->k->mean(
 		    &(ad_mean_args){from(r, s->in) + b * p->shape.plane, p->shape.plane / vl, at(r, s->out) + b * vl});
 }
@@ -140,24 +173,27 @@ void engine_mean(const step *s, const run *r, size_t task, float *scratch)
 void engine_pack(const step *s, const run *r, size_t task, float *scratch)
 {
 	const pixel_step *p = &s->u.pixel;
-	size_t vl = r->k->vl, pixels = p->shape.plane / vl, b1 = min_size((task + 1) * p->planes, p->shape.blocks);
+	size_t vl = r->k->vl, pixels = p->shape.plane / vl;
+	struct part t = part_of(p, vl, task);
 
 	(void)scratch;
-	for (size_t b = task * p->planes; b < b1; b++)
-		r->k->pack(&(ad_pack_args){from(r, s->in) + b * vl * pixels, pixels, min_size(vl, p->shape.c - b * vl),
-					   pixels, at(r, s->out) + b * p->shape.plane, vl});
+	for (size_t b = t.b0; b < t.b1; b++)
+		r->k->pack(&(ad_pack_args){from(r, s->in) + b * vl * pixels + t.p0, pixels,
+					   min_size(vl, p->shape.c - b * vl), t.pixels,
+					   at(r, s->out) + b * p->shape.plane + t.p0 * vl, vl});
 }
 
 void engine_unpack(const step *s, const run *r, size_t task, float *scratch)
 {
 	const pixel_step *p = &s->u.pixel;
-	size_t vl = r->k->vl, pixels = p->shape.plane / vl, b1 = min_size((task + 1) * p->planes, p->shape.blocks);
+	size_t vl = r->k->vl, pixels = p->shape.plane / vl;
+	struct part t = part_of(p, vl, task);
 
 	(void)scratch;
-	for (size_t b = task * p->planes; b < b1; b++)
-		r->k->unpack(&(ad_unpack_args){from(r, s->in) + b * p->shape.plane, pixels,
-					       min_size(vl, p->shape.c - b * vl), pixels,
-					       at(r, s->out) + b * vl * pixels});
+	for (size_t b = t.b0; b < t.b1; b++)
+		r->k->unpack(&(ad_unpack_args){from(r, s->in) + b * p->shape.plane + t.p0 * vl, pixels,
+					       min_size(vl, p->shape.c - b * vl), t.pixels,
+					       at(r, s->out) + b * vl * pixels + t.p0});
 }
 
 void engine_copy(const step *s, const run *r, size_t task, float *scratch)
