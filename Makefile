@@ -237,6 +237,10 @@ check-asan check-ubsan check-tsan: check-%: ## every test under a sanitizer
 	@$(MAKE) --no-print-directory -j2 CONFIG=$* test-programs
 	@$(MAKE) --no-print-directory CONFIG=$* test
 
+.PHONY: check-neon
+check-neon: ## the NEON kernels, built for AArch64, run under an emulator
+	@$(PROVE) -v tests/cli/neon.t
+
 .PHONY: check-deps
 check-deps: ## includes point down only: the rooms of CONTRIBUTING.md
 	@sh tests/check-deps.sh

@@ -160,9 +160,6 @@ void cli_exec_man(const char *page);
 /* To be called before another program is run in this one's place. */
 void cli_default_signals(void);
 
-/* Calls fn for each thing worth knowing about this build. */
-void cli_build_info(void (*fn)(void *context, const char *name, const char *value), void *context);
-
 /* -- text (text.c) ----------------------------------------------------------------------------------- */
 
 /*

@@ -158,15 +158,6 @@ void cli_exec_man(const char *page)
 	free(folder);
 }
 
-void cli_build_info(void (*fn)(void *context, const char *name, const char *value), void *context)
-{
-#ifdef __clang__
-	fn(context, "compiler", __VERSION__);
-#else
-	fn(context, "compiler", "gcc " __VERSION__);
-#endif
-}
-
 /* -- main -------------------------------------------------------------------------------------------- */
 
 /*

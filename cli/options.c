@@ -513,7 +513,7 @@ static int check_operands(const parser *p)
 static void print_build(void *context, const char *name, const char *value)
 {
 	(void)context;
-	cli_print("%-18s %s\n", name, value);
+	cli_print("%-24s %s\n", name, value);
 }
 
 static int run_subcommand(const cli_command *command, const char **operands, size_t count)
@@ -551,7 +551,7 @@ int cli_run(const cli_command *command, int argc, char **argv)
 	} else if (want_version) {
 		cli_print("adtool %s\n", adtool_version());
 		if (cli_verbose)
-			cli_build_info(print_build, NULL);
+			adtool_build_info(print_build, NULL);
 	} else if (command->subcommands) {
 		code = run_subcommand(command, p.operands, p.operand_count);
 	} else {
