@@ -96,7 +96,7 @@ int adtool_metrics_compute(const double *scores, const uint8_t *anomalous, size_
 		double f1 = 2 * tp / (tp + fp + (double)c.anomalies);
 
 		area += (fp - (double)before_fp) * (tp + (double)before_tp) / 2;
-		m.average_precision += (tp - (double)before_tp) / (double)c.anomalies * (tp / (tp + fp));
+		m.average_precision += (tp - (double)before_tp) * (tp / (tp + fp));
 		if (f1 > m.best_f1) {
 			m.best_f1 = f1;
 			m.best_f1_threshold = p->threshold;
@@ -104,6 +104,7 @@ int adtool_metrics_compute(const double *scores, const uint8_t *anomalous, size_
 		before_tp = p->true_positives;
 		before_fp = p->false_positives;
 	}
+	m.average_precision /= (double)c.anomalies;
 	m.auroc = area / ((double)c.anomalies * (double)c.normals);
 	m.fpr_at_tpr_100 = (double)point_at(&c, 1)->false_positives / (double)c.normals;
 	m.fpr_at_tpr_95 = (double)point_at(&c, 0.95)->false_positives / (double)c.normals;
