@@ -802,6 +802,8 @@ static int write_report(const adtool_model *model, const evaluation *e, const re
 	    .rule = e->model->rule,
 	    .alpha = e->model->alpha,
 	    .metrics = &r->metrics,
+	    .auroc_interval = resamples ? &r->auroc_interval : NULL,
+	    .ap_interval = resamples ? &r->ap_interval : NULL,
 	};
 	adtool_error err;
 	int code = adtool_page_timing(e->page, "normal pictures", e->seconds[0], &err);

@@ -63,13 +63,14 @@ ADTOOL_API int adtool_page_timing(adtool_page *page, const char *stage, double s
 /* What the page is about. */
 typedef struct adtool_page_facts {
 	const char *model_path;         /* NULL: the model was not kept */
-	const adtool_model_info *model; /* what was trained */
+	const adtool_model_info *model; /* what was trained, and the limit above which pictures are suspect */
 	const double *calibration;      /* its scores, ascending, or NULL */
 	size_t calibration_count;
 	double threshold; /* in force here; rule and alpha say how it came about */
 	enum adtool_rule rule;
 	double alpha;
 	const adtool_metrics *metrics; /* ADTOOL_PAGE_EVAL; may be NULL */
+	const adtool_interval *auroc_interval, *ap_interval; /* 95 %, of the metrics; NULL: not known */
 } adtool_page_facts;
 
 /*

@@ -46,15 +46,20 @@ static const char *title_of(const writer *w)
 	return titles[w->page->kind];
 }
 
-/* Of the scores, those above the threshold, by truth. */
+/* Of the scores, by truth: those above the threshold; and those only above the softer limit. */
 typedef struct decided {
-	size_t of[3], above[3]; /* unknown, normal, anomalous */
+	size_t of[3], above[3], suspect[3]; /* unknown, normal, anomalous */
 } decided;
+
+static size_t is_suspect(const page_plot *p, double score)
+{
+	return p->has_warning && score > p->warning && !(score > p->threshold);
+}
 
 static decided decide(const writer *w)
 {
 	const page_plot *p = w->plot;
-	decided d = {{0}, {0}};
+	decided d = {{0}, {0}, {0}};
 	size_t i;
 
 	for (i = 0; i < p->count; i++) {
@@ -62,6 +67,7 @@ static decided decide(const writer *w)
 
 		d.of[k]++;
 		d.above[k] += p->scores[i].score > p->threshold;
+		d.suspect[k] += is_suspect(p, p->scores[i].score);
 	}
 	return d;
 }
@@ -146,6 +152,23 @@ static void tile_number(const writer *w, const char *name, double value, const c
 	tile_end(w, note);
 }
 
+/* With its interval, where that is known. */
+static void tile_metric(const writer *w, const char *name, double value, const adtool_interval *interval,
+			const char *note)
+{
+	if (!interval) {
+		tile_number(w, name, value, note);
+		return;
+	}
+	tile_begin(w, name);
+	ad_text_fixed(w->b, value, 4);
+	puts_(w, "</span><span class=\"note\">95 % interval ");
+	ad_text_fixed(w->b, interval->low, 4);
+	puts_(w, " to ");
+	ad_text_fixed(w->b, interval->high, 4);
+	tile_end(w, "");
+}
+
 static void tile_count(const writer *w, const char *name, size_t value, const char *note)
 {
 	tile_begin(w, name);
@@ -170,8 +193,9 @@ static void tiles(const writer *w)
 
 	puts_(w, "<dl class=\"tiles\">\n");
 	if (m) {
-		tile_number(w, "AUROC", m->auroc, "1 is perfect, 0.5 is chance");
-		tile_number(w, "Average precision", m->average_precision, "area under the precision-recall curve");
+		tile_metric(w, "AUROC", m->auroc, w->facts->auroc_interval, "1 is perfect, 0.5 is chance");
+		tile_metric(w, "Average precision", m->average_precision, w->facts->ap_interval,
+			    "area under the precision-recall curve");
 	}
 	switch (w->page->kind) {
 	case ADTOOL_PAGE_EVAL:
@@ -182,6 +206,9 @@ static void tiles(const writer *w)
 		tile_count(w, "Pictures", w->plot->count, "scored");
 		tile_count(w, "Anomalous", d.above[UNKNOWN] + d.above[ANOMALOUS] + d.above[NORMAL],
 			   "above the threshold");
+		if (w->plot->has_warning)
+			tile_count(w, "Suspect", d.suspect[UNKNOWN] + d.suspect[ANOMALOUS] + d.suspect[NORMAL],
+				   "above the softer limit");
 		tile_count(w, "Refused", w->page->refused_count, "could not be read");
 		break;
 	case ADTOOL_PAGE_TRAIN:
@@ -223,12 +250,14 @@ static void mean_key(const writer *w, int truth, const char *class, const char *
 static void decision_row(const writer *w, const char *name, const char *key, int k, const decided *d)
 {
 	static const char *const looks[][2] = {{"", ""}, {"good", "bad"}, {"bad", "good"}};
-	size_t no = d->of[k] - d->above[k], yes = d->above[k];
+	size_t yes = d->above[k], middle = d->suspect[k], no = d->of[k] - yes - middle;
 
 	if (!d->of[k])
 		return;
 	ad_buf_printf(w->b, "<tr><th scope=\"row\">%s</th><td class=\"num %s%s\" id=\"%s-no\">%zu</td>", name,
 		      looks[k][0], no ? "" : " zero", key, no);
+	if (w->plot->has_warning)
+		ad_buf_printf(w->b, "<td class=\"num\" id=\"%s-suspect\">%zu</td>", key, middle);
 	ad_buf_printf(w->b, "<td class=\"num %s%s\" id=\"%s-yes\">%zu</td><td class=\"num\" id=\"%s-rate\">",
 		      looks[k][1], yes ? "" : " zero", key, yes, key);
 	percent(w, yes, d->of[k]);
@@ -296,6 +325,13 @@ static void decision(const writer *w)
 	ad_text_short(w->b, w->facts->threshold, 6);
 	puts_(w, ", ");
 	rule_text(w);
+	if (w->plot->has_warning) {
+		puts_(w, ". Above the softer limit, ");
+		ad_text_short(w->b, w->plot->warning, 6);
+		puts_(w, " for a rate of ");
+		ad_text_short(w->b, w->facts->model->warn_alpha, 6);
+		puts_(w, " (the dotted line), it is called suspect");
+	}
 	puts_(w, ". Dashed lines are means, the bands around them their 99 % confidence intervals.</p>\n<ul "
 		 "class=\"keys\">\n");
 	mean_key(w, ADTOOL_TRUTH_UNKNOWN, "u", "pictures");
@@ -311,8 +347,10 @@ static void decision(const writer *w)
 	      "<span class=\"note\">Or drag the line. To use it: <code id=\"command\"></code></span></div>\n</div>\n"
 	      "<div class=\"two decision\">\n<div class=\"scroll\"><table>\n<thead><tr><th scope=\"col\">");
 	puts_(w, w->page->kind == ADTOOL_PAGE_EVAL ? "in truth" : "<span class=\"note\">&nbsp;</span>");
-	puts_(w, "</th><th scope=\"col\" class=\"num\">called normal</th><th scope=\"col\" class=\"num\">called "
-		 "anomalous</th>"
+	puts_(w, "</th><th scope=\"col\" class=\"num\">called normal</th>");
+	if (w->plot->has_warning)
+		puts_(w, "<th scope=\"col\" class=\"num\">called suspect</th>");
+	puts_(w, "<th scope=\"col\" class=\"num\">called anomalous</th>"
 		 "<th scope=\"col\" class=\"num\">rate</th></tr></thead>\n<tbody aria-live=\"polite\">\n");
 	decision_row(w, "pictures", "u", UNKNOWN, &d);
 	decision_row(w, w->page->kind == ADTOOL_PAGE_TRAIN ? "held-out normal" : "normal", "n", NORMAL, &d);
@@ -444,8 +482,15 @@ static const struct {
     [SHOWN_FOUND] = {"Found", "anomalous, and called so; the highest score first", "found", "good", "a"},
     [SHOWN_PASSED] = {"Passed", "normal, and called so; the highest score first", "passed", "plain", "n"},
     [SHOWN_ANOMALOUS] = {"Anomalous", "the highest score first", "anomalous", "bad", "u"},
+    [SHOWN_SUSPECT] = {"Suspect", "above the softer limit only; the highest score first", "suspect", "warn", "u"},
     [SHOWN_NORMAL] = {"Normal", "the highest score first", "normal", "plain", "u"},
 };
+
+/* What a suspect picture is called, by its truth; all of them look alike. */
+static const char *suspect_word(enum shown kind)
+{
+	return kind == SHOWN_MISS ? "miss, suspect" : kind == SHOWN_PASSED ? "passed, suspect" : "suspect";
+}
 
 static void picture(const writer *w, const ad_buf *jpeg, const char *alt, const char *name)
 {
@@ -458,6 +503,8 @@ static void picture(const writer *w, const ad_buf *jpeg, const char *alt, const 
 
 static void card(const writer *w, const shown_picture *p, enum shown kind)
 {
+	size_t suspect = is_suspect(w->plot, p->score);
+
 	ad_buf_printf(w->b, "<li class=\"card\" data-truth=\"%s\" data-score=\"", shown_as[kind].truth);
 	ad_buf_double(w->b, p->score);
 	ad_buf_printf(w->b, "\"><figure><div class=\"pair%s\">", p->heat.size ? "" : " one");
@@ -467,7 +514,8 @@ static void card(const writer *w, const shown_picture *p, enum shown kind)
 	puts_(w, "</div><figcaption><bdi class=\"name\">");
 	ad_text_html(w->b, p->name);
 	ad_buf_printf(w->b, "</bdi><span class=\"badge %s\">%s</span><span class=\"figures\">score ",
-		      shown_as[kind].look, shown_as[kind].word);
+		      suspect ? shown_as[SHOWN_SUSPECT].look : shown_as[kind].look,
+		      suspect ? suspect_word(kind) : shown_as[kind].word);
 	ad_text_short(w->b, p->score, 5);
 	puts_(w, " \xc2\xb7 p ");
 	ad_text_short(w->b, p->p, 3);
@@ -666,6 +714,14 @@ static void list(const writer *w, const char *name, int truth, unsigned defect)
 	puts_(w, "]");
 }
 
+/* What a card of this truth says, and how that looks: not above the threshold, above it, suspect. */
+static void words(const writer *w, const char *truth, enum shown no, enum shown yes, const char *end)
+{
+	ad_buf_printf(w->b, "\"%s\":[[\"%s\",\"%s\"],[\"%s\",\"%s\"],[\"%s\",\"%s\"]]%s", truth, shown_as[no].word,
+		      shown_as[no].look, shown_as[yes].word, shown_as[yes].look, suspect_word(no),
+		      shown_as[SHOWN_SUSPECT].look, end);
+}
+
 static void data(const writer *w)
 {
 	const page_frame *f = &ad_page_wide, *s = &ad_page_square;
@@ -678,14 +734,13 @@ static void data(const writer *w)
 	ad_buf_double(w->b, axis->high);
 	ad_buf_printf(w->b, ",\"log\":%s},\"threshold\":", axis->logarithmic ? "true" : "false");
 	ad_text_json_number(w->b, w->plot->threshold);
+	puts_(w, ",\"warning\":");
+	ad_text_json_number(w->b, w->plot->has_warning ? w->plot->warning : NAN);
 	ad_buf_printf(w->b, ",\"frame\":[%d,%d,%d],\"square\":[%d,%d,%d,%d],\"words\":{", (int)f->left, (int)f->right,
 		      (int)f->width, (int)s->left, (int)s->right, (int)s->top, (int)s->bottom);
-	ad_buf_printf(w->b, "\"a\":[[\"%s\",\"%s\"],[\"%s\",\"%s\"]],", shown_as[SHOWN_MISS].word,
-		      shown_as[SHOWN_MISS].look, shown_as[SHOWN_FOUND].word, shown_as[SHOWN_FOUND].look);
-	ad_buf_printf(w->b, "\"n\":[[\"%s\",\"%s\"],[\"%s\",\"%s\"]],", shown_as[SHOWN_PASSED].word,
-		      shown_as[SHOWN_PASSED].look, shown_as[SHOWN_FALSE_ALARM].word, shown_as[SHOWN_FALSE_ALARM].look);
-	ad_buf_printf(w->b, "\"u\":[[\"%s\",\"%s\"],[\"%s\",\"%s\"]]}", shown_as[SHOWN_NORMAL].word,
-		      shown_as[SHOWN_NORMAL].look, shown_as[SHOWN_ANOMALOUS].word, shown_as[SHOWN_ANOMALOUS].look);
+	words(w, "a", SHOWN_MISS, SHOWN_FOUND, ",");
+	words(w, "n", SHOWN_PASSED, SHOWN_FALSE_ALARM, ",");
+	words(w, "u", SHOWN_NORMAL, SHOWN_ANOMALOUS, "}");
 	list(w, "unknown", ADTOOL_TRUTH_UNKNOWN, 0);
 	list(w, "normal", ADTOOL_TRUTH_NORMAL, 0);
 	list(w, "anomalous", ADTOOL_TRUTH_ANOMALOUS, 0);

@@ -145,7 +145,7 @@ int adtool_page_refused(adtool_page *page, const char *name, const char *why, ad
 	return code;
 }
 
-static enum shown kind_of(enum adtool_truth truth, int called)
+static enum shown kind_of(enum adtool_truth truth, int called, int suspect)
 {
 	switch (truth) {
 	case ADTOOL_TRUTH_ANOMALOUS:
@@ -153,7 +153,7 @@ static enum shown kind_of(enum adtool_truth truth, int called)
 	case ADTOOL_TRUTH_NORMAL:
 		return called ? SHOWN_FALSE_ALARM : SHOWN_PASSED;
 	default:
-		return called ? SHOWN_ANOMALOUS : SHOWN_NORMAL;
+		return called ? SHOWN_ANOMALOUS : suspect ? SHOWN_SUSPECT : SHOWN_NORMAL;
 	}
 }
 
@@ -217,7 +217,8 @@ int adtool_page_add(adtool_page *page, const adtool_row *row, enum adtool_truth 
 	if (defect)
 		code = find_defect(page, defect, &group, err);
 	if (!code)
-		code = show(page, kind_of(truth, row->score > row->threshold), row, defect, err);
+		code = show(page, kind_of(truth, row->score > row->threshold, row->verdict == ADTOOL_SUSPECT), row,
+			    defect, err);
 	if (code)
 		return code;
 	page->scores[page->count++] = (page_score){row->score, truth, group};
@@ -321,6 +322,8 @@ static int scores_of(const adtool_page *page, const adtool_page_facts *facts, pa
 	    .anomalies = page->anomalies,
 	    .unknown = own ? n - page->normals - page->anomalies : 0,
 	    .threshold = facts->threshold,
+	    .has_warning = facts->model->warn_alpha > 0,
+	    .warning = facts->model->warn_threshold,
 	};
 	ad_page_axis_choose(&plot->axis, scores, n, facts->threshold);
 	return 0;

@@ -7,7 +7,16 @@
 #include "../base/buf.h"
 
 /* Why a picture is shown; the page shows them in this order. */
-enum shown { SHOWN_MISS, SHOWN_FALSE_ALARM, SHOWN_FOUND, SHOWN_PASSED, SHOWN_ANOMALOUS, SHOWN_NORMAL, SHOWN_KINDS };
+enum shown {
+	SHOWN_MISS,
+	SHOWN_FALSE_ALARM,
+	SHOWN_FOUND,
+	SHOWN_PASSED,
+	SHOWN_ANOMALOUS,
+	SHOWN_SUSPECT,
+	SHOWN_NORMAL,
+	SHOWN_KINDS
+};
 
 typedef struct shown_picture {
 	char *name, *defect; /* defect: NULL when not known */
@@ -100,6 +109,8 @@ typedef struct page_plot {
 	const page_score *scores;
 	size_t count, normals, anomalies, unknown;
 	double threshold;
+	int has_warning; /* a score above `warning`, and not above the threshold, is suspect */
+	double warning;
 	page_axis axis;
 } page_plot;
 void ad_page_histogram(ad_buf *out, const page_plot *plot, int alone);

@@ -61,7 +61,10 @@
 		const called = {};
 		for (const kind in rows) {
 			const n = rows[kind].length, k = called[kind] = above(rows[kind], threshold);
-			count(kind + '-no', n - k);
+			// Without a softer limit none is suspect.
+			const suspect = data.warning === null ? 0 : Math.max(0, above(rows[kind], data.warning) - k);
+			count(kind + '-no', n - k - suspect);
+			put(kind + '-suspect', String(suspect));
 			count(kind + '-yes', k);
 			put(kind + '-rate', percent(k, n));
 		}
@@ -90,8 +93,9 @@
 				bar.setAttribute('width', String(scores.length ? 100 * k / scores.length : 0));
 		});
 		for (const card of document.querySelectorAll('.card')) {
-			const yes = Number(card.dataset.score) > threshold, badge = card.querySelector('.badge');
-			const [word, look] = data.words[card.dataset.truth][yes ? 1 : 0];
+			const own = Number(card.dataset.score), badge = card.querySelector('.badge');
+			const called = own > threshold ? 1 : data.warning !== null && own > data.warning ? 2 : 0;
+			const [word, look] = data.words[card.dataset.truth][called];
 			badge.textContent = word;
 			badge.className = 'badge ' + look;
 		}

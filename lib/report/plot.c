@@ -25,11 +25,11 @@ static const char alone_style[] =
     ".u{fill:#5b6675;stroke:#5b6675}.bars{fill-opacity:.32;stroke-width:1.25}.band{fill-opacity:.13;stroke:none}"
     ".mean{stroke-width:1.5;stroke-dasharray:5 3}.curve{fill:none;stroke:#2f6db3;stroke-width:2}"
     ".under{fill:#2f6db3;fill-opacity:.1;stroke:none}.chance{stroke:#8a94a3;stroke-dasharray:4 4}"
-    ".cut{stroke:#1b2330;stroke-width:2}.cut-text,.mark{fill:#1b2330}.mark{stroke:#fff;stroke-width:2}.key{fill:#"
+    ".warning{stroke:#8f5f00;stroke-width:1.5;stroke-dasharray:1.5 3}.cut{stroke:#1b2330;stroke-width:2}.cut-text,.mark{fill:#1b2330}.mark{stroke:#fff;stroke-width:2}.key{fill:#"
     "1b2330}"
     "@media(prefers-color-scheme:dark){text{fill:#98a2b0}.paper{fill:#1a1f27}.grid{stroke:#2c333e}"
     ".n{fill:#6ba6e8;stroke:#6ba6e8}.a{fill:#f2865e;stroke:#f2865e}.u{fill:#98a2b0;stroke:#98a2b0}"
-    ".curve{stroke:#6ba6e8}.under{fill:#6ba6e8}.cut{stroke:#e6e9ee}.cut-text,.mark,.key{fill:#e6e9ee}.mark{stroke:#"
+    ".curve{stroke:#6ba6e8}.under{fill:#6ba6e8}.warning{stroke:#e0ac3f}.cut{stroke:#e6e9ee}.cut-text,.mark,.key{fill:#e6e9ee}.mark{stroke:#"
     "1a1f27}}"
     "</style>";
 
@@ -399,6 +399,11 @@ void ad_page_histogram(ad_buf *b, const page_plot *p, int alone)
 			bars(b, f, &h, k, top);
 	for (k = 0; k < KINDS; k++)
 		mean_and_interval(b, f, p, k);
+	if (p->has_warning && p->warning >= p->axis.low && p->warning <= p->axis.high) {
+		double x = across(f, ad_page_axis_at(&p->axis, p->warning));
+
+		line(b, "warning", x, f->top, x, f->bottom);
+	}
 	if (isfinite(p->threshold))
 		threshold_line(b, f, p);
 	if (alone)

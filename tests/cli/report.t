@@ -32,6 +32,9 @@ is 'nothing points elsewhere' "$(grep -o -E '(src|href)="[^"d][^"]{0,40}' page/i
 
 run adtool eval --format json --normal $good --anomalous evil
 cp "$OUT" eval.json
+is "eval: AUROC's interval is on the page" \
+	"$(sed -n '/<dt>AUROC/p' page/index.html | grep -o '95 % interval [0-9.]* to [0-9.]*' | tr -dc '0-9. ' | xargs)" \
+	"95 $(sed -n 's/.*"auroc_interval": \[\(.*\), \(.*\)\].*/\1 \2/p' eval.json | xargs printf '%.4f %.4f')"
 adtool score $good >normal.tsv 2>/dev/null
 adtool score evil >anomalous.tsv 2>/dev/null
 run adtool score $good $bad --report scored
@@ -41,6 +44,17 @@ ok 'score: the page' test -s scored/index.html
 not_ok 'score: no curves' test -e scored/roc.svg
 run adtool score --threshold -1 $good --report all
 is 'score: the threshold given by hand' "$(grep -o 'given by hand' all/index.html)" 'given by hand'
+
+# A second, softer limit.
+adtool threshold --alpha 0.1 --warn 0.6 -o warned.zip >/dev/null
+adtool score -m warned.zip $good $bad >warned.tsv 2>/dev/null
+run adtool score -m warned.zip $good $bad --report warned
+exits 'a softer limit: score --report' 0
+is 'a softer limit: as many are suspect as the rows say' "$(grep -o 'id="u-suspect">[0-9]*' warned/index.html | cut -d '>' -f 2)" \
+	"$(awk -F '\t' '$4 == "suspect"' warned.tsv | wc -l)"
+not_ok 'without one none is called so' grep -q 'called suspect' scored/index.html
+run adtool eval --bootstrap 0 --normal $good --anomalous $bad --report bare
+not_ok 'eval: no interval without resamples' grep -q '95 % interval' bare/index.html
 
 adtool train -q --method ppca -o ppca.zip d/train/normal
 run adtool eval -m ppca.zip --normal $good --anomalous $bad --report ppca

@@ -380,6 +380,92 @@ static void a_page_shows_the_worst_within_its_limit(void **state)
 	remove_files(dir);
 }
 
+static void read_page(const char *dir, ad_buf *html)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/index.html", dir);
+	ad_buf_clear(html);
+	assert_int_equal(0, ad_file_read(path, 1 << 20, html, NULL));
+}
+
+/* Scores 0 .. 9, suspect above 5, anomalous above 7: 6 pictures, 2, and 2. */
+static void what_is_suspect_is_called_so(void **state)
+{
+	char template[] = "/tmp/adtool-page.XXXXXX", *dir = folder_of(template);
+	adtool_model_info info = {.method = ADTOOL_FRE, .warn_alpha = 0.3, .warn_threshold = 5};
+	adtool_page_facts facts = {.model = &info, .threshold = 7, .rule = ADTOOL_RULE_VALUE};
+	adtool_page *page;
+	ad_buf html = {0};
+	int truth, i;
+
+	(void)state;
+	for (truth = ADTOOL_TRUTH_UNKNOWN; truth <= ADTOOL_TRUTH_ANOMALOUS; truth++) {
+		assert_int_equal(0, adtool_page_create(truth == ADTOOL_TRUTH_UNKNOWN ? ADTOOL_PAGE_SCORE : ADTOOL_PAGE_EVAL,
+						       dir, &page, NULL));
+		for (i = 0; i < 10; i++) {
+			adtool_row row = {.name = "x", .score = i, .threshold = 7, .thumbnail = "jpeg", .thumbnail_size = 4};
+
+			row.verdict = i > 7 ? ADTOOL_ANOMALOUS : i > 5 ? ADTOOL_SUSPECT : ADTOOL_NORMAL;
+			assert_int_equal(0, adtool_page_add(page, &row, (enum adtool_truth)truth, NULL, NULL));
+		}
+		info.warn_alpha = 0.3;
+		assert_int_equal(0, adtool_page_write(page, &facts, NULL));
+		read_page(dir, &html);
+		const char *text = (char *)html.data;
+		assert_int_equal(2, occurrences(text, "class=\"badge warn\""));
+		assert_non_null(strstr(text, truth == ADTOOL_TRUTH_UNKNOWN  ? "id=\"u-suspect\">2<"
+					     : truth == ADTOOL_TRUTH_NORMAL ? "id=\"n-suspect\">2<"
+									    : "id=\"a-suspect\">2<"));
+		assert_non_null(strstr(text, truth == ADTOOL_TRUTH_UNKNOWN  ? "id=\"u-no\">6<"
+					     : truth == ADTOOL_TRUTH_NORMAL ? "id=\"n-no\">6<"
+									    : "id=\"a-no\">6<"));
+		assert_int_equal(truth == ADTOOL_TRUTH_UNKNOWN, occurrences(text, "<h3>Suspect <span"));
+		assert_int_equal(1, occurrences(text, "<line class=\"warning\""));
+		if (truth == ADTOOL_TRUTH_UNKNOWN) {
+			adtool_page_free(page);
+			continue;
+		}
+		/* A model without a second limit says nothing of one. */
+		info.warn_alpha = 0;
+		assert_int_equal(0, adtool_page_write(page, &facts, NULL));
+		read_page(dir, &html);
+		text = (char *)html.data;
+		assert_null(strstr(text, "class=\"badge warn\""));
+		assert_null(strstr(text, "-suspect\">"));
+		assert_null(strstr(text, "<line class=\"warning\""));
+		adtool_page_free(page);
+	}
+	ad_buf_release(&html);
+	remove_files(dir);
+}
+
+static void intervals_stand_below_their_figures(void **state)
+{
+	static const adtool_interval auroc = {0.875, 0.9375}, ap = {0.75, 0.8125};
+	char template[] = "/tmp/adtool-page.XXXXXX", *dir = folder_of(template);
+	adtool_model_info info = {.method = ADTOOL_FRE};
+	adtool_metrics metrics = {.auroc = 0.9, .average_precision = 0.8};
+	adtool_page_facts facts = {.model = &info, .threshold = 1, .rule = ADTOOL_RULE_VALUE, .metrics = &metrics};
+	adtool_page *page;
+	ad_buf html = {0};
+
+	(void)state;
+	assert_int_equal(0, adtool_page_create(ADTOOL_PAGE_EVAL, dir, &page, NULL));
+	assert_int_equal(0, adtool_page_write(page, &facts, NULL));
+	read_page(dir, &html);
+	assert_null(strstr((char *)html.data, "95 % interval"));
+	facts.auroc_interval = &auroc;
+	facts.ap_interval = &ap;
+	assert_int_equal(0, adtool_page_write(page, &facts, NULL));
+	read_page(dir, &html);
+	assert_non_null(strstr((char *)html.data, ">0.9000</span><span class=\"note\">95 % interval 0.8750 to 0.9375<"));
+	assert_non_null(strstr((char *)html.data, ">0.8000</span><span class=\"note\">95 % interval 0.7500 to 0.8125<"));
+	adtool_page_free(page);
+	ad_buf_release(&html);
+	remove_files(dir);
+}
+
 static void a_page_without_rows_is_a_page(void **state)
 {
 	char template[] = "/tmp/adtool-page.XXXXXX", *dir = folder_of(template);
@@ -411,6 +497,8 @@ int main(void)
 	    cmocka_unit_test(curves_stay_small),
 	    cmocka_unit_test(thumbnails_keep_the_proportions),
 	    cmocka_unit_test(a_page_shows_the_worst_within_its_limit),
+	    cmocka_unit_test(what_is_suspect_is_called_so),
+	    cmocka_unit_test(intervals_stand_below_their_figures),
 	    cmocka_unit_test(a_page_without_rows_is_a_page),
 	};
 

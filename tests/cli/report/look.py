@@ -164,6 +164,33 @@ with Browser(1200, 1000) as b:
             "return [...document.querySelectorAll('[id$=-no]')].map(n => n.textContent).every(n => n === '0')")],
             [f"adtool: {title} report", [], True])
 
+    b.open("warned/index.html")
+    b.run("document.getElementById('reset').scrollIntoView()")
+    rows = scores("warned.tsv")
+    warning = b.run("return JSON.parse(document.getElementById('data').textContent).warning")
+    own = threshold(b)
+
+    def called(t):
+        return [sum(s <= min(t, warning) for s in rows), sum(warning < s <= t for s in rows), sum(s > t for s in rows)]
+
+    def told():
+        return [int(text(b, "u-" + k)) for k in ("no", "suspect", "yes")] + [b.run(
+            "return [...document.querySelectorAll('.badge')].filter(x => x.textContent === arguments[0]).length", w)
+            for w in ("normal", "suspect", "anomalous")]
+
+    check("a softer limit: the counts and the badges", told(), called(own) * 2)
+    check("a softer limit: some are suspect", called(max(rows))[1] > 0)
+    for t in (max(rows), (warning + own) / 2, warning - abs(warning) / 2, -1):
+        b.run("const v = document.getElementById('value'); v.value = arguments[0];"
+              "v.dispatchEvent(new Event('input'))", repr(t))
+        check(f"a softer limit: and at {t:.3g}", told(), called(t) * 2)
+    for scheme in ("light", "dark"):
+        b.media(scheme)
+        b.run("document.getElementById('reset').click()")
+        check(f"{scheme}: what is suspect can be read", contrast(b, ".badge.warn") >= 4.5)
+    b.media("light")
+    check("a softer limit: nothing on the console", b.console(), [])
+
     b.cdp("Emulation.setScriptExecutionDisabled", value=True)
     b.open("page/index.html")
     b.cdp("Emulation.setScriptExecutionDisabled", value=False)
