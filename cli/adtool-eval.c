@@ -40,6 +40,7 @@ static const cli_option options[] = {
     CLI_OPTION_JOBS,
     {CLI_HEADING, 0, NULL, "TRAINING OPTION...", "With --train or --folds, as for adtool train:", NULL, 0, 0, NULL, 0, 0},
     CLI_OPTIONS_TRAINING,
+    CLI_OPTION_GROUP_BY,
     CLI_OPTION_END,
 };
 

@@ -241,6 +241,10 @@ extern const char *const cli_colors[], *const cli_ranges[];
 	{ CLI_SIZE, 0, "size", "WxH", "pictures are resized to this (default 224x224)", &cli_train.size, 1, 4096, NULL, \
 	  0, 0 }
 
+#define CLI_OPTION_GROUP_BY                                                                                            \
+	{ CLI_STRING, 0, "group-by", "dir|REGEX", "keep pictures of one part in one fold, by folder or name",           \
+	  &cli_train.group_by, 0, 0, NULL, 0, 0 }
+
 #define CLI_OPTIONS_TRAINING                                                                                           \
 	CLI_OPTIONS_BACKBONE,                                                                                           \
 	{ CLI_UNSIGNED, 0, "grid", "G", "feature maps are averaged to G x G cells (default 7)", &cli_train.grid, 1,     \

@@ -139,6 +139,8 @@ static void set_recipe(adtool_train_options *o)
 
 static void set_shared(adtool_train_options *o)
 {
+	if (cli_train.group_by)
+		o->group_by = cli_train.group_by;
 	o->threads = cli_jobs;
 	o->memory = cli_train.memory;
 	o->progress = cli_progress;
@@ -175,8 +177,6 @@ int cli_train_model(const char *const *inputs, size_t count, adtool_model **mode
 	o.keep_stats = cli_train.keep_stats;
 	o.update = cli_train.update;
 	set_shared(&o);
-	if (cli_train.group_by)
-		o.group_by = cli_train.group_by;
 	o.drop = cli_train.drop;
 	o.finding = cli_train.finding;
 	int code = adtool_train(backbone, inputs, count, &dataset_options, &o, model, report, &err);

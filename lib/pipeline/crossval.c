@@ -17,6 +17,8 @@ struct crossval {
 	const adtool_crossval_options *options;
 	struct ad_gather normals, anomalies;
 	unsigned *fold_of_normal, *fold_of_anomaly;
+	size_t *group; /* of the normals, with group_by; NULL: each is its own */
+	size_t groups;
 	size_t channels, cells; /* of the layer; of the grid */
 	size_t kept;            /* channels after the projection; equal to `channels` without one */
 	unsigned grid;
@@ -58,11 +60,42 @@ static int score_picture(const struct crossval *c, struct fold_model *m, const s
 	return 0;
 }
 
+/* The groups of all normal pictures but the fold's, numbered without gaps. *group: the caller frees. */
+static int groups_without(const struct crossval *c, unsigned fold, ad_fit_options *fit, size_t **group,
+			  adtool_error *err)
+{
+	size_t *rest = ad_malloc_array(c->normals.count, sizeof(*rest));
+	size_t *sizes = ad_calloc(c->groups, sizeof(*sizes)), *number = ad_malloc_array(c->groups, sizeof(*number));
+	size_t n = 0, i;
+	int code = rest && sizes && number ? 0 : ad_fail_nomem(err);
+
+	for (i = 0; !code && i < c->normals.count; i++)
+		if (c->fold_of_normal[i] != fold)
+			sizes[c->group[i]]++;
+	for (i = 0; !code && i < c->groups; i++) {
+		number[i] = fit->group_count;
+		fit->group_count += sizes[i] > 0;
+		if (sizes[i] > fit->largest_group)
+			fit->largest_group = sizes[i];
+	}
+	for (i = 0; !code && i < c->normals.count; i++)
+		if (c->fold_of_normal[i] != fold)
+			rest[n++] = number[c->group[i]];
+	ad_free(sizes);
+	ad_free(number);
+	if (code) {
+		ad_free(rest);
+		return code;
+	}
+	fit->groups = *group = rest;
+	return 0;
+}
+
 /* Trains on all normal pictures but the fold's. */
 static int train_fold(const struct crossval *c, struct fold_model *m, adtool_error *err)
 {
 	const adtool_train_options *o = c->options->train;
-	const ad_fit_options fit = {
+	ad_fit_options fit = {
 		.method = o->method,
 		.dimensions = c->kept * c->cells,
 		.cells = c->cells,
@@ -73,11 +106,13 @@ static int train_fold(const struct crossval *c, struct fold_model *m, adtool_err
 		.alpha = o->alpha,
 		.seed = o->seed,
 	};
-	size_t n = 0, i;
+	size_t n = 0, i, *group = NULL;
 	const float **rows = ad_malloc_array(c->normals.count, sizeof(*rows));
 	float *projected = NULL;
 	int code = rows ? 0 : ad_fail_nomem(err);
 
+	if (!code && c->group)
+		code = groups_without(c, m->fold, &fit, &group, err);
 	for (i = 0; !code && i < c->normals.count; i++)
 		if (c->fold_of_normal[i] != m->fold)
 			rows[n++] = c->normals.pictures[i].rows[0];
@@ -101,6 +136,7 @@ static int train_fold(const struct crossval *c, struct fold_model *m, adtool_err
 	}
 	ad_free_aligned(projected);
 	ad_free(rows);
+	ad_free(group);
 	return code;
 }
 
@@ -130,12 +166,33 @@ static int run_fold(const struct crossval *c, unsigned fold, adtool_error *err)
 	return code;
 }
 
+static int group_normals(struct crossval *c, adtool_error *err)
+{
+	size_t n = c->normals.count, largest, i;
+	const char **names = ad_malloc_array(n, sizeof(*names)), **archives = ad_malloc_array(n, sizeof(*archives));
+	int code;
+
+	c->group = ad_malloc_array(n, sizeof(*c->group));
+	code = names && archives && c->group ? 0 : ad_fail_nomem(err);
+	for (i = 0; !code && i < n; i++) {
+		names[i] = c->normals.pictures[i].name;
+		archives[i] = c->normals.pictures[i].archive;
+	}
+	if (!code)
+		code = ad_groups_by(c->options->train->group_by, names, archives, n, c->group, &c->groups, &largest, err);
+	if (!code && c->groups < c->options->folds)
+		code = ad_fail(err, ADTOOL_EINVAL, "%u folds of %zu groups; each needs one", c->options->folds, c->groups);
+	ad_free(names);
+	ad_free(archives);
+	return code;
+}
+
 static int deal_all(struct crossval *c, adtool_error *err)
 {
 	const unsigned folds = c->options->folds;
 	size_t n = c->normals.count;
 	ad_rng rng;
-	int code;
+	int code = 0;
 
 	if (folds > n || n - (n + folds - 1) / folds < AD_MINIMUM_PICTURES)
 		return ad_fail(err, ADTOOL_EINVAL,
@@ -146,7 +203,11 @@ static int deal_all(struct crossval *c, adtool_error *err)
 	if (!c->fold_of_normal || !c->fold_of_anomaly)
 		return ad_fail_nomem(err);
 	ad_rng_seed(&rng, c->options->train->seed);
-	code = ad_deal(n, folds, &rng, c->fold_of_normal, err);
+	if (c->options->train->group_by)
+		code = group_normals(c, err);
+	if (!code)
+		code = c->group ? ad_deal_groups(c->group, n, c->groups, folds, &rng, c->fold_of_normal, err)
+				: ad_deal(n, folds, &rng, c->fold_of_normal, err);
 	if (!code)
 		code = ad_deal_kinds(c->anomalies.pictures, c->anomalies.count, folds, &rng, c->fold_of_anomaly, err);
 	return code;
@@ -218,6 +279,7 @@ out:
 	ad_gather_release(&c.anomalies);
 	ad_free(c.fold_of_normal);
 	ad_free(c.fold_of_anomaly);
+	ad_free(c.group);
 	ad_plan_free(plan);
 	ad_pool_free(c.pool);
 	return code;

@@ -20,6 +20,39 @@ int ad_deal(size_t n, unsigned folds, ad_rng *rng, unsigned *fold_of, adtool_err
 	return 0;
 }
 
+int ad_deal_groups(const size_t *group, size_t n, size_t groups, unsigned folds, ad_rng *rng, unsigned *fold_of,
+		   adtool_error *err)
+{
+	size_t *order = ad_malloc_array(groups, sizeof(*order)), *sizes = ad_calloc(groups, sizeof(*sizes));
+	size_t *filled = ad_calloc(folds, sizeof(*filled)), i;
+	unsigned *fold = ad_malloc_array(groups, sizeof(*fold)), k, best;
+	int code = order && sizes && filled && fold ? 0 : ad_fail_nomem(err);
+
+	if (code)
+		goto out;
+	for (i = 0; i < n; i++)
+		sizes[group[i]]++;
+	for (i = 0; i < groups; i++)
+		order[i] = i;
+	ad_rng_shuffle(rng, order, groups);
+	for (i = 0; i < groups; i++) {
+		best = 0;
+		for (k = 1; k < folds; k++)
+			if (filled[k] < filled[best])
+				best = k;
+		fold[order[i]] = best;
+		filled[best] += sizes[order[i]];
+	}
+	for (i = 0; i < n; i++)
+		fold_of[i] = fold[group[i]];
+out:
+	ad_free(order);
+	ad_free(sizes);
+	ad_free(filled);
+	ad_free(fold);
+	return code;
+}
+
 /* A picture's kind: its label, else the folder it is in. */
 struct kind {
 	const char *text;

@@ -14,6 +14,7 @@ static void gathered_release(struct ad_gathered *p, size_t grids)
 	ad_free(p->rows);
 	ad_free(p->name);
 	ad_free(p->label);
+	ad_free(p->archive);
 }
 
 void ad_gather_release(struct ad_gather *g)
@@ -100,9 +101,10 @@ static int gather_emit(struct ad_stream *s, struct ad_picture *p, size_t slot, c
 	to = &g->pictures[g->count++];
 	*to = (struct ad_gathered){.name = ad_strdup(ad_buf_text(&p->name)),
 				   .label = ad_strdup(ad_buf_text(&p->label)),
+				   .archive = ad_strdup(ad_buf_text(&p->archive)),
 				   .width = p->width,
 				   .height = p->height};
-	if (!to->name || !to->label)
+	if (!to->name || !to->label || !to->archive)
 		return ad_fail_nomem(err);
 	code = pool_rows(g, row, to, err);
 	if (!code && g->progress && g->progress(g->context, "features", g->count, 0))

@@ -53,7 +53,7 @@ int ad_extractor_check(const struct ad_extractor *e, adtool_error *err);
 struct ad_stream;
 
 struct ad_picture {
-	ad_buf name, label, why, bytes;
+	ad_buf name, label, archive, why, bytes; /* archive: "" for a file of its own */
 	size_t index; /* what select gave it */
 	int code;     /* why it could not be used; `why` says it */
 	unsigned width, height;
@@ -100,7 +100,7 @@ int ad_train_check_options(const adtool_train_options *o, adtool_error *err);
 /* -- gather.c: features of many pictures, held in memory ----------------------------------------------- */
 
 struct ad_gathered {
-	char *name, *label;
+	char *name, *label, *archive; /* archive: "" for a file of its own */
 	unsigned width, height;
 	float **rows; /* one for each grid: channels x cells, pooled as scoring pools, projected when there is a basis */
 };
@@ -133,6 +133,9 @@ void ad_gather_release(struct ad_gather *g);
 
 /* fold_of: n numbers below `folds`, as evenly as can be. */
 int ad_deal(size_t n, unsigned folds, ad_rng *rng, unsigned *fold_of, adtool_error *err);
+/* The same of whole groups; each goes to the fold that has the fewest pictures so far. group: n numbers below `groups`. */
+int ad_deal_groups(const size_t *group, size_t n, size_t groups, unsigned folds, ad_rng *rng, unsigned *fold_of,
+		   adtool_error *err);
 /* The same kind by kind: by label, else by folder. */
 int ad_deal_kinds(const struct ad_gathered *pictures, size_t n, unsigned folds, ad_rng *rng, unsigned *fold_of,
 		  adtool_error *err);

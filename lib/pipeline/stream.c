@@ -33,16 +33,18 @@ static int stream_produce(void *context, size_t slot, adtool_error *err)
 	p->width = p->height = 0;
 	ad_buf_clear(&p->name);
 	ad_buf_clear(&p->label);
+	ad_buf_clear(&p->archive);
 	ad_buf_clear(&p->bytes);
 	ad_buf_puts(&p->name, item.name);
 	ad_buf_puts(&p->label, item.label ? item.label : "");
+	ad_buf_puts(&p->archive, item.archive ? item.archive : "");
 	if (item.code)
 		refuse(p, item.code, item.why ? item.why : adtool_code_string(item.code));
 	else if ((got = adtool_dataset_read(s->dataset, &data, &size, &why)) != 0)
 		refuse(p, got, why.message);
 	else
 		ad_buf_add(&p->bytes, data, size);
-	if (p->name.failed || p->label.failed || p->bytes.failed || p->why.failed)
+	if (p->name.failed || p->label.failed || p->archive.failed || p->bytes.failed || p->why.failed)
 		return ad_fail_nomem(err);
 	return 1;
 }
@@ -127,6 +129,7 @@ int ad_stream_run(struct ad_stream *s, adtool_error *err)
 	for (i = 0; s->pictures && i < s->slots; i++) {
 		ad_buf_release(&s->pictures[i].name);
 		ad_buf_release(&s->pictures[i].label);
+		ad_buf_release(&s->pictures[i].archive);
 		ad_buf_release(&s->pictures[i].why);
 		ad_buf_release(&s->pictures[i].bytes);
 	}

@@ -172,6 +172,46 @@ isnt 'folds: another seed deals otherwise' "$(sed -n 's/.*"auroc_mean"/&/p' "$OU
 run adtool eval --folds 4 d/train/normal --anomalous $bad --method ppca --components 2
 exits 'folds: ppca' 0
 out_like 'folds: text' '^AUROC within folds   0\.[0-9]*, standard deviation '
+
+# Groups: 24 pictures of 8 parts, some with more pictures than others; a part is in one fold.
+mkdir parts
+i=0
+for f in d/train/normal/*.png; do
+	i=$((i + 1))
+	ln "$f" "parts/p$((i * i % 8 + i % 3))_$i.png"
+done
+groups=$(ls parts | sed 's/_.*//' | sort -u | wc -l | tr -d ' ')
+run adtool eval --folds 3 --group-by 'p([0-9]+)_' parts --anomalous $bad --rows grouped.tsv --alpha 0.1
+exits 'folds of groups' 0
+awk -F '\t' '$5 == "normal" { sub(/_.*/, "", $1); print $1, $7 }' grouped.tsv | sort -u >dealt
+is 'folds of groups: each is in one fold' "$(wc -l <dealt | tr -d ' ')" "$groups"
+is 'folds of groups: every picture once' "$(cut -f 1 grouped.tsv | sort -u | wc -l | tr -d ' ')" 38
+is 'folds of groups: no fold is empty' "$(cut -d ' ' -f 2 dealt | sort -u | tr '\n' ' ')" '1 2 3 '
+awk -F '\t' '$5 == "normal" && $7 != 2 { print $1 }' grouped.tsv >learn
+awk -F '\t' '$7 == 2 { print $1 }' grouped.tsv >measure
+adtool train -q --alpha 0.1 --group-by 'p([0-9]+)_' -o grouped.zip - <learn
+adtool score -m grouped.zip - <measure >measured.tsv
+awk -F '\t' -v OFS='\t' '$7 == 2 { print $1, $2, $3, $4 }' grouped.tsv >fold.tsv
+same 'folds of groups: the rows of one are those of train --group-by and score' fold.tsv measured.tsv
+for i in 1 2 3; do
+	mkdir -p folders/part$i
+	ln parts/*$i.png folders/part$i/
+done
+run adtool eval --folds 3 --group-by dir folders --anomalous $bad --rows grouped.tsv
+exits 'folds of folders' 0
+is 'folds of folders: each is one' "$(awk -F '\t' '$5 == "normal" { sub(/\/[^\/]*$/, "", $1); print $1, $7 }' grouped.tsv | sort -u | wc -l | tr -d ' ')" 3
+tar -cf folders.tar folders
+run adtool eval --folds 3 --group-by dir folders.tar --anomalous $bad --rows packed.tsv
+exits 'folds of folders in an archive' 0
+is 'folds of folders in an archive: the same scores' "$(cut -f 2,7 packed.tsv)" "$(cut -f 2,7 grouped.tsv)"
+run adtool eval --folds 4 --group-by dir folders --anomalous $bad
+exits 'more folds than groups' 128
+err_is 'more folds than groups: said' 'adtool: eval: 4 folds of 3 groups; each needs one'
+run adtool eval --folds 2 --group-by dir $good --anomalous $bad
+err_like 'folds of one group: said' 'all 8 pictures are of one group'
+run adtool eval --normal $good --anomalous $bad --group-by dir
+exits 'groups without a training' 129
+
 run adtool eval --folds 9 $good --anomalous $bad
 exits 'more folds than pictures' 128
 err_is 'more folds than pictures: said' 'adtool: eval: 9 folds of 8 normal pictures; each needs one, and 3 are needed to train on'
