@@ -86,6 +86,22 @@ static int write_report(const adtool_model *model, const rows *r, const adtool_s
 	return code ? cli_fail(report_dir, &err) : cli_report_write(r->page, report_dir, model, &facts);
 }
 
+/* The model's rule at --alpha. Rows of JSON Lines name it; the others have no place for that. */
+static int set_alpha(const adtool_model *model, adtool_model_info *info)
+{
+	adtool_threshold_row at;
+	adtool_error err;
+
+	if (adtool_threshold_at(model, alpha, &at, &err))
+		return cli_fail("score", &err);
+	info->threshold = at.threshold;
+	info->rule = at.rule;
+	if (at.rule == ADTOOL_RULE_EXTRAPOLATED && format != ADTOOL_JSONL && !cli_quiet)
+		cli_message("score", "the limit is extrapolated: %zu calibration pictures cannot support alpha %g; %zu would",
+			    info->calibration_count, alpha, at.needed);
+	return 0;
+}
+
 static int score(const adtool_model *model, adtool_dataset *dataset, adtool_score_report *report)
 {
 	rows r = {.model = *adtool_model_get_info(model)};
@@ -110,8 +126,9 @@ static int score(const adtool_model *model, adtool_dataset *dataset, adtool_scor
 	} else if (fdr > 0) {
 		r.model.rule = ADTOOL_RULE_FDR;
 	} else if (alpha > 0) {
-		if (adtool_model_threshold_at(model, alpha, &r.model.threshold, &r.model.rule, &err))
-			return cli_fail("score", &err);
+		int status = set_alpha(model, &r.model);
+		if (status)
+			return status;
 	}
 	/* The header of CSV; nothing for the others. */
 	if (print_text(NULL, &r.model))

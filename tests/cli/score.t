@@ -206,6 +206,18 @@ cut -f 1,2 rows >wanted
 same '--alpha changes no score' got wanted
 is '--alpha: verdict and p agree' "$(awk -F '\t' '($3 <= 0.5) != ($4 == "anomalous")' "$OUT")" ''
 
+err_is '--alpha within the calibration: nothing to say' ''
+for format in tsv csv; do
+	run adtool score --format $format --alpha 0.001 $good $bad
+	err_is "--alpha beyond the calibration, $format: said once" \
+		"adtool: score: the limit is extrapolated: $(adtool info | sed -n 's/^calibration  *\([0-9]*\).*/\1/p') calibration pictures cannot support alpha 0.001; 999 would"
+done
+run adtool score -q --alpha 0.001 $good
+err_is '--alpha beyond the calibration, -q: not said' ''
+run adtool score --format jsonl --alpha 0.001 $good
+err_is '--alpha beyond the calibration, jsonl: the rows say it' ''
+is '--alpha beyond the calibration, jsonl: in each row' "$(grep -c '"rule":"extrapolated"' "$OUT")" "$(wc -l <"$OUT" | tr -d ' ')"
+
 # What is there, but no picture; what is not there.
 echo text >text.png
 run adtool score text.png gone.png $good/000.png
