@@ -112,8 +112,8 @@ typedef struct adtool_tune_result {
 /*
  * Fits every candidate on the training pictures, scores the validation pictures, and chooses: the best by `goal`, among
  * equals by the other figure, then the fewer multiply-adds, then the smaller grid, then the first. Each picture goes
- * through a backbone once for each of its layers and sizes. A candidate that cannot be fitted
- * is left out. *out: released with adtool_tune_result_free.
+ * through a backbone once for each size, whatever the number of layers. A candidate that cannot be fitted is left out.
+ * *out: released with adtool_tune_result_free.
  */
 ADTOOL_API int adtool_tune(const adtool_tune_options *options, const char *const *train, size_t train_count,
                            const char *const *normals, size_t normal_count, const char *const *anomalies,

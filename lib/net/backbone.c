@@ -612,12 +612,19 @@ static int resolve_layer(const adtool_backbone *b, const char *layer, const char
 	return ADTOOL_EINVAL;
 }
 
-static int build_plan(const adtool_backbone *b, const char *layer, const size_t shape[3], ad_pool *pool, ad_plan **out,
-		      adtool_error *err)
+static int build_plan(const adtool_backbone *b, const char *const *layers, size_t count, const size_t shape[3],
+		      ad_pool *pool, ad_plan **out, adtool_error *err)
 {
-	int code = resolve_layer(b, layer, &layer, err);
+	const char **names = ad_malloc_array(count, sizeof(*names));
+	size_t i;
+	int code = names ? 0 : ad_fail_nomem(err);
 
-	return code ? code : ad_plan_build(b->onnx, layer, shape, pool, out, err);
+	for (i = 0; !code && i < count; i++)
+		code = resolve_layer(b, layers[i], &names[i], err);
+	if (!code)
+		code = ad_plan_build(b->onnx, names, count, shape, pool, out, err);
+	ad_free(names);
+	return code;
 }
 
 /* -- running ------------------------------------------------------------------------------------------- */
@@ -625,9 +632,15 @@ static int build_plan(const adtool_backbone *b, const char *layer, const size_t 
 int ad_plan_create(const adtool_backbone *b, const char *layer, unsigned width, unsigned height, ad_pool *pool,
 		   ad_plan **out, adtool_error *err)
 {
+	return ad_plan_create_layers(b, &layer, 1, width, height, pool, out, err);
+}
+
+int ad_plan_create_layers(const adtool_backbone *b, const char *const *layers, size_t count, unsigned width,
+			  unsigned height, ad_pool *pool, ad_plan **out, adtool_error *err)
+{
 	const size_t shape[3] = {3, height, width};
 
-	return build_plan(b, layer, shape, pool, out, err);
+	return build_plan(b, layers, count, shape, pool, out, err);
 }
 
 int adtool_backbone_cost(const adtool_backbone *b, const char *layer, unsigned width, unsigned height,
@@ -637,11 +650,11 @@ int adtool_backbone_cost(const adtool_backbone *b, const char *layer, unsigned w
 	const size_t shape[3] = {channels ? (size_t)channels : 3, height, width};
 	ad_plan *plan;
 	size_t result[3];
-	int code = build_plan(b, layer, shape, NULL, &plan, err);
+	int code = build_plan(b, &layer, 1, shape, NULL, &plan, err);
 
 	if (code)
 		return code;
-	ad_plan_output_shape(plan, result);
+	ad_plan_output_shape(plan, 0, result);
 	*cost = (adtool_layer_cost){
 	    .channels = result[0],
 	    .height = result[1],
@@ -669,10 +682,10 @@ int adtool_backbone_run(const adtool_backbone *b, const char *layer, const float
 		return ad_fail(err, ADTOOL_EINVAL, "the input is a batch of %zu; it must be 1", input_shape[0]);
 	code = ad_pool_create(threads, &pool, err);
 	if (!code)
-		code = build_plan(b, layer, input_shape + 1, pool, &plan, err);
+		code = build_plan(b, &layer, 1, input_shape + 1, pool, &plan, err);
 	if (code)
 		goto out;
-	rank = ad_plan_output_dims(plan, dims);
+	rank = ad_plan_output_dims(plan, 0, dims);
 	for (i = 0; i < AD_RANK; i++)
 		count *= dims[i];
 	arena = ad_malloc_aligned(ad_plan_arena_bytes(plan), 1);

@@ -980,12 +980,39 @@ static void turn_to_kept(ad_engine *e)
 
 /* -- compiling --------------------------------------------------------------------------------------- */
 
+/* Value v, just made, as ONNX has it: into each output of the graph that it is. */
+static int write_outputs(struct compiler *c, int v)
+{
+	const ad_graph *g = c->g;
+	struct value *value = &c->values[v];
+	size_t offset = 0;
+	int rc = 0;
+
+	for (size_t i = 0; i < g->n_outputs && !rc; offset += g->values[g->outputs[i++]].count) {
+		step s = {.node = g->n_nodes, .res = nowhere, .out = {BUFFER_OUTPUT, offset}, .algorithm = "output"};
+
+		if (g->outputs[i] != v)
+			continue;
+		if (value->plain.buffer == BUFFER_NONE && !is_vector(&value->shape)) {
+			s.run = engine_unpack;
+			s.in = value->blocked;
+			s.u.pixel = pixels(value->shape);
+		} else {
+			s.run = engine_copy;
+			s.in = value->plain.buffer == BUFFER_NONE ? value->blocked : value->plain;
+			s.u.pixel = pixels((shape){.blocks = 1, .plane = g->values[v].count});
+		}
+		engine_pixels_plan(c->e, &s, s.run == engine_copy);
+		rc = add_step(c->e, &s);
+		value->remaining--;
+	}
+	return rc;
+}
+
 static int compile(struct compiler *c)
 {
 	const ad_graph *g = c->g;
 	ad_engine *e = c->e;
-	struct value *out;
-	step s = {.node = g->n_nodes, .res = nowhere, .out = {BUFFER_OUTPUT, 0}};
 	int rc;
 
 	for (size_t i = 0; i < g->n_values; i++) {
@@ -1000,6 +1027,9 @@ static int compile(struct compiler *c)
 	c->values[g->input].plain = (place){BUFFER_INPUT, 0};
 	fuse(c);
 	nest(c);
+	rc = write_outputs(c, g->input);
+	if (rc)
+		return rc;
 	for (size_t i = 0; i < g->n_nodes; i++) {
 		if (c->skip[i]) {
 			e->algorithms[i] = "with the next";
@@ -1014,21 +1044,11 @@ static int compile(struct compiler *c)
 			c->values[g->nodes[f].inputs[0]].remaining--;
 		for (int f = c->pre[i]; f >= 0; f = -1)
 			c->values[g->nodes[f].inputs[0]].remaining--;
+		rc = write_outputs(c, g->nodes[i].output);
+		if (rc)
+			return rc;
 	}
-	/* The output, as ONNX has it. */
-	out = &c->values[g->output];
-	if (out->plain.buffer == BUFFER_NONE && !is_vector(&out->shape)) {
-		s.run = engine_unpack;
-		s.in = out->blocked;
-		s.u.pixel = pixels(out->shape);
-	} else {
-		s.run = engine_copy;
-		s.in = out->plain.buffer == BUFFER_NONE ? out->blocked : out->plain;
-		s.u.pixel = pixels((shape){.blocks = 1, .plane = g->values[g->output].count});
-	}
-	s.algorithm = "output";
-	engine_pixels_plan(e, &s, s.run == engine_copy);
-	return add_step(e, &s);
+	return 0;
 }
 
 int ad_engine_create(const ad_graph *graph, const ad_kernels *kernels, ad_pool *pool, ad_engine **out,

@@ -116,7 +116,7 @@ struct ad_engine {
 	size_t n_weights;
 	size_t arena_bytes, counters_at, scratch_at, scratch_bytes; /* bytes; scratch_bytes: of one slot */
 	unsigned slots;
-	const char **algorithms; /* of each node of the graph, and of the output's own step */
+	const char **algorithms; /* of each node of the graph, and of the outputs' own steps */
 	size_t n_nodes;
 };
 

@@ -114,8 +114,10 @@ void ad_graph_link(ad_graph *g)
 
 	for (i = 0; i < g->n_values; i++) {
 		g->values[i].producer = -1;
-		g->values[i].readers = (int)i == g->output;
+		g->values[i].readers = 0;
 	}
+	for (i = 0; i < g->n_outputs; i++)
+		g->values[g->outputs[i]].readers++;
 	for (i = 0; i < g->n_nodes; i++) {
 		g->values[g->nodes[i].output].producer = (int)i;
 		for (j = 0; j < g->nodes[i].n_inputs; j++)

@@ -1,9 +1,9 @@
 /*
- * The graph as plans see it: the part of an ONNX file that one layer needs, with every shape known, in a
+ * The graph as plans see it: the part of an ONNX file that some layers need, with every shape known, in a
  * few canonical operators. Made by ad_graph_build (import.c: ONNX -> nodes; passes.c: folding and fusing).
  *
  * What the passes guarantee:
- *  - only nodes that the output needs are left, in an order in which they can run; one output per node;
+ *  - only nodes that the outputs need are left, in an order in which they can run; one output per node;
  *  - constants are folded; Identity, Dropout, Cast and Constant are gone;
  *  - a BatchNormalization, or arithmetic with a per-channel constant, is an AD_OP_SCALE, folded into the
  *    convolution before it where nothing else reads that convolution;
@@ -123,7 +123,7 @@ typedef struct ad_value {
 	size_t dims[AD_RANK]; /* left-aligned: 1, C, H, W; unused entries are 1 */
 	size_t count;
 	int producer;   /* node index; -1 for the graph's input */
-	size_t readers; /* times nodes read it, plus 1 for the graph's output */
+	size_t readers; /* times nodes read it, plus 1 for each output of the graph it is */
 } ad_value;
 
 /* Constants live as long as the graph and the ad_onnx it was built from. */
@@ -132,18 +132,20 @@ typedef struct ad_graph {
 	size_t n_values;
 	ad_node *nodes;
 	size_t n_nodes;
-	int input, output;  /* value indices; equal when the layer is the input under another name */
-	int64_t parameters; /* elements of the initialisers that the output needs */
+	int input;          /* value index */
+	int *outputs;       /* likewise, in the order asked for; a layer may be the input under another name */
+	size_t n_outputs;   /* at least 1 */
+	int64_t parameters; /* elements of the initialisers that the outputs need */
 	size_t most_bytes;  /* that constants may take; those of a plan, too */
 	struct ad_graph_memory *memory;
 } ad_graph;
 
 /*
- * Builds the graph that computes `layer` (any tensor of the file) for an input of 1 x shape[0] x shape[1] x
+ * Builds the graph that computes `layers` (any tensors of the file) for an input of 1 x shape[0] x shape[1] x
  * shape[2] (C, H, W). ADTOOL_EUNSUPPORTED, ADTOOL_EFORMAT: operator, node name and reason. ADTOOL_ELIMIT: too big.
  */
-int ad_graph_build(const struct ad_onnx *onnx, const char *layer, const size_t shape[3], ad_graph **out,
-		   adtool_error *err);
+int ad_graph_build(const struct ad_onnx *onnx, const char *const *layers, size_t count, const size_t shape[3],
+		   ad_graph **out, adtool_error *err);
 void ad_graph_free(ad_graph *graph);
 
 /* Multiply-adds of a node (convolutions and GEMM; 0 for others). */

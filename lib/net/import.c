@@ -1273,7 +1273,7 @@ static int import_node(struct build *b, size_t index)
 	return REFUSE(b, "this operator is not supported");
 }
 
-static int import_needed(struct build *b, int tensor)
+static int import_needed(struct build *b, const int *tensors, size_t count)
 {
 	const ad_onnx *onnx = b->onnx;
 	uint8_t *needed = ad_malloc(onnx->n_tensors), *nodes = ad_malloc(onnx->graph->n_node);
@@ -1285,16 +1285,16 @@ static int import_needed(struct build *b, int tensor)
 		code = ad_fail_nomem(b->err);
 		goto out;
 	}
-	ad_onnx_needs(onnx, tensor, needed, nodes);
+	ad_onnx_needs(onnx, tensors, count, needed, nodes);
 	for (i = 0; i < onnx->n_tensors; i++) {
-		size_t count;
+		size_t elements;
 
 		if (!needed[i] || onnx->tensors[i].source != AD_FROM_INITIALIZER)
 			continue;
-		code = ad_onnx_count(onnx->graph->initializer[onnx->tensors[i].index], &count, b->err);
+		code = ad_onnx_count(onnx->graph->initializer[onnx->tensors[i].index], &elements, b->err);
 		if (code)
 			goto out;
-		b->g->parameters += (int64_t)count;
+		b->g->parameters += (int64_t)elements;
 	}
 	for (i = 0; i < onnx->graph->n_node; i++) {
 		const Ad__NodeProto *node = onnx->graph->node[i];
@@ -1320,20 +1320,34 @@ out:
 	return code;
 }
 
-int ad_graph_build(const ad_onnx *onnx, const char *layer, const size_t shape[3], ad_graph **out, adtool_error *err)
+/* The tensors that the layers' names mean; room for `count` of them. */
+static int find_layers(const ad_onnx *onnx, const char *const *layers, size_t count, int *tensors, adtool_error *err)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		tensors[i] = ad_onnx_find(onnx, layers[i]);
+		if (tensors[i] < 0)
+			return ad_fail(err, ADTOOL_EINVAL, "there is no layer '%s'", layers[i]);
+	}
+	return 0;
+}
+
+int ad_graph_build(const ad_onnx *onnx, const char *const *layers, size_t count, const size_t shape[3], ad_graph **out,
+		   adtool_error *err)
 {
 	adtool_error own;
 	struct build b = {.onnx = onnx, .err = err ? err : &own};
-	size_t dims[4] = {1, shape[0], shape[1], shape[2]};
+	size_t dims[4] = {1, shape[0], shape[1], shape[2]}, i;
 	int64_t channels = ad_onnx_picture_dim(onnx, 1);
-	int tensor = ad_onnx_find(onnx, layer), input;
-	int code;
+	int *tensors = ad_malloc_array(count, sizeof(*tensors)), input;
+	int code = tensors ? find_layers(onnx, layers, count, tensors, err) : ad_fail_nomem(err);
 
-	if (tensor < 0)
-		return ad_fail(err, ADTOOL_EINVAL, "there is no layer '%s'", layer);
-	if (channels && (uint64_t)channels != shape[0])
-		return ad_fail(err, ADTOOL_EINVAL, "the input '%s' has %lld channels, not %zu",
+	if (!code && channels && (uint64_t)channels != shape[0])
+		code = ad_fail(err, ADTOOL_EINVAL, "the input '%s' has %lld channels, not %zu",
 			       onnx->tensors[onnx->picture].name, (long long)channels, shape[0]);
+	if (code)
+		goto out;
 	b.g = ad_calloc(1, sizeof(*b.g));
 	b.known = ad_calloc(onnx->n_tensors, sizeof(*b.known));
 	if (!b.g || !b.known) {
@@ -1348,20 +1362,30 @@ int ad_graph_build(const ad_onnx *onnx, const char *layer, const size_t shape[3]
 	}
 	b.known[onnx->picture] = (struct known){.kind = VALUE, .value = input};
 	b.g->input = input;
-	code = import_needed(&b, tensor);
+	code = import_needed(&b, tensors, count);
 	if (code)
 		goto out;
-	if (b.known[tensor].kind != VALUE) {
-		code = ad_fail(err, ADTOOL_EINVAL, "'%s' does not depend on the picture, so it is no layer", layer);
+	b.g->outputs = ad_graph_alloc(b.g, count, sizeof(*b.g->outputs), b.err);
+	if (!b.g->outputs) {
+		code = b.err->code;
 		goto out;
 	}
-	b.g->output = b.known[tensor].value;
+	for (i = 0; i < count; i++) {
+		if (b.known[tensors[i]].kind != VALUE) {
+			code = ad_fail(err, ADTOOL_EINVAL, "'%s' does not depend on the picture, so it is no layer",
+				       layers[i]);
+			goto out;
+		}
+		b.g->outputs[i] = b.known[tensors[i]].value;
+	}
+	b.g->n_outputs = count;
 	code = ad_graph_optimise(b.g, b.err);
 	if (code)
 		goto out;
 	*out = b.g;
 	b.g = NULL;
 out:
+	ad_free(tensors);
 	ad_free(b.known);
 	ad_graph_free(b.g);
 	return code;

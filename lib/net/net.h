@@ -20,7 +20,7 @@ const adtool_preprocessing *ad_backbone_preprocessing(const adtool_backbone *bac
 const char *ad_backbone_default_layer(const adtool_backbone *backbone);
 
 /*
- * A plan: everything decided for one (graph, layer, input size): folded, fused, placed, weights packed.
+ * A plan: everything decided for one (graph, layers, input size): folded, fused, placed, weights packed.
  * Immutable, shared by all threads. It keeps no reference to the backbone. The algorithm depends on
  * shapes and ISA only.
  */
@@ -28,16 +28,25 @@ typedef struct ad_plan ad_plan;
 
 int ad_plan_create(const adtool_backbone *backbone, const char *layer, unsigned width, unsigned height, ad_pool *pool,
 		   ad_plan **out, adtool_error *err);
+
+/*
+ * The same for `count` (at least 1) layers in one pass; a layer may be there twice. Each has the bits of its own plan,
+ * unless one of them is a tensor that the others' plans need not make (a convolution before its batch norm, say): then
+ * what lies beyond it may differ by rounding, no more than 1e-5 of the largest value in the deepest nets tried.
+ */
+int ad_plan_create_layers(const adtool_backbone *backbone, const char *const *layers, size_t count, unsigned width,
+			  unsigned height, ad_pool *pool, ad_plan **out, adtool_error *err);
 void ad_plan_free(ad_plan *plan);
 
-/* Output of one picture: C, H, W (H = W = 1 for a vector). */
-void ad_plan_output_shape(const ad_plan *plan, size_t shape[3]);
+/* Layer `index` of one picture: C, H, W (H = W = 1 for a vector). */
+void ad_plan_output_shape(const ad_plan *plan, size_t index, size_t shape[3]);
+size_t ad_plan_output_floats(const ad_plan *plan); /* of all layers */
 size_t ad_plan_arena_bytes(const ad_plan *plan);
 size_t ad_plan_weight_bytes(const ad_plan *plan); /* packed weights, shared by all threads */
 
 /*
- * Runs one picture. input: 3 x H x W floats; output: C x H x W floats. arena: ad_plan_arena_bytes bytes, 64-byte
- * aligned, one per concurrent run. pool: splits the picture over threads (NULL: the caller alone);
+ * Runs one picture. input: 3 x H x W floats; output: ad_plan_output_floats floats, the C x H x W of each
+ * layer, one after another in the order asked for. arena: ad_plan_arena_bytes bytes, 64-byte aligned, one per concurrent run. pool: splits the picture over threads (NULL: the caller alone);
  * the bits of the result do not depend on it. Allocates nothing and cannot fail.
  */
 void ad_plan_run(const ad_plan *plan, void *arena, ad_pool *pool, const float *input, float *output);

@@ -410,13 +410,14 @@ const char *ad_onnx_metadata(const ad_onnx *onnx, const char *key)
 	return NULL;
 }
 
-void ad_onnx_needs(const ad_onnx *onnx, int tensor, uint8_t *needed, uint8_t *nodes)
+void ad_onnx_needs(const ad_onnx *onnx, const int *tensors, size_t count, uint8_t *needed, uint8_t *nodes)
 {
 	size_t i, j;
 
 	memset(needed, 0, onnx->n_tensors);
 	memset(nodes, 0, onnx->graph->n_node);
-	needed[tensor] = 1;
+	for (i = 0; i < count; i++)
+		needed[tensors[i]] = 1;
 	/* Nodes come after what they read, so that one pass from the end sees every reader first. */
 	for (i = onnx->graph->n_node; i-- > 0;) {
 		const Ad__NodeProto *node = onnx->graph->node[i];
@@ -741,7 +742,7 @@ int ad_onnx_cut(const ad_onnx *onnx, int tensor, const char *layers, ad_buf *out
 		code = ad_fail_nomem(err);
 		goto out;
 	}
-	ad_onnx_needs(onnx, tensor, needed, nodes);
+	ad_onnx_needs(onnx, &tensor, 1, needed, nodes);
 	while (ad_wire_next(&wire, &field) > 0) {
 		switch (field.number) {
 		case 7: /* graph */

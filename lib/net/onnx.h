@@ -72,8 +72,8 @@ int64_t ad_onnx_picture_dim(const ad_onnx *onnx, size_t axis);
 /* How a node is called in messages: its name, else its first output's. */
 const char *ad_onnx_node_name(const Ad__NodeProto *node);
 
-/* Marks what `tensor` needs: needed[i] of each tensor (n_tensors flags), nodes[i] of each node. */
-void ad_onnx_needs(const ad_onnx *onnx, int tensor, uint8_t *needed, uint8_t *nodes);
+/* Marks what `count` tensors need: needed[i] of each tensor (n_tensors flags), nodes[i] of each node. */
+void ad_onnx_needs(const ad_onnx *onnx, const int *tensors, size_t count, uint8_t *needed, uint8_t *nodes);
 
 /* Elements of an initialiser or attribute tensor; its dims are checked. */
 int ad_onnx_count(const Ad__TensorProto *tensor, size_t *count, adtool_error *err);

@@ -4,13 +4,18 @@
 #include "../base/mem.h"
 #include "engine.h"
 
+struct output {
+	int rank;
+	size_t dims[AD_RANK];
+};
+
 struct ad_plan {
 	ad_engine *engine;
 	ad_plan_node *nodes;
 	size_t n_nodes;
 	char *names; /* all of them */
-	int rank;
-	size_t dims[AD_RANK];
+	struct output *outputs;
+	size_t floats; /* of all outputs */
 	double multiply_adds;
 	int64_t parameters;
 };
@@ -52,8 +57,25 @@ static int list_nodes(ad_plan *plan, const ad_graph *g, adtool_error *err)
 	return 0;
 }
 
-int ad_plan_build(const struct ad_onnx *onnx, const char *layer, const size_t shape[3], ad_pool *pool, ad_plan **out,
-		  adtool_error *err)
+static int list_outputs(ad_plan *plan, const ad_graph *g, adtool_error *err)
+{
+	size_t i;
+
+	plan->outputs = ad_calloc(g->n_outputs, sizeof(*plan->outputs));
+	if (!plan->outputs)
+		return ad_fail_nomem(err);
+	for (i = 0; i < g->n_outputs; i++) {
+		const ad_value *v = &g->values[g->outputs[i]];
+
+		plan->outputs[i].rank = v->rank;
+		memcpy(plan->outputs[i].dims, v->dims, sizeof(v->dims));
+		plan->floats += v->count;
+	}
+	return 0;
+}
+
+int ad_plan_build(const struct ad_onnx *onnx, const char *const *layers, size_t count, const size_t shape[3],
+		  ad_pool *pool, ad_plan **out, adtool_error *err)
 {
 	const ad_kernels *kernels = NULL;
 	ad_graph *graph = NULL;
@@ -61,7 +83,7 @@ int ad_plan_build(const struct ad_onnx *onnx, const char *layer, const size_t sh
 	int code = ad_kernels_get(&kernels, err);
 
 	if (!code)
-		code = ad_graph_build(onnx, layer, shape, &graph, err);
+		code = ad_graph_build(onnx, layers, count, shape, &graph, err);
 	if (code)
 		return code;
 	plan = ad_calloc(1, sizeof(*plan));
@@ -72,10 +94,10 @@ int ad_plan_build(const struct ad_onnx *onnx, const char *layer, const size_t sh
 	code = ad_engine_create(graph, kernels, pool, &plan->engine, err);
 	if (!code)
 		code = list_nodes(plan, graph, err);
+	if (!code)
+		code = list_outputs(plan, graph, err);
 	if (code)
 		goto out;
-	plan->rank = graph->values[graph->output].rank;
-	memcpy(plan->dims, graph->values[graph->output].dims, sizeof(plan->dims));
 	plan->parameters = graph->parameters;
 	*out = plan;
 	plan = NULL;
@@ -92,6 +114,7 @@ void ad_plan_free(ad_plan *plan)
 	ad_engine_free(plan->engine);
 	ad_free(plan->nodes);
 	ad_free(plan->names);
+	ad_free(plan->outputs);
 	ad_free(plan);
 }
 
@@ -112,24 +135,32 @@ void ad_plan_time(const ad_plan *plan, void *arena, ad_pool *pool, const float *
 
 /* -- what it is ---------------------------------------------------------------------------------------- */
 
-int ad_plan_output_dims(const ad_plan *plan, size_t dims[AD_RANK])
+int ad_plan_output_dims(const ad_plan *plan, size_t index, size_t dims[AD_RANK])
 {
-	memcpy(dims, plan->dims, sizeof(plan->dims));
-	return plan->rank;
+	memcpy(dims, plan->outputs[index].dims, sizeof(plan->outputs[index].dims));
+	return plan->outputs[index].rank;
 }
 
-void ad_plan_output_shape(const ad_plan *plan, size_t shape[3])
+void ad_plan_output_shape(const ad_plan *plan, size_t index, size_t shape[3])
 {
+	size_t dims[AD_RANK];
+	int rank = ad_plan_output_dims(plan, index, dims);
+
 	/* 1 x C x H x W, or 1 x C; a first dimension that is no batch counts as channels. */
-	if (plan->rank == 4 || (plan->rank > 1 && plan->dims[0] == 1)) {
-		shape[0] = plan->dims[0] * plan->dims[1];
-		shape[1] = plan->dims[2];
-		shape[2] = plan->dims[3];
+	if (rank == 4 || (rank > 1 && dims[0] == 1)) {
+		shape[0] = dims[0] * dims[1];
+		shape[1] = dims[2];
+		shape[2] = dims[3];
 	} else {
-		shape[0] = plan->dims[0];
-		shape[1] = plan->dims[1];
-		shape[2] = plan->dims[2];
+		shape[0] = dims[0];
+		shape[1] = dims[1];
+		shape[2] = dims[2];
 	}
+}
+
+size_t ad_plan_output_floats(const ad_plan *plan)
+{
+	return plan->floats;
 }
 
 size_t ad_plan_weight_bytes(const ad_plan *plan)

@@ -11,11 +11,11 @@
 #define AD_ARENA_PER_INPUT ((size_t)1024) /* ... this for each element of the input */
 
 /* shape: C, H, W of the input. */
-int ad_plan_build(const struct ad_onnx *onnx, const char *layer, const size_t shape[3], ad_pool *pool, ad_plan **out,
-		  adtool_error *err);
+int ad_plan_build(const struct ad_onnx *onnx, const char *const *layers, size_t count, const size_t shape[3],
+		  ad_pool *pool, ad_plan **out, adtool_error *err);
 
-/* The output's whole shape, as the ONNX file has it; returns the number of dimensions. */
-int ad_plan_output_dims(const ad_plan *plan, size_t dims[AD_RANK]);
+/* The whole shape of an output, as the ONNX file has it; returns the number of dimensions. */
+int ad_plan_output_dims(const ad_plan *plan, size_t index, size_t dims[AD_RANK]);
 
 double ad_plan_multiply_adds(const ad_plan *plan);
 int64_t ad_plan_parameters(const ad_plan *plan);

@@ -221,6 +221,7 @@ int adtool_cross_validate(const adtool_backbone *backbone, const char *const *no
 	const adtool_train_options *o = options->train;
 	struct crossval c = {.options = options, .grid = o->method == ADTOOL_PPCA ? 1 : o->grid};
 	struct ad_extractor e;
+	struct ad_pooled pooled;
 	ad_plan *plan = NULL;
 	unsigned fold;
 	int code = ad_train_check_options(o, err);
@@ -239,14 +240,15 @@ int adtool_cross_validate(const adtool_backbone *backbone, const char *const *no
 	if (code)
 		goto out;
 	e.grid = 0;
+	pooled = (struct ad_pooled){.shape = {e.shape[0], e.shape[1], e.shape[2]}, .grid = c.grid};
 	c.channels = c.kept = e.shape[0];
 	c.cells = (size_t)c.grid * c.grid;
 	if (o->method == ADTOOL_FRE && o->channels && o->channels < c.channels)
 		c.kept = o->channels;
 	c.normals = (struct ad_gather){
 		.extractor = &e,
-		.grids = &c.grid,
-		.grid_count = 1,
+		.pooled = &pooled,
+		.pooled_count = 1,
 		.threads = o->threads,
 		.limit = o->memory ? o->memory : ad_machine_memory() / 4 * 3,
 		.progress = o->progress,

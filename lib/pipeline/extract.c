@@ -20,7 +20,7 @@ size_t ad_extractor_cells(const struct ad_extractor *e)
 
 size_t ad_extractor_pooled(const struct ad_extractor *e)
 {
-	return e->shape[0] * ad_extractor_cells(e);
+	return e->grid ? e->shape[0] * ad_extractor_cells(e) : ad_plan_output_floats(e->plan);
 }
 
 int ad_scratch_create(struct ad_scratch *s, const struct ad_extractor *e, adtool_error *err)
@@ -28,7 +28,7 @@ int ad_scratch_create(struct ad_scratch *s, const struct ad_extractor *e, adtool
 	memset(s, 0, sizeof(*s));
 	s->arena = ad_malloc_aligned(ad_plan_arena_bytes(e->plan), 1);
 	s->tensor = ad_malloc_aligned((size_t)3 * e->width * e->height, sizeof(float));
-	s->map = ad_malloc_aligned(e->shape[0] * e->shape[1] * e->shape[2], sizeof(float));
+	s->map = ad_malloc_aligned(ad_plan_output_floats(e->plan), sizeof(float));
 	s->pooled = ad_malloc_aligned(ad_extractor_pooled(e), sizeof(float));
 	if (s->arena && s->tensor && s->map && s->pooled)
 		return 0;
@@ -46,7 +46,7 @@ void ad_extractor_init(struct ad_extractor *e, const ad_plan *plan, const adtool
 	e->height = height;
 	e->grid = grid;
 	e->max_pixels = max_pixels;
-	ad_plan_output_shape(plan, e->shape);
+	ad_plan_output_shape(plan, 0, e->shape);
 }
 
 int ad_extract_image(const struct ad_extractor *e, struct ad_scratch *s, ad_pool *pool, const adtool_image *image,

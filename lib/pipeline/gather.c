@@ -5,11 +5,11 @@
 #include "../base/mem.h"
 #include "../base/rng.h"
 
-static void gathered_release(struct ad_gathered *p, size_t grids)
+static void gathered_release(struct ad_gathered *p, size_t rows)
 {
 	size_t i;
 
-	for (i = 0; p->rows && i < grids; i++)
+	for (i = 0; p->rows && i < rows; i++)
 		ad_free_aligned(p->rows[i]);
 	ad_free(p->rows);
 	ad_free(p->name);
@@ -22,7 +22,7 @@ void ad_gather_release(struct ad_gather *g)
 	size_t i;
 
 	for (i = 0; i < g->count; i++)
-		gathered_release(&g->pictures[i], g->grid_count);
+		gathered_release(&g->pictures[i], g->pooled_count);
 	ad_free(g->pictures);
 	g->pictures = NULL;
 	g->count = g->capacity = 0;
@@ -44,18 +44,18 @@ static int reserve(struct ad_gather *g, adtool_error *err)
 	return 0;
 }
 
-/* map: the layer's whole output. */
-static int pool_rows(struct ad_gather *g, const float *map, struct ad_gathered *p, adtool_error *err)
+/* maps: of all layers, whole. */
+static int pool_rows(struct ad_gather *g, const float *maps, struct ad_gathered *p, adtool_error *err)
 {
-	const size_t *shape = g->extractor->shape;
 	size_t i;
 
-	p->rows = ad_calloc(g->grid_count, sizeof(*p->rows));
+	p->rows = ad_calloc(g->pooled_count, sizeof(*p->rows));
 	if (!p->rows)
 		return ad_fail_nomem(err);
-	for (i = 0; i < g->grid_count; i++) {
-		const ad_channels *basis = g->bases ? &g->bases[i] : NULL;
-		size_t cells = (size_t)g->grids[i] * g->grids[i], channels = basis ? basis->to : shape[0];
+	for (i = 0; i < g->pooled_count; i++) {
+		const struct ad_pooled *to = &g->pooled[i];
+		const ad_channels *basis = to->basis;
+		const size_t *shape = to->shape, cells = (size_t)to->grid * to->grid, channels = basis ? basis->to : shape[0];
 		float *pooled = NULL;
 
 		g->held += channels * cells * sizeof(float);
@@ -72,7 +72,7 @@ static int pool_rows(struct ad_gather *g, const float *map, struct ad_gathered *
 			if (!pooled)
 				return ad_fail_nomem(err);
 		}
-		ad_pool_grid(map, shape[0], shape[1], shape[2], g->grids[i], basis ? pooled : p->rows[i]);
+		ad_pool_grid(maps + to->offset, shape[0], shape[1], shape[2], to->grid, basis ? pooled : p->rows[i]);
 		if (basis)
 			ad_channels_apply(basis, pooled, cells, p->rows[i]);
 		ad_free_aligned(pooled);
@@ -144,7 +144,7 @@ void ad_gather_sort(struct ad_gather *g)
 	qsort(g->pictures, g->count, sizeof(*g->pictures), compare_names);
 	for (i = 0; i < g->count; i++) {
 		if (kept && !strcmp(g->pictures[kept - 1].name, g->pictures[i].name))
-			gathered_release(&g->pictures[i], g->grid_count);
+			gathered_release(&g->pictures[i], g->pooled_count);
 		else
 			g->pictures[kept++] = g->pictures[i];
 	}

@@ -71,7 +71,7 @@ static int plan_of_onnx(const void *onnx, size_t size, const adtool_model_info *
 		code = ad_plan_create(backbone, info->layer, info->width, info->height, NULL, &plan, err);
 	adtool_backbone_free(backbone);
 	if (!code) {
-		ad_plan_output_shape(plan, shape);
+		ad_plan_output_shape(plan, 0, shape);
 		if (shape[0] != info->layer_channels || shape[1] != info->layer_height || shape[2] != info->layer_width)
 			code = ad_fail(err, ADTOOL_EFORMAT,
 				       "layer %s gives %zu x %zu x %zu where the manifest says %zu x %zu x %zu",

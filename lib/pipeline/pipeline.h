@@ -22,9 +22,9 @@ struct ad_extractor {
 	const ad_plan *plan;
 	adtool_preprocessing preprocessing;
 	unsigned width, height;
-	size_t shape[3];          /* of the layer's map */
-	unsigned grid;            /* 0: the whole map */
-	const ad_channels *basis; /* NULL: all channels */
+	size_t shape[3];          /* of the (first) layer's map */
+	unsigned grid;            /* 0: the whole maps of all the plan's layers; else it has one layer */
+	const ad_channels *basis; /* NULL: all channels, always with grid 0 */
 	uint64_t max_pixels;
 };
 
@@ -35,9 +35,9 @@ struct ad_scratch {
 };
 
 void ad_scratch_release(struct ad_scratch *s);
-/* Cells of the row: g^2, or all of the map. */
+/* Cells of the row: g^2, or all of the (first) map. */
 size_t ad_extractor_cells(const struct ad_extractor *e);
-/* Floats of the pooled map, before any projection. */
+/* Floats of the pooled map, before any projection; of all maps with grid 0. */
 size_t ad_extractor_pooled(const struct ad_extractor *e);
 int ad_scratch_create(struct ad_scratch *s, const struct ad_extractor *e, adtool_error *err);
 void ad_extractor_init(struct ad_extractor *e, const ad_plan *plan, const adtool_preprocessing *preprocessing,
@@ -102,14 +102,21 @@ int ad_train_check_options(const adtool_train_options *o, adtool_error *err);
 struct ad_gathered {
 	char *name, *label, *archive; /* archive: "" for a file of its own */
 	unsigned width, height;
-	float **rows; /* one for each grid: channels x cells, pooled as scoring pools, projected when there is a basis */
+	float **rows; /* one for each of the gather's `pooled`: channels x cells */
+};
+
+/* What becomes of one of the plan's layers: pooled as scoring pools, projected when there is a basis. */
+struct ad_pooled {
+	size_t offset; /* floats before its map in the extractor's row */
+	size_t shape[3];
+	unsigned grid;
+	const ad_channels *basis; /* NULL: all channels are kept */
 };
 
 struct ad_gather {
-	const struct ad_extractor *extractor; /* of the whole map (grid 0), without a basis */
-	const unsigned *grids;
-	size_t grid_count;
-	const ad_channels *bases; /* one for each grid; NULL: all channels are kept */
+	const struct ad_extractor *extractor; /* of whole maps (grid 0) */
+	const struct ad_pooled *pooled;
+	size_t pooled_count;
 	unsigned threads;
 	uint64_t limit; /* bytes that `held` may reach */
 	adtool_progress_fn *progress;

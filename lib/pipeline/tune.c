@@ -38,19 +38,25 @@ struct tuner {
 	adtool_error why; /* of the last candidate left out */
 };
 
-/* -- one layer --------------------------------------------------------------------------------------- */
+/* -- one pass over the pictures ------------------------------------------------------------------------ */
 
-/* A backbone at one size, up to one layer. */
+/* What one row of a picture is made of: a layer at one grid. */
+struct source {
+	const char *layer;
+	size_t index; /* of the plan's outputs */
+	int64_t multiply_adds;
+	size_t kept; /* channels */
+	ad_channels basis;
+};
+
+/* A backbone at one size, with all layers that are tried. */
 struct stage {
 	size_t backbone;
-	const char *layer;
 	unsigned width, height;
-	int64_t multiply_adds;
 	struct ad_extractor extractor;
-	unsigned *grids; /* that fit */
-	size_t grid_count;
-	size_t kept; /* channels */
-	ad_channels *bases;
+	struct source *sources;   /* `count`; a layer's are neighbours */
+	struct ad_pooled *pooled; /* of each source */
+	size_t count;
 	struct ad_gather train, normals, anomalies;
 };
 
@@ -61,13 +67,18 @@ static void stage_release(struct stage *s)
 	ad_gather_release(&s->train);
 	ad_gather_release(&s->normals);
 	ad_gather_release(&s->anomalies);
-	for (i = 0; s->bases && i < s->grid_count; i++)
-		ad_channels_release(&s->bases[i]);
-	ad_free(s->bases);
-	ad_free(s->grids);
+	for (i = 0; i < s->count; i++)
+		ad_channels_release(&s->sources[i].basis);
+	ad_free(s->sources);
+	ad_free(s->pooled);
 }
 
-static int train_rows(const struct stage *s, size_t grid, const float ***out, adtool_error *err)
+static size_t cells_of(const struct stage *s, size_t source)
+{
+	return (size_t)s->pooled[source].grid * s->pooled[source].grid;
+}
+
+static int train_rows(const struct stage *s, size_t source, const float ***out, adtool_error *err)
 {
 	const float **rows = ad_malloc_array(s->train.count, sizeof(*rows));
 	size_t i;
@@ -75,34 +86,37 @@ static int train_rows(const struct stage *s, size_t grid, const float ***out, ad
 	if (!rows)
 		return ad_fail_nomem(err);
 	for (i = 0; i < s->train.count; i++)
-		rows[i] = s->train.pictures[i].rows[grid];
+		rows[i] = s->train.pictures[i].rows[source];
 	*out = rows;
 	return 0;
 }
 
-/* The channels of one grid, and the training pictures projected onto them. */
-static int project(struct tuner *t, struct stage *s, size_t grid, adtool_error *err)
+/* The channels of one source, and the training pictures projected onto them. */
+static int project(struct tuner *t, struct stage *s, size_t source, adtool_error *err)
 {
-	size_t cells = (size_t)s->grids[grid] * s->grids[grid], channels = s->extractor.shape[0], i;
+	struct source *from = &s->sources[source];
+	size_t cells = cells_of(s, source), channels = s->pooled[source].shape[0], i;
 	const float **rows;
-	int code = train_rows(s, grid, &rows, err);
+	int code = train_rows(s, source, &rows, err);
 
 	if (code)
 		return code;
-	code = ad_fit_basis(rows, s->train.count, channels, cells, s->kept, t->o->train.seed, t->pool, &s->bases[grid],
-			    err);
+	code = ad_fit_basis(rows, s->train.count, channels, cells, from->kept, t->o->train.seed, t->pool,
+			    &from->basis, err);
 	ad_free(rows);
 	for (i = 0; !code && i < s->train.count; i++) {
-		float **row = &s->train.pictures[i].rows[grid];
-		float *projected = ad_malloc_aligned(s->kept * cells, sizeof(float));
+		float **row = &s->train.pictures[i].rows[source];
+		float *projected = ad_malloc_aligned(from->kept * cells, sizeof(float));
 
 		if (!projected)
 			return ad_fail_nomem(err);
-		ad_channels_apply(&s->bases[grid], *row, cells, projected);
+		ad_channels_apply(&from->basis, *row, cells, projected);
 		ad_free_aligned(*row);
 		*row = projected;
-		s->train.held -= (channels - s->kept) * cells * sizeof(float);
+		s->train.held -= (channels - from->kept) * cells * sizeof(float);
 	}
+	if (!code)
+		s->pooled[source].basis = &from->basis;
 	return code;
 }
 
@@ -172,8 +186,8 @@ static int gather_stage(struct tuner *t, struct stage *s, adtool_error *err)
 	const adtool_train_options *o = &t->o->train;
 	struct ad_gather g = {
 		.extractor = &s->extractor,
-		.grids = s->grids,
-		.grid_count = s->grid_count,
+		.pooled = s->pooled,
+		.pooled_count = s->count,
 		.threads = o->threads,
 		.limit = t->limit,
 		.progress = o->progress,
@@ -191,16 +205,10 @@ static int gather_stage(struct tuner *t, struct stage *s, adtool_error *err)
 	ad_gather_sort(&s->train);
 	if (s->train.count < AD_MINIMUM_PICTURES)
 		return count_pictures(t, s, err);
-	if (s->kept < s->extractor.shape[0]) {
-		s->bases = ad_calloc(s->grid_count, sizeof(*s->bases));
-		if (!s->bases)
-			return ad_fail_nomem(err);
-		for (i = 0; i < s->grid_count; i++) {
-			code = project(t, s, i, err);
-			if (code)
-				return code;
-		}
-		s->normals.bases = s->anomalies.bases = s->bases;
+	for (i = 0; i < s->count; i++) {
+		code = s->sources[i].kept < s->pooled[i].shape[0] ? project(t, s, i, err) : 0;
+		if (code)
+			return code;
 	}
 	s->normals.limit -= s->train.held < t->limit ? s->train.held : t->limit;
 	code = ad_gather_run(&s->normals, t->normals.items, t->normals.count, t->dataset_options, err);
@@ -216,7 +224,7 @@ static int gather_stage(struct tuner *t, struct stage *s, adtool_error *err)
 struct mapping {
 	const struct stage *s;
 	const ad_detector *d;
-	size_t grid;
+	size_t source;
 	float *maps; /* pictures x cells */
 	void **work; /* per worker */
 };
@@ -228,7 +236,7 @@ static void map_picture(void *context, size_t i, unsigned worker)
 	const struct ad_gathered *p = i < normals ? &m->s->normals.pictures[i] : &m->s->anomalies.pictures[i - normals];
 	double score;
 
-	ad_detector_score(m->d, 1, p->rows[m->grid], &score, m->maps + i * m->d->cells, m->work[worker]);
+	ad_detector_score(m->d, 1, p->rows[m->source], &score, m->maps + i * m->d->cells, m->work[worker]);
 }
 
 static int map_all(struct tuner *t, struct mapping *m, adtool_error *err)
@@ -302,29 +310,29 @@ static int add_candidate(struct tuner *t, const struct mapping *m, double energy
 		.backbone = s->backbone,
 		.width = s->width,
 		.height = s->height,
-		.grid = s->grids[m->grid],
+		.grid = s->pooled[m->source].grid,
 		.energy = energy,
 		.aggregate = aggregate,
-		.channels = s->kept,
+		.channels = s->sources[m->source].kept,
 		.components = m->d->components,
-		.multiply_adds = s->multiply_adds,
+		.multiply_adds = s->sources[m->source].multiply_adds,
 		.auroc = metrics.auroc,
 		.average_precision = metrics.average_precision,
 		.fpr_at_tpr_95 = metrics.fpr_at_tpr_95,
 	};
-	snprintf(c->layer, sizeof(c->layer), "%s", s->layer);
+	snprintf(c->layer, sizeof(c->layer), "%s", s->sources[m->source].layer);
 	t->scores[r->count++] = scores;
 	return 0;
 }
 
-static int try_energy(struct tuner *t, struct stage *s, size_t grid, double energy, adtool_error *err)
+static int try_energy(struct tuner *t, struct stage *s, size_t source, double energy, adtool_error *err)
 {
 	const adtool_train_options *o = &t->o->train;
-	size_t cells = (size_t)s->grids[grid] * s->grids[grid], i;
+	size_t cells = cells_of(s, source), i;
 	const ad_fit_options options = {
 		.method = ADTOOL_FRE,
 		.pictures = s->train.count,
-		.dimensions = s->kept * cells,
+		.dimensions = s->sources[source].kept * cells,
 		.cells = cells,
 		.energy = energy,
 		.components = SIZE_MAX,
@@ -335,14 +343,14 @@ static int try_energy(struct tuner *t, struct stage *s, size_t grid, double ener
 	};
 	uint64_t held = s->train.held + s->normals.held + s->anomalies.held;
 	struct ad_fit fit = {0};
-	struct mapping m = {.s = s, .d = &fit.detector, .grid = grid};
+	struct mapping m = {.s = s, .d = &fit.detector, .source = source};
 	const float **rows = NULL;
 	int code = 0;
 
 	if (ad_fit_memory(&options, ad_pool_size(t->pool)) > t->limit - (held < t->limit ? held : t->limit))
-		return ad_fail(err, ADTOOL_ELIMIT, "a grid of %u x %u needs more than the limit of %llu MiB", s->grids[grid],
-			       s->grids[grid], (unsigned long long)(t->limit >> 20));
-	code = train_rows(s, grid, &rows, err);
+		return ad_fail(err, ADTOOL_ELIMIT, "a grid of %u x %u needs more than the limit of %llu MiB",
+			       s->pooled[source].grid, s->pooled[source].grid, (unsigned long long)(t->limit >> 20));
+	code = train_rows(s, source, &rows, err);
 	if (!code)
 		code = ad_fit_rows(rows, s->train.count, &options, t->pool, &fit, err);
 	ad_free(rows);
@@ -366,42 +374,85 @@ static int leave_out(struct tuner *t, int code)
 	return 0;
 }
 
-static int try_layer(struct tuner *t, size_t backbone, const char *layer, const unsigned size[2], adtool_error *err)
+/* Adds the sources that a layer gives; what does not fit is left out. names: the layers that gave any. */
+static int add_layer(struct tuner *t, struct stage *s, const char *layer, const char **names, size_t *layers,
+		     adtool_error *err)
+{
+	const adtool_tune_options *o = t->o;
+	size_t first = s->count, i;
+	adtool_layer_cost cost;
+	int code = adtool_backbone_cost(o->backbones[s->backbone], layer, s->width, s->height, &cost, &t->why);
+
+	if (code)
+		return leave_out(t, code) ? ad_fail(err, code, "%s", t->why.message) : 0;
+	for (i = 0; i < o->grid_count; i++) {
+		const struct ad_extractor e = {.shape = {cost.channels, cost.height, cost.width}, .grid = o->grids[i]};
+
+		if (ad_extractor_check(&e, &t->why)) {
+			t->result->left_out++;
+			continue;
+		}
+		s->pooled[s->count] = (struct ad_pooled){.grid = o->grids[i]};
+		s->sources[s->count++] =
+			(struct source){.layer = layer, .index = *layers, .multiply_adds = cost.multiply_adds};
+	}
+	if (s->count > first)
+		names[(*layers)++] = layer;
+	return 0;
+}
+
+/* Where each source's map lies among the plan's outputs. */
+static void find_maps(const struct tuner *t, struct stage *s, const ad_plan *plan)
+{
+	size_t offset = 0, layer = 0, shape[3], i;
+
+	ad_plan_output_shape(plan, 0, shape);
+	for (i = 0; i < s->count; i++) {
+		struct ad_pooled *p = &s->pooled[i];
+
+		if (s->sources[i].index > layer) {
+			offset += shape[0] * shape[1] * shape[2];
+			ad_plan_output_shape(plan, ++layer, shape);
+		}
+		p->offset = offset;
+		memcpy(p->shape, shape, sizeof(shape));
+		s->sources[i].kept = shape[0];
+		if (t->o->train.channels && t->o->train.channels < shape[0])
+			s->sources[i].kept = t->o->train.channels;
+	}
+}
+
+static int try_size(struct tuner *t, size_t backbone, const char *const *layers, size_t count, const unsigned size[2],
+		    adtool_error *err)
 {
 	const adtool_tune_options *o = t->o;
 	const adtool_backbone *b = o->backbones[backbone];
-	struct stage s = {.backbone = backbone, .layer = layer, .width = size[0], .height = size[1]};
-	adtool_layer_cost cost;
+	struct stage s = {.backbone = backbone, .width = size[0], .height = size[1]};
+	const char **names = ad_malloc_array(count, sizeof(*names));
 	ad_plan *plan = NULL;
-	size_t i, j;
-	int code = adtool_backbone_cost(b, layer, size[0], size[1], &cost, &t->why);
+	size_t used = 0, i, j;
+	int code = 0;
 
-	if (!code)
-		code = ad_plan_create(b, layer, size[0], size[1], t->pool, &plan, &t->why);
-	if (code)
-		return leave_out(t, code) ? ad_fail(err, code, "%s", t->why.message) : 0;
-	s.multiply_adds = cost.multiply_adds;
-	ad_extractor_init(&s.extractor, plan, ad_backbone_preprocessing(b), size[0], size[1], 0, o->train.max_pixels);
-	s.kept = s.extractor.shape[0];
-	if (o->train.channels && o->train.channels < s.kept)
-		s.kept = o->train.channels;
-	s.grids = ad_malloc_array(o->grid_count, sizeof(*s.grids));
-	if (!s.grids) {
+	if (count <= SIZE_MAX / o->grid_count) {
+		s.sources = ad_calloc(count * o->grid_count, sizeof(*s.sources));
+		s.pooled = ad_calloc(count * o->grid_count, sizeof(*s.pooled));
+	}
+	if (!names || !s.sources || !s.pooled)
 		code = ad_fail_nomem(err);
+	for (i = 0; !code && i < count; i++)
+		code = add_layer(t, &s, layers[i], names, &used, err);
+	if (code || !used)
+		goto out;
+	code = ad_plan_create_layers(b, names, used, size[0], size[1], t->pool, &plan, &t->why);
+	if (code) {
+		t->result->left_out += used - 1;
+		code = leave_out(t, code) ? ad_fail(err, code, "%s", t->why.message) : 0;
 		goto out;
 	}
-	for (i = 0; i < o->grid_count; i++) {
-		struct ad_extractor e = s.extractor;
-
-		e.grid = o->grids[i];
-		if (ad_extractor_check(&e, &t->why))
-			t->result->left_out++;
-		else
-			s.grids[s.grid_count++] = o->grids[i];
-	}
-	if (s.grid_count)
-		code = gather_stage(t, &s, err);
-	for (i = 0; !code && i < s.grid_count; i++)
+	find_maps(t, &s, plan);
+	ad_extractor_init(&s.extractor, plan, ad_backbone_preprocessing(b), size[0], size[1], 0, o->train.max_pixels);
+	code = gather_stage(t, &s, err);
+	for (i = 0; !code && i < s.count; i++)
 		for (j = 0; !code && j < o->energy_count; j++) {
 			code = try_energy(t, &s, i, o->energies[j], &t->why);
 			if (code && (code = leave_out(t, code)) != 0)
@@ -409,6 +460,7 @@ static int try_layer(struct tuner *t, size_t backbone, const char *layer, const 
 		}
 out:
 	stage_release(&s);
+	ad_free(names);
 	ad_plan_free(plan);
 	return code;
 }
@@ -419,20 +471,24 @@ static int try_backbone(struct tuner *t, size_t backbone, adtool_error *err)
 	const adtool_backbone *b = o->backbones[backbone];
 	adtool_backbone_info info;
 	adtool_layer_info layer;
-	size_t i, j, layers = o->layers ? o->layer_count : 0;
+	const char **named = NULL, *const *layers = o->layers;
+	size_t i, count = o->layers ? o->layer_count : 0;
 	int code = adtool_backbone_get_info(b, &info, err);
 
-	for (i = 0; !code && i < o->size_count; i++) {
-		for (j = 0; !code && j < layers; j++)
-			code = try_layer(t, backbone, o->layers[j], o->sizes[i], err);
-		for (j = 0; !code && !layers && j < info.layers; j++) {
-			code = adtool_backbone_layer(b, j, &layer, err);
-			if (!code)
-				code = try_layer(t, backbone, layer.name, o->sizes[i], err);
+	if (!code && !count) {
+		layers = named = ad_malloc_array(info.layers + 1, sizeof(*named));
+		if (!named)
+			code = ad_fail_nomem(err);
+		for (; !code && count < info.layers; count++) {
+			code = adtool_backbone_layer(b, count, &layer, err);
+			named[count] = layer.name;
 		}
-		if (!code && !layers && !info.layers)
-			code = try_layer(t, backbone, info.default_layer, o->sizes[i], err);
+		if (!code && !count)
+			named[count++] = info.default_layer;
 	}
+	for (i = 0; !code && i < o->size_count; i++)
+		code = try_size(t, backbone, layers, count, o->sizes[i], err);
+	ad_free(named);
 	return code;
 }
 

@@ -92,7 +92,7 @@ int main(int argc, char **argv)
 				   &err) ||
 		    ad_pool_create(argc > 6 ? (unsigned)strtoul(argv[6], NULL, 10) : 1, &pool, &err))
 			die(&err);
-		ad_plan_output_shape(plan, shape);
+		ad_plan_output_shape(plan, 0, shape);
 		n = shape[0] * shape[1] * shape[2];
 		out = malloc(n * sizeof(float));
 		ad_plan_run(plan, ad_malloc_aligned(ad_plan_arena_bytes(plan), 1), pool, input, out);
@@ -124,7 +124,7 @@ int main(int argc, char **argv)
 	if (ad_plan_create(backbone, layer, side, side, pool, &plan, &err))
 		die(&err);
 	double plan_time = now() - t;
-	ad_plan_output_shape(plan, shape);
+	ad_plan_output_shape(plan, 0, shape);
 	n = shape[0] * shape[1] * shape[2];
 	input = malloc((size_t)3 * side * side * sizeof(float));
 	for (size_t i = 0; i < (size_t)3 * side * side; i++)

@@ -610,7 +610,7 @@ static void shape_of_graph(om *m, const char *layer, char *out, size_t size)
 	adtool_error err = {0};
 
 	if (ad_onnx_open(bytes, bytes_size, &onnx, &err) ||
-	    ad_graph_build(onnx, layer, (const size_t[]){4, 8, 8}, &g, &err))
+	    ad_graph_build(onnx, &layer, 1, (const size_t[]){4, 8, 8}, &g, &err))
 		fail_msg("%s", err.message);
 	for (i = 0; i < g->n_nodes && at + 4 < size; i++) {
 		const ad_node *node = &g->nodes[i];
@@ -853,6 +853,146 @@ static void test_layers(void **state)
 	om_free(m);
 }
 
+/* -- several layers in one pass ------------------------------------------------------------------------ */
+
+static float *run_together(const adtool_backbone *b, const char *const *layers, size_t n, const float *x, size_t h,
+			   size_t w, unsigned threads)
+{
+	ad_plan *plan;
+	ad_pool *pool;
+	adtool_error err;
+	void *arena;
+	float *y;
+
+	if (ad_pool_create(threads, &pool, &err) ||
+	    ad_plan_create_layers(b, layers, n, (unsigned)w, (unsigned)h, pool, &plan, &err))
+		fail_msg("%s", err.message);
+	arena = ad_malloc_aligned(ad_plan_arena_bytes(plan), 1);
+	y = malloc(ad_plan_output_floats(plan) * sizeof(*y));
+	assert_non_null(arena);
+	assert_non_null(y);
+	memset(arena, 0xff, ad_plan_arena_bytes(plan)); /* NaN everywhere */
+	ad_plan_run(plan, arena, pool, x, y);
+	ad_free_aligned(arena);
+	ad_plan_free(plan);
+	ad_pool_free(pool);
+	return y;
+}
+
+/* Against each layer's own plan: the same bits, or within `tolerance` of the largest value. */
+static void check_together(const adtool_backbone *b, const char *const *layers, size_t n, size_t h, size_t w,
+			   unsigned threads, double tolerance)
+{
+	float *x = noise(3 * h * w, n), *all = run_together(b, layers, n, x, h, w, threads);
+	size_t offset = 0, count, i, j;
+
+	for (i = 0; i < n; i++) {
+		float *one = run(b, layers[i], x, 3, h, w, 1, &count);
+		double largest = 0, worst = 0;
+
+		for (j = 0; j < count; j++) {
+			largest = fmax(largest, fabs((double)one[j]));
+			worst = fmax(worst, fabs((double)one[j] - (double)all[offset + j]));
+			if (isnan(one[j]) != isnan(all[offset + j]))
+				worst = INFINITY;
+		}
+		if (tolerance > 0 ? !(worst <= tolerance * largest) : memcmp(one, all + offset, count * sizeof(*one)) != 0)
+			fail_msg("%s, %zux%zu, %u threads: differs by %g of %g", layers[i], w, h, threads, worst, largest);
+		offset += count;
+		adtool_free(one);
+	}
+	free(x);
+	free(all);
+}
+
+/* The layers that the metadata name, in either order, one of them twice; threads do not matter. */
+static void check_layers_together(const char *name)
+{
+	const char *layers[8], *backward[8];
+	adtool_backbone *b;
+	adtool_backbone_info info;
+	adtool_layer_info layer;
+	adtool_error err;
+	size_t i, n;
+
+	if (adtool_backbone_open(name, &b, &err))
+		fail_msg("%s", err.message);
+	assert_int_equal(adtool_backbone_get_info(b, &info, &err), 0);
+	n = info.layers;
+	assert_in_range(n, 2, 7);
+	for (i = 0; i < n; i++) {
+		assert_int_equal(adtool_backbone_layer(b, i, &layer, &err), 0);
+		layers[i] = backward[n - 1 - i] = layer.name;
+	}
+	backward[n] = layers[0];
+	check_together(b, layers, n, 64, 96, 1, 0);
+	check_together(b, layers, n, 131, 97, 3, 0);
+	check_together(b, backward, n + 1, 224, 224, 2, 0);
+	check_together(b, layers + 1, 1, 33, 64, 1, 0);
+	adtool_backbone_free(b);
+}
+
+static void test_together(void **state)
+{
+	(void)state;
+	check_layers_together("adnet");
+}
+
+static void test_together_resnet50(void **state)
+{
+	char path[512];
+
+	(void)state;
+	check_layers_together(need_shared("backbones/resnet50-conv4.onnx", path, sizeof(path)));
+}
+
+static void test_together_densenet169(void **state)
+{
+	/* A convolution that is otherwise one with its batch norm. */
+	static const char *const layers[] = {"/blocks.1/blocks.1.0/c1/Conv_output_0", "conv4", "conv5"};
+	char path[512];
+	adtool_backbone *b;
+
+	(void)state;
+	check_layers_together(need_shared("backbones/densenet169.onnx", path, sizeof(path)));
+	assert_int_equal(adtool_backbone_open(path, &b, NULL), 0);
+	check_together(b, layers, 3, 64, 64, 1, 1e-5);
+	adtool_backbone_free(b);
+}
+
+static void test_together_mobilenet_v2(void **state)
+{
+	char path[512];
+
+	(void)state;
+	check_layers_together(need_shared("backbones/mobilenet_v2.onnx", path, sizeof(path)));
+}
+
+/* Every tensor of a net at once, so that nothing may be fused away: the input, too. */
+static void test_together_all(void **state)
+{
+	const char *layers[256];
+	ad_buf bytes = {0};
+	ad_onnx *onnx = NULL;
+	adtool_backbone *b;
+	adtool_layer_cost cost;
+	adtool_error err;
+	size_t i, n = 0;
+
+	(void)state;
+	if (ad_file_read("lib/net/adnet.onnx", 1 << 26, &bytes, &err) || ad_onnx_open(bytes.data, bytes.size, &onnx, &err))
+		fail_msg("%s", err.message);
+	assert_int_equal(adtool_backbone_open("adnet", &b, &err), 0);
+	for (i = 0; i < onnx->n_tensors && n < 256; i++)
+		if (!adtool_backbone_cost(b, onnx->tensors[i].name, 48, 64, &cost, NULL)) /* no constant */
+			layers[n++] = onnx->tensors[i].name;
+	assert_in_range(n, 40, 255);
+	check_together(b, layers, n, 64, 48, 2, 1e-6);
+	adtool_backbone_free(b);
+	ad_onnx_free(onnx);
+	ad_buf_release(&bytes);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -870,6 +1010,11 @@ int main(void)
 	    cmocka_unit_test(test_fusing),
 	    cmocka_unit_test(test_random_graphs),
 	    cmocka_unit_test(test_layers),
+	    cmocka_unit_test(test_together),
+	    cmocka_unit_test(test_together_resnet50),
+	    cmocka_unit_test(test_together_densenet169),
+	    cmocka_unit_test(test_together_mobilenet_v2),
+	    cmocka_unit_test(test_together_all),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /*
  * The method on real pictures: image AUROC of every configuration in ../shared/REFERENCE.md, held
- * against that table within 0.005. Features are extracted once per backbone, layer, side and data set.
+ * against that table within 0.005. Features are extracted once per backbone, side and data set.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,17 +16,19 @@
 
 #include "../../lib/base/mem.h"
 #include "../../lib/base/pool.h"
-#include "../../lib/detect/detect.h"
+#include "../../lib/pipeline/pipeline.h"
 
-enum { GRID = 7, CELLS = GRID * GRID, COLUMNS = 7, MAX_ROWS = 64, KEEP = 128 };
+enum { GRID = 7, CELLS = GRID * GRID, COLUMNS = 7, MAX_ROWS = 64, KEEP = 128, MAX_LAYERS = 8 };
 
 struct row {
 	char data[32], backbone[64], layer[32];
 	unsigned side;
 	double wanted[COLUMNS]; /* NaN for "-" */
+	int chosen;             /* whether it is tested */
 };
 
 static struct row table[MAX_ROWS];
+static size_t table_rows;
 static char test_names[MAX_ROWS][256];
 static char shared[1024];
 
@@ -65,28 +67,33 @@ static size_t read_table(void)
 /* -- one data set's features -------------------------------------------------------------------------- */
 
 struct features {
-	size_t n, capacity, channels;
+	size_t n, channels;
 	float *grid; /* n x C x 49 */
 	float *mean; /* n x C */
 };
 
-static int keep(void *context, const char *name, const float *values, size_t channels, size_t rows, size_t cols)
-{
-	struct features *f = context;
+/* Of all layers of a backbone, at one side, on one data set: a row's test leaves them for its neighbours. */
+static struct group {
+	const struct row *of; /* NULL: nothing is held */
+	const struct row *layers[MAX_LAYERS];
+	struct features features[MAX_LAYERS];
+	size_t count;
+} held;
 
-	(void)name;
-	assert_true(f->n < f->capacity);
-	f->channels = channels;
-	if (!f->grid) {
-		f->grid = ad_malloc_array(f->capacity * channels * CELLS, sizeof(float));
-		f->mean = ad_malloc_array(f->capacity * channels, sizeof(float));
-		assert_non_null(f->grid);
-		assert_non_null(f->mean);
+static int same_group(const struct row *a, const struct row *b)
+{
+	return !strcmp(a->data, b->data) && !strcmp(a->backbone, b->backbone) && a->side == b->side;
+}
+
+static void group_release(struct group *g)
+{
+	size_t i;
+
+	for (i = 0; i < g->count; i++) {
+		ad_free(g->features[i].grid);
+		ad_free(g->features[i].mean);
 	}
-	ad_pool_grid(values, channels, rows, cols, GRID, f->grid + f->n * channels * CELLS);
-	ad_pool_grid(values, channels, rows, cols, 1, f->mean + f->n * channels);
-	f->n++;
-	return 0;
+	memset(g, 0, sizeof(*g));
 }
 
 static int by_name(const void *a, const void *b)
@@ -116,25 +123,81 @@ static size_t list_folder(const char *folder, char **paths, size_t capacity)
 	return n;
 }
 
-static void extract(const adtool_backbone *backbone, const struct row *r, char **paths, size_t n, struct features *out)
+static void refused(void *context, const char *name, const adtool_error *why)
 {
-	adtool_features_options o;
-	adtool_dataset *dataset;
-	adtool_error err = {0};
+	(void)context;
+	fail_msg("%s: %s", name, why->message);
+}
 
-	memset(out, 0, sizeof(*out));
-	out->capacity = n;
-	adtool_features_options_init(&o);
-	o.layer = r->layer;
-	o.width = o.height = r->side;
-	o.grid = 0;
-	o.features = keep;
-	o.context = out;
-	if (adtool_dataset_open((const char *const *)paths, n, NULL, &dataset, &err) ||
-	    adtool_features(backbone, dataset, &o, &err))
+/* The rows of pooled[layer x 2], the grid's and the mean's, side by side. */
+static void copy_rows(const struct ad_gather *from, size_t layer, struct features *out)
+{
+	size_t grid, i;
+
+	out->n = from->count;
+	out->channels = from->pooled[2 * layer].shape[0];
+	grid = out->channels * CELLS;
+	out->grid = ad_malloc_array(out->n * grid, sizeof(float));
+	out->mean = ad_malloc_array(out->n * out->channels, sizeof(float));
+	assert_true(out->grid && out->mean);
+	for (i = 0; i < out->n; i++) {
+		memcpy(out->grid + i * grid, from->pictures[i].rows[2 * layer], grid * sizeof(float));
+		memcpy(out->mean + i * out->channels, from->pictures[i].rows[2 * layer + 1],
+		       out->channels * sizeof(float));
+	}
+}
+
+/* Of the row's layer and its chosen neighbours', in one pass. */
+static void extract(const adtool_backbone *backbone, const struct row *r, char **paths, size_t n, ad_pool *pool)
+{
+	const char *names[MAX_LAYERS];
+	struct ad_pooled pooled[2 * MAX_LAYERS];
+	struct ad_extractor e;
+	struct ad_gather g = {.extractor = &e, .pooled = pooled, .limit = UINT64_MAX, .refused = refused};
+	ad_plan *plan = NULL;
+	adtool_error err = {0};
+	size_t offset = 0, i;
+
+	group_release(&held);
+	for (i = 0; i < table_rows; i++)
+		if (table[i].chosen && same_group(&table[i], r)) {
+			assert_true(held.count < MAX_LAYERS);
+			names[held.count] = table[i].layer;
+			held.layers[held.count++] = &table[i];
+		}
+	if (ad_plan_create_layers(backbone, names, held.count, r->side, r->side, pool, &plan, &err))
 		fail_msg("%s", err.message);
-	adtool_dataset_free(dataset);
-	assert_int_equal(out->n, n);
+	ad_extractor_init(&e, plan, ad_backbone_preprocessing(backbone), r->side, r->side, 0, 0);
+	for (i = 0; i < held.count; i++) {
+		struct ad_pooled p = {.offset = offset, .grid = GRID};
+
+		ad_plan_output_shape(plan, i, p.shape);
+		offset += p.shape[0] * p.shape[1] * p.shape[2];
+		pooled[2 * i] = pooled[2 * i + 1] = p;
+		pooled[2 * i + 1].grid = 1;
+	}
+	g.pooled_count = 2 * held.count;
+	if (ad_gather_run(&g, (const char *const *)paths, n, NULL, &err))
+		fail_msg("%s", err.message);
+	assert_int_equal(g.count, n);
+	for (i = 0; i < held.count; i++)
+		copy_rows(&g, i, &held.features[i]);
+	held.of = r;
+	ad_gather_release(&g);
+	ad_plan_free(plan);
+}
+
+/* The row's features; extracted now unless a neighbour's test did. */
+static const struct features *features_of(const adtool_backbone *backbone, const struct row *r, char **paths, size_t n,
+                                          ad_pool *pool)
+{
+	size_t i;
+
+	if (!held.of || !same_group(held.of, r))
+		extract(backbone, r, paths, n, pool);
+	for (i = 0; held.layers[i] != r; i++)
+		assert_true(i + 1 < held.count);
+	return &held.features[i];
 }
 
 /* -- one column ---------------------------------------------------------------------------------------- */
@@ -234,7 +297,7 @@ static void test_row(void **state)
 	char path[1400], tail[256], *paths[1024];
 	adtool_backbone *backbone = NULL;
 	adtool_error err = {0};
-	struct features f;
+	const struct features *f;
 	struct split split;
 	ad_pool *pool = NULL;
 	size_t n, k;
@@ -260,22 +323,22 @@ static void test_row(void **state)
 	in_shared(path, sizeof(path), tail);
 	if (adtool_backbone_open(path, &backbone, &err) || ad_pool_create(0, &pool, &err))
 		fail_msg("%s", err.message);
-	extract(backbone, r, paths, n, &f);
+	f = features_of(backbone, r, paths, n, pool);
 
 	for (i = 0; i < COLUMNS; i++)
 		got[i] = NAN;
-	three_aggregates(f.grid, f.channels, &split, pool, got);
-	if (f.channels > KEEP) {
-		float *rows = project(&f, split.train, pool);
+	three_aggregates(f->grid, f->channels, &split, pool, got);
+	if (f->channels > KEEP) {
+		float *rows = project(f, split.train, pool);
 
 		three_aggregates(rows, KEEP, &split, pool, got + 3);
 		ad_free(rows);
 	}
-	if (f.channels >= split.train) {
+	if (f->channels >= split.train) {
 		ad_detector d = {0};
 
-		fit(ADTOOL_PPCA, f.mean, f.channels, 1, split.train - 10, &split, pool, &d);
-		got[6] = auroc_of(&d, f.mean, &split);
+		fit(ADTOOL_PPCA, f->mean, f->channels, 1, split.train - 10, &split, pool, &d);
+		got[6] = auroc_of(&d, f->mean, &split);
 		ad_detector_release(&d);
 	}
 	for (i = 0; i < COLUMNS; i++) {
@@ -292,8 +355,6 @@ static void test_row(void **state)
 		              r->backbone, r->layer, got[0], got[1], got[2], got[3], got[4], got[5], got[6]);
 	for (k = 0; k < n; k++)
 		ad_free(paths[k]);
-	ad_free(f.grid);
-	ad_free(f.mean);
 	ad_pool_free(pool);
 	adtool_backbone_free(backbone);
 	assert_int_equal(bad, 0);
@@ -310,17 +371,21 @@ int main(void)
 	const char *only = getenv("ADTOOL_REFERENCE_ONLY"), *where = getenv("ADTOOL_SHARED");
 	struct CMUnitTest tests[MAX_ROWS];
 	size_t n, i, count = 0;
+	int failed;
 
 	snprintf(shared, sizeof(shared), "%s", where ? where : "../shared");
-	n = read_table();
+	n = table_rows = read_table();
 	for (i = 0; i < n; i++) {
 		snprintf(test_names[i], sizeof(test_names[i]), "%.31s %u %.63s %.31s", table[i].data, table[i].side,
 		         table[i].backbone, table[i].layer);
 		if (only && !strstr(test_names[i], only))
 			continue;
+		table[i].chosen = 1;
 		tests[count++] = (struct CMUnitTest){test_names[i], test_row, NULL, NULL, &table[i]};
 	}
 	if (!n)
 		tests[count++] = (struct CMUnitTest){"../shared is absent: reference table", test_absent, NULL, NULL, NULL};
-	return _cmocka_run_group_tests("reference", tests, count, NULL, NULL);
+	failed = _cmocka_run_group_tests("reference", tests, count, NULL, NULL);
+	group_release(&held);
+	return failed;
 }
