@@ -660,7 +660,7 @@ static int print_json(const evaluation *e, const results *r)
 	if (!folds) {
 		cli_print("  \"threshold\": {");
 		print_number("value", e->model->threshold, ", ");
-		cli_print("\"rule\": \"%s\", ", cli_rules[e->model->rule]);
+		cli_print("\"rule\": \"%s\", ", adtool_rule_name(e->model->rule));
 		print_number("alpha", e->model->alpha > 0 ? e->model->alpha : NAN, "},\n");
 	}
 	cli_print("  \"confusion\": {\"true_positives\": %zu, \"false_positives\": %zu, \"true_negatives\": %zu, "

@@ -211,7 +211,7 @@ static void print_json(const adtool_model *model, const char *path)
 
 	cli_print("{\n  \"model\": ");
 	cli_print_json_string(path);
-	cli_print(",\n  \"rule\": \"%s\",\n  ", cli_rules[m->rule]);
+	cli_print(",\n  \"rule\": \"%s\",\n  ", adtool_rule_name(m->rule));
 	print_number("threshold", m->threshold, ",\n  ");
 	print_number("alpha", m->alpha > 0 ? m->alpha : NAN, ",\n  ");
 	print_number("warn_alpha", m->warn_alpha > 0 ? m->warn_alpha : NAN, ",\n  ");
@@ -225,7 +225,7 @@ static void print_json(const adtool_model *model, const char *path)
 		cli_print("%s\n    {", separator);
 		print_number("alpha", row.alpha, ", ");
 		print_number("threshold", row.threshold, ", ");
-		cli_print("\"rule\": \"%s\", \"false_alarms\": {", cli_rules[row.rule]);
+		cli_print("\"rule\": \"%s\", \"false_alarms\": {", adtool_rule_name(row.rule));
 		print_rate(&row.rate, "}, ");
 		cli_print("\"normals_needed\": %zu}", row.needed);
 		separator = ",";

@@ -214,7 +214,7 @@ typedef struct cli_training {
 	adtool_finding_fn *finding;
 } cli_training;
 extern cli_training cli_train;
-extern const char *const cli_methods[], *const cli_aggregates[], *const cli_rules[];
+extern const char *const cli_methods[], *const cli_aggregates[];
 
 /* How a backbone is to be fed, when not as its metadata say. */
 typedef struct cli_feeding {

@@ -16,7 +16,7 @@ char *cli_rule_text(enum adtool_rule rule, double alpha)
 	case ADTOOL_RULE_FDR:
 		return cli_text("false-discovery rate");
 	default:
-		return cli_text("%s, alpha %g", cli_rules[rule], alpha);
+		return cli_text("%s, alpha %g", adtool_rule_name(rule), alpha);
 	}
 }
 

@@ -19,8 +19,6 @@ uint64_t cli_refused_count;
 /* Each in the order of its enum, or of what CLI_OPTIONS_FEEDING says. */
 const char *const cli_methods[] = {"fre", "ppca", NULL};
 const char *const cli_aggregates[] = {"top", "max", "sum", NULL};
-const char *const cli_rules[] = {"conformal", "extrapolated", "value", "quantile", "tail",
-				 "tpr",       "f1",           "cost",  "fdr",      NULL};
 const char *const cli_colors[] = {"rgb", "bgr", NULL};
 const char *const cli_ranges[] = {"0..255", "0..1", NULL};
 

@@ -25,7 +25,7 @@ static int add_thresholds(adtool_page *page, const adtool_model *model, adtool_e
 		if (adtool_model_threshold_at(model, alphas[i], &threshold, &rule, NULL))
 			continue;
 		char *cells[] = {cli_text("%g", alphas[i]), cli_text("%g", 1000 * alphas[i]),
-				 cli_text("%.6g", threshold), cli_text("%s", cli_rules[rule])};
+				 cli_text("%.6g", threshold), cli_text("%s", adtool_rule_name(rule))};
 		code = adtool_page_table_row(page, (const char *const *)cells, err);
 		for (size_t k = 0; k < 4; k++)
 			free(cells[k]);

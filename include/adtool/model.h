@@ -33,6 +33,9 @@ enum adtool_rule {
 	ADTOOL_RULE_FDR = 8           /* rows only: a batch's false-discovery rate (adtool_score_options.fdr) */
 };
 
+/* "conformal", as the manifest, rows and commands write it. */
+ADTOOL_API const char *adtool_rule_name(enum adtool_rule rule);
+
 /* Everything of the manifest. Strings are "" when unknown. */
 typedef struct adtool_model_info {
 	int format_version;

@@ -40,6 +40,8 @@ static const char *const components_words[] = {
 static const char *const calibration_words[] = {[ADTOOL_CV_FOLDS] = "folds",
                                                 [ADTOOL_CV_LEAVE_ONE_OUT] = "leave-one-out",
                                                 [ADTOOL_CV_HELD_OUT] = "held-out", NULL};
+
+/* Those that a model can have. */
 static const char *const rule_words[] = {[ADTOOL_RULE_CONFORMAL] = "conformal",
                                          [ADTOOL_RULE_EXTRAPOLATED] = "extrapolated",
                                          [ADTOOL_RULE_VALUE] = "value",
@@ -48,6 +50,11 @@ static const char *const rule_words[] = {[ADTOOL_RULE_CONFORMAL] = "conformal",
                                          [ADTOOL_RULE_TPR] = "tpr",
                                          [ADTOOL_RULE_F1] = "f1",
                                          [ADTOOL_RULE_COST] = "cost", NULL};
+
+const char *adtool_rule_name(enum adtool_rule rule)
+{
+	return rule == ADTOOL_RULE_FDR ? "fdr" : rule_words[rule];
+}
 
 #define AT(member) offsetof(adtool_model_info, member), sizeof(((adtool_model_info *)0)->member)
 

@@ -8,6 +8,7 @@
 
 #include "../base/fail.h"
 #include "../base/mem.h"
+#include "../base/order.h"
 #include "../base/rng.h"
 
 enum { MOST_RESAMPLES = 10000000 };
@@ -119,13 +120,6 @@ static void draw(struct strata *s, ad_rng *rng)
 		s->drawn[s->anomalous[ad_rng_below(rng, s->anomalies)]]++;
 }
 
-static int ascending(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
 static double quantile(const double *sorted, size_t n, double q)
 {
 	double place = q * (double)(n - 1);
@@ -138,7 +132,7 @@ static double quantile(const double *sorted, size_t n, double q)
 
 static adtool_interval interval_of(double *values, size_t n, double level)
 {
-	qsort(values, n, sizeof(*values), ascending);
+	qsort(values, n, sizeof(*values), ad_compare_doubles);
 	return (adtool_interval){quantile(values, n, (1 - level) / 2), quantile(values, n, (1 + level) / 2)};
 }
 

@@ -4,13 +4,7 @@
 
 #include "../base/fail.h"
 #include "../base/mem.h"
-
-static int ascending(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
+#include "../base/order.h"
 
 int ad_false_discovery(const double *p, size_t n, double q, double *cutoff, adtool_error *err)
 {
@@ -21,7 +15,7 @@ int ad_false_discovery(const double *p, size_t n, double q, double *cutoff, adto
 		return ad_fail_nomem(err);
 	if (n)
 		memcpy(sorted, p, n * sizeof(*sorted));
-	qsort(sorted, n, sizeof(*sorted), ascending);
+	qsort(sorted, n, sizeof(*sorted), ad_compare_doubles);
 	for (i = n; i && !(sorted[i - 1] <= q * (double)i / (double)n); i--)
 		;
 	*cutoff = i ? sorted[i - 1] : -1;

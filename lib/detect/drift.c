@@ -6,6 +6,7 @@
 
 #include "../base/fail.h"
 #include "../base/mem.h"
+#include "../base/order.h"
 #include "../base/rng.h"
 
 /* Up to this n m the paths are counted: 4e6 steps take some milliseconds. */
@@ -19,13 +20,6 @@ void adtool_drift_options_init(adtool_drift_options *o)
 	o->alpha = 0.01;
 	o->tolerance = 0.05;
 	o->threshold = NAN;
-}
-
-static int compare_doubles(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
 }
 
 /* The whole stream, with its order taken away and kept. */
@@ -73,10 +67,10 @@ static int stream_create(struct stream *s, adtool_error *err)
 	if (!s->sorted || !s->values || !s->places || !s->counts)
 		return ad_fail_nomem(err);
 	memcpy(s->sorted, s->scores, s->m * sizeof(double));
-	qsort(s->sorted, s->m, sizeof(double), compare_doubles);
+	qsort(s->sorted, s->m, sizeof(double), ad_compare_doubles);
 	memcpy(s->values, s->calibration, s->n * sizeof(double));
 	memcpy(s->values + s->n, s->sorted, s->m * sizeof(double));
-	qsort(s->values, all, sizeof(double), compare_doubles);
+	qsort(s->values, all, sizeof(double), ad_compare_doubles);
 	for (i = 0; i < all; i++) {
 		if (!s->distinct || s->values[i] > s->values[s->distinct - 1])
 			s->values[s->distinct++] = s->values[i];
@@ -312,7 +306,7 @@ static void summarise(const struct stream *s, size_t begin, size_t end, double t
 	part->rows = end - begin;
 	part->anomalous = 0;
 	memcpy(work, s->scores + begin, part->rows * sizeof(double));
-	qsort(work, part->rows, sizeof(double), compare_doubles);
+	qsort(work, part->rows, sizeof(double), ad_compare_doubles);
 	for (i = 0; i < part->rows; i++)
 		part->anomalous += work[i] > threshold;
 	part->median_score = median(work, part->rows);

@@ -4,13 +4,7 @@
 
 #include "../base/fail.h"
 #include "../base/mem.h"
-
-static int ascending(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
+#include "../base/order.h"
 
 static int sorted_copy(const double *values, size_t n, double **out, adtool_error *err)
 {
@@ -26,7 +20,7 @@ static int sorted_copy(const double *values, size_t n, double **out, adtool_erro
 	if (!copy)
 		return ad_fail_nomem(err);
 	memcpy(copy, values, n * sizeof(*copy));
-	qsort(copy, n, sizeof(*copy), ascending);
+	qsort(copy, n, sizeof(*copy), ad_compare_doubles);
 	*out = copy;
 	return 0;
 }

@@ -3,6 +3,7 @@
 
 #include "../base/fail.h"
 #include "../base/mem.h"
+#include "../base/order.h"
 #include "../base/rng.h"
 
 static void gathered_release(struct ad_gathered *p, size_t rows)
@@ -183,13 +184,6 @@ out:
 	return code;
 }
 
-static int ascending(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
 static int decide(struct ad_fit *f, const ad_calibration *c, double alpha, adtool_error *err)
 {
 	ad_box box;
@@ -203,7 +197,7 @@ static int decide(struct ad_fit *f, const ad_calibration *c, double alpha, adtoo
 		return ad_fail_nomem(err);
 	memcpy(f->calibration, c->scores, c->n * sizeof(*f->calibration));
 	f->n = c->n;
-	qsort(f->calibration, f->n, sizeof(*f->calibration), ascending);
+	qsort(f->calibration, f->n, sizeof(*f->calibration), ad_compare_doubles);
 	return ad_limit_at(f->calibration, f->n, &box, alpha, &f->limit, err);
 }
 

@@ -8,6 +8,7 @@
 #include "../base/digest.h"
 #include "../base/fail.h"
 #include "../base/mem.h"
+#include "../base/order.h"
 #include "../base/rng.h"
 #include "../bundle/members.h"
 
@@ -519,13 +520,6 @@ int ad_train_check_options(const adtool_train_options *o, adtool_error *err)
 
 #define COPY_TEXT(to, from) snprintf(to, sizeof(to), "%s", (from) ? (from) : "")
 
-static int compare_doubles(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
 static ad_npy npy_of(int item_size, const void *data, int ndim, size_t a, size_t b)
 {
 	ad_npy npy = {.item_size = item_size, .ndim = ndim, .shape = {a, b, 1, 1}, .count = a * b, .data = data};
@@ -567,7 +561,7 @@ static int model_fill_parts(adtool_model *m, struct trainer *t, const ad_calibra
 	if (!m->calibration)
 		return ad_fail_nomem(err);
 	memcpy(m->calibration, calibration->scores, calibration->n * sizeof(double));
-	qsort(m->calibration, calibration->n, sizeof(double), compare_doubles);
+	qsort(m->calibration, calibration->n, sizeof(double), ad_compare_doubles);
 	parts->calibration = npy_of(8, m->calibration, 1, calibration->n, 1);
 	parts->selftest = npy_of(8, &m->selftest, 1, 1, 1);
 	return 0;

@@ -16,23 +16,6 @@ static const char *verdict_name(enum adtool_verdict verdict)
 	return names[verdict];
 }
 
-static const char *rule_name(enum adtool_rule rule)
-{
-	static const char *const names[] = {
-		[ADTOOL_RULE_CONFORMAL] = "conformal",
-		[ADTOOL_RULE_EXTRAPOLATED] = "extrapolated",
-		[ADTOOL_RULE_VALUE] = "value",
-		[ADTOOL_RULE_QUANTILE] = "quantile",
-		[ADTOOL_RULE_TAIL] = "tail",
-		[ADTOOL_RULE_TPR] = "tpr",
-		[ADTOOL_RULE_F1] = "f1",
-		[ADTOOL_RULE_COST] = "cost",
-		[ADTOOL_RULE_FDR] = "fdr",
-	};
-
-	return names[rule];
-}
-
 /* The score and p between separators; both empty for an error. */
 static void put_numbers(ad_buf *b, const adtool_row *row, char separator)
 {
@@ -119,7 +102,7 @@ static void put_jsonl(ad_buf *b, const adtool_row *row, const adtool_model_info 
 			put_number(b, "warn_threshold", model->warn_threshold);
 		put_string(b, "verdict", verdict_name(row->verdict));
 		if (model)
-			put_string(b, "rule", rule_name(model->rule));
+			put_string(b, "rule", adtool_rule_name(model->rule));
 		ad_buf_printf(b, ",\"width\":%u,\"height\":%u", row->width, row->height);
 		if (row->heatmap)
 			put_string(b, "heatmap", row->heatmap);

@@ -24,6 +24,7 @@
 #include "../../lib/base/lazy.h"
 #include "../../lib/base/mem.h"
 #include "../../lib/base/npy.h"
+#include "../../lib/base/order.h"
 #include "../../lib/base/ordered.h"
 #include "../../lib/base/pool.h"
 #include "../../lib/base/rng.h"
@@ -493,6 +494,18 @@ static void test_ordered(void **state)
 	}
 }
 
+static void doubles_are_put_in_order(void **state)
+{
+	double values[] = {3, -0.5, INFINITY, 1e-300, -INFINITY, 3, 0, 1e300};
+	size_t i, n = sizeof(values) / sizeof(*values);
+
+	(void)state;
+	qsort(values, n, sizeof(*values), ad_compare_doubles);
+	for (i = 1; i < n; i++)
+		assert_true(values[i - 1] <= values[i]);
+	assert_int_equal(0, ad_compare_doubles(&values[n - 4], &values[n - 3]));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -508,6 +521,7 @@ int main(void)
 		cmocka_unit_test(test_rng),
 		cmocka_unit_test(test_pool),
 		cmocka_unit_test(test_ordered),
+		cmocka_unit_test(doubles_are_put_in_order),
 	};
 
 	return cmocka_run_group_tests_name("base", tests, NULL, NULL);

@@ -592,6 +592,18 @@ static void damaged_npy_files_are_refused(void **state)
 
 #define T(f) cmocka_unit_test_setup_teardown(f, make_root, remove_root)
 
+static void every_rule_has_a_word_of_its_own(void **state)
+{
+	int i, j;
+
+	(void)state;
+	for (i = ADTOOL_RULE_CONFORMAL; i <= ADTOOL_RULE_FDR; i++)
+		for (j = ADTOOL_RULE_CONFORMAL; j < i; j++)
+			assert_string_not_equal(adtool_rule_name((enum adtool_rule)i), adtool_rule_name((enum adtool_rule)j));
+	assert_string_equal("conformal", adtool_rule_name(ADTOOL_RULE_CONFORMAL));
+	assert_string_equal("fdr", adtool_rule_name(ADTOOL_RULE_FDR));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -603,6 +615,7 @@ int main(void)
 	        cmocka_unit_test(json_is_lossless_for_any_name),
 	        cmocka_unit_test(invalid_utf8_is_replaced_as_unicode_says),
 	        cmocka_unit_test(tsv_and_csv_are_lossless_for_any_name),
+	        cmocka_unit_test(every_rule_has_a_word_of_its_own),
 	        T(npy_files_read_back),
 	        T(numpy_reads_what_is_written),
 	        T(wrong_shapes_leave_the_old_file),
