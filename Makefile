@@ -244,6 +244,10 @@ check-asan check-ubsan check-tsan: check-%: ## every test under a sanitizer
 check-neon: ## the NEON kernels, built for AArch64, run under an emulator
 	@$(PROVE) -v tests/cli/neon.t
 
+.PHONY: bench
+bench: test-programs ## speed beside ONNX Runtime's (ADTOOL_ORT: where it is), and of whole commands; ROUNDS=5
+	@sh tests/bench/bench.sh $(ROUNDS)
+
 .PHONY: check-deps
 check-deps: ## includes point down only: the rooms of CONTRIBUTING.md
 	@sh tests/check-deps.sh
