@@ -19,7 +19,7 @@ ok 'the overlay it points to is there' test -s "$overlay"
 is 'a row for each picture' "$(wc -l <scores.tsv | tr -d ' ')" 72
 is 'a heat map for each picture' "$(find heatmaps -name '*.png' | wc -l | tr -d ' ')" 72
 
-auroc=$(sed -n 's/^ *AUROC  *\([0-9.]*\)$/\1/p' "$OUT")
+auroc=$(sed -n 's/^ *AUROC  *\([0-9.]*\).*$/\1/p' "$OUT")
 pixels=$(sed -n 's/^ *pixel AUROC  *\([0-9.]*\),.*/\1/p' "$OUT")
 num 'image AUROC' "$auroc" '>=' 0.95
 num 'pixel AUROC' "$pixels" '>=' 0.90
