@@ -115,7 +115,10 @@ ADTOOL_API int adtool_model_keeps_stats(const adtool_model *model);
 /* The n calibration scores, ascending; owned by the model. */
 ADTOOL_API const double *adtool_model_calibration(const adtool_model *model, size_t *count);
 
-/* The p-value of a score: (1 + #{calibration >= score}) / (n + 1), or P(g chi2_h >= q) when extrapolated. */
+/*
+ * The p-value of a score: (1 + #{calibration >= score}) / (n + 1); when extrapolated P(g chi2_h >= q), though no less
+ * than 2 / (n + 1) for a score that a calibration picture reached.
+ */
 ADTOOL_API double adtool_model_p_value(const adtool_model *model, double score);
 
 /*

@@ -186,14 +186,14 @@ int ad_rule_has_alpha(enum adtool_rule rule);
 
 /*
  * sorted: the n calibration scores, ascending. 0 < alpha < 1. With l = floor(alpha (n + 1) + 1e-9) >= 1 the threshold
- * is the (n + 1 - l)-th smallest score; else it is extrapolated, g chi2_{h,1-alpha}. All scores the same:
- * ADTOOL_ENUMERIC.
+ * is the (n + 1 - l)-th smallest score; else it is extrapolated, g chi2_{h,1-alpha}, but never below the largest score,
+ * so that a smaller alpha never has the lower threshold. All scores the same: ADTOOL_ENUMERIC.
  */
 int ad_limit_at(const double *sorted, size_t n, const ad_box *box, double alpha, ad_limit *out, adtool_error *err);
 /*
  * The p-value of a score under this limit: (1 + #{sorted >= score}) / (n + 1); when limit->rule is extrapolated:
- * P(g chi2_h >= q); when it is the tail's, that of the tail above its start. If the rule has an alpha, p <=
- * limit->alpha exactly when score > limit->threshold. NaN for NaN.
+ * P(g chi2_h >= q), though no less than 2 / (n + 1) up to the largest of sorted; when it is the tail's, that of the tail
+ * above its start. If the rule has an alpha, p <= limit->alpha exactly when score > limit->threshold. NaN for NaN.
  */
 double ad_p_value(const double *sorted, size_t n, const ad_limit *limit, double score);
 

@@ -107,7 +107,7 @@ int ad_limit_at(const double *sorted, size_t n, const ad_box *box, double alpha,
 		limit.threshold = sorted[n - (l < (double)n ? (size_t)l : n)];
 	} else {
 		limit.rule = ADTOOL_RULE_EXTRAPOLATED;
-		limit.threshold = box->g * ad_chi2_isf(alpha, box->h) * box->scale + box->shift;
+		limit.threshold = fmax(box->g * ad_chi2_isf(alpha, box->h) * box->scale + box->shift, sorted[n - 1]);
 	}
 	if (!isfinite(limit.threshold))
 		return ad_fail(err, ADTOOL_ENUMERIC, "the calibration scores allow no threshold for alpha %g", alpha);
@@ -142,9 +142,11 @@ double ad_p_value(const double *sorted, size_t n, const ad_limit *limit, double 
 
 	if (isnan(score))
 		return NAN;
-	if (limit->rule == ADTOOL_RULE_EXTRAPOLATED)
+	if (limit->rule == ADTOOL_RULE_EXTRAPOLATED) {
 		p = ad_chi2_sf((score - limit->box.shift) / limit->box.scale / limit->box.g, limit->box.h);
-	else if (limit->rule == ADTOOL_RULE_TAIL && score > limit->tail.start)
+		if (n && score <= sorted[n - 1])
+			p = fmax(p, 2 / (double)(n + 1));
+	} else if (limit->rule == ADTOOL_RULE_TAIL && score > limit->tail.start)
 		p = ad_tail_sf(&limit->tail, score);
 	else
 		p = (double)(1 + n - lower_bound(sorted, n, score)) / (double)(n + 1);

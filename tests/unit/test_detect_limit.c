@@ -186,6 +186,47 @@ static void test_verdict_and_p_agree(void **unused)
 	assert_true(conformal > 1000 && extrapolated > 200);
 }
 
+/* Asking for fewer false alarms never lowers the threshold, and a larger score never has the larger p. */
+static void test_monotone(void **unused)
+{
+	ad_rng rng;
+	int round, raised = 0;
+
+	(void)unused;
+	ad_rng_seed(&rng, 11);
+	for (round = 0; round < 2000; round++) {
+		double sorted[64], before = -INFINITY, alpha;
+		size_t n = 2 + (size_t)ad_rng_below(&rng, 62), i;
+		double tail = ad_rng_double(&rng) * 3;
+		ad_box box;
+		ad_limit limit;
+
+		for (i = 0; i < n; i++)
+			sorted[i] = exp(tail * ad_rng_normal(&rng));
+		qsort(sorted, n, sizeof(double), ascending);
+		assert_int_equal(ad_box_fit(sorted, n, 1, 0, &box, NULL), 0);
+		for (alpha = 0.5; alpha > 1e-5; alpha *= 0.9) {
+			double p = 1;
+
+			assert_int_equal(ad_limit_at(sorted, n, &box, alpha, &limit, NULL), 0);
+			assert_true(limit.threshold >= before);
+			before = limit.threshold;
+			for (i = 0; i < 2 * n + 2; i++) {
+				double s = i < 2 * n ? (i % 2 ? nextafter(sorted[i / 2], INFINITY) : sorted[i / 2])
+						     : sorted[n - 1] * (i == 2 * n ? 1.1 : 5);
+				double next = ad_p_value(sorted, n, &limit, s);
+
+				/* But for the rounding of the chi-square's tail. */
+				assert_true(next <= p * (1 + 1e-12));
+				p = next;
+			}
+			raised += limit.rule == ADTOOL_RULE_EXTRAPOLATED && limit.threshold == sorted[n - 1];
+		}
+	}
+	/* The largest calibration score lies above Box's limit often enough to be seen here. */
+	assert_true(raised > 1000);
+}
+
 static void test_conformal(void **unused)
 {
 	double sorted[199];
@@ -330,6 +371,7 @@ int main(void)
 	    cmocka_unit_test(test_chi2_recurrence),
 	    cmocka_unit_test(test_chi2_inverse),
 	    cmocka_unit_test(test_verdict_and_p_agree),
+	    cmocka_unit_test(test_monotone),
 	    cmocka_unit_test(test_conformal),
 	    cmocka_unit_test(test_box),
 	    cmocka_unit_test(test_needed),
