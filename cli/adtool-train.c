@@ -157,7 +157,23 @@ static void print_report(const adtool_model *model, const adtool_train_report *r
 	cli_print("arena        %s of activations for each thread\n", cli_bytes(number, r->arena_bytes));
 }
 
-static int write_report(adtool_page *page, const adtool_model *model, const adtool_train_report *r,
+static adtool_page *page; /* NULL without --report */
+static adtool_error page_error;
+
+static int note_held_out(void *context, const adtool_row *row)
+{
+	(void)context;
+	return adtool_page_add(page, row, ADTOOL_TRUTH_NORMAL, NULL, &page_error) != 0;
+}
+
+/* A page without it is better than none. */
+static void note_refused(void *context, const char *name, const adtool_error *why)
+{
+	(void)context;
+	adtool_page_refused(page, name, why->message, NULL);
+}
+
+static int write_report(const adtool_model *model, const adtool_train_report *r,
 			double seconds_write)
 {
 	const adtool_model_info *m = adtool_model_get_info(model);
@@ -222,7 +238,6 @@ static int open_old(adtool_model **old)
 
 static int run(size_t count, const char **inputs)
 {
-	adtool_page *page = NULL;
 	adtool_model *old = NULL;
 	adtool_model *model = NULL;
 	adtool_train_report report = {0};
@@ -238,6 +253,12 @@ static int run(size_t count, const char **inputs)
 		return cli_fail(output, &err);
 	if (report_dir && cli_report_open(ADTOOL_PAGE_TRAIN, report_dir, &page))
 		return CLI_FAILURE;
+	if (page) {
+		cli_train.held_out = note_held_out;
+		cli_train.held_out_most = ADTOOL_PAGE_PICTURES;
+		cli_train.thumbnail = ADTOOL_PAGE_THUMBNAIL;
+		cli_train.refused = note_refused;
+	}
 	cli_train.finding = note_finding;
 	if (((update_path || from_path) && open_old(&old)) || cli_train_model(inputs, count, &model, &report)) {
 		adtool_page_free(page);
@@ -255,7 +276,7 @@ static int run(size_t count, const char **inputs)
 		double written = now();
 		if (!cli_quiet)
 			print_report(model, &report, written - trained, written - start);
-		if (page && write_report(page, model, &report, written - trained))
+		if (page && write_report(model, &report, written - trained))
 			status = CLI_FAILURE;
 	}
 	adtool_page_free(page);

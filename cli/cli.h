@@ -212,6 +212,10 @@ typedef struct cli_training {
 	const char *group_by;
 	size_t drop;
 	adtool_finding_fn *finding;
+	adtool_refused_fn *refused; /* told besides what cli_refused does; may be NULL */
+	adtool_row_fn *held_out;
+	size_t held_out_most;
+	unsigned thumbnail;
 } cli_training;
 extern cli_training cli_train;
 extern const char *const cli_methods[], *const cli_aggregates[];

@@ -92,6 +92,8 @@ void cli_refused(void *context, const char *name, const adtool_error *why)
 {
 	(void)context;
 	cli_refused_count++;
+	if (cli_train.refused)
+		cli_train.refused(NULL, name, why);
 	cli_message(name, "%s", why->message);
 }
 
@@ -177,6 +179,9 @@ int cli_train_model(const char *const *inputs, size_t count, adtool_model **mode
 	set_shared(&o);
 	o.drop = cli_train.drop;
 	o.finding = cli_train.finding;
+	o.held_out = cli_train.held_out;
+	o.held_out_most = cli_train.held_out_most;
+	o.thumbnail = cli_train.thumbnail;
 	int code = adtool_train(backbone, inputs, count, &dataset_options, &o, model, report, &err);
 	cli_progress_erase();
 	adtool_backbone_free(backbone);

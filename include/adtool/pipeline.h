@@ -23,6 +23,38 @@ typedef int adtool_progress_fn(void *context, const char *stage, uint64_t done, 
 /* A picture that could not be used: its name and why. */
 typedef void adtool_refused_fn(void *context, const char *name, const adtool_error *why);
 
+/* -- rows ------------------------------------------------------------------------------------------- */
+
+enum adtool_verdict {
+	ADTOOL_NORMAL = 0,
+	ADTOOL_ANOMALOUS = 1,
+	ADTOOL_ERROR = 2,
+	ADTOOL_SUSPECT = 3 /* above the model's second limit, not above the threshold */
+};
+
+/* One picture's result. Pointers live until the callback returns. */
+typedef struct adtool_row {
+	const char *name, *label;
+	enum adtool_verdict verdict;
+	double score, p, threshold;      /* NaN when verdict is ADTOOL_ERROR */
+	int code;                        /* when verdict is ADTOOL_ERROR */
+	const char *why;                 /* its message, else NULL */
+	unsigned width, height;          /* of the upright picture; 0 for an error */
+	const float *map;                /* rows x cols residuals, row-major; NULL for ppca and errors */
+	unsigned map_rows, map_cols;
+	const char *heatmap, *overlay;   /* files written, or NULL */
+	const char *map_file;            /* the .npy written, or NULL */
+	int has_regions;                 /* the regions were looked for */
+	const adtool_region *regions;    /* of the map above the model's heat_level */
+	size_t region_count;
+	const void *thumbnail, *thumbnail_heat; /* JPEGs: the picture, and with its heat over it; NULL: not asked for, none */
+	size_t thumbnail_size, thumbnail_heat_size;
+	const char *digest;              /* SHA-256 of the file in hex, when asked for; else NULL */
+} adtool_row;
+
+/* Rows come in input order. Returning non-zero stops the job with ADTOOL_ECANCELLED. */
+typedef int adtool_row_fn(void *context, const adtool_row *row);
+
 /* -- train ------------------------------------------------------------------------------------------- */
 
 /* What training finds about its pictures, told before it returns. */
@@ -70,7 +102,16 @@ typedef struct adtool_train_options {
 	adtool_progress_fn *progress; /* may be NULL */
 	adtool_refused_fn *refused;   /* may be NULL */
 	adtool_finding_fn *finding;   /* may be NULL */
-	void *context;            /* of all three */
+	/*
+	 * Told of the held-out pictures before training returns, the largest score first, at most held_out_most; may be NULL.
+	 * Their p is that of ADTOOL_FINDING_WORST, the verdict is by the new threshold, and the map is what a fit without the
+	 * picture leaves of it. thumbnail: as in adtool_score_options; each picture then takes some 20 KB until the end, and
+	 * the rows of pictures that are only known from `from` have none.
+	 */
+	adtool_row_fn *held_out;
+	size_t held_out_most;
+	unsigned thumbnail;
+	void *context;            /* of all four */
 } adtool_train_options;
 
 ADTOOL_API void adtool_train_options_init(adtool_train_options *options);
@@ -105,36 +146,6 @@ ADTOOL_API int adtool_train(const adtool_backbone *backbone, const char *const *
                             adtool_model **out, adtool_train_report *report, adtool_error *err);
 
 /* -- score ------------------------------------------------------------------------------------------- */
-
-enum adtool_verdict {
-	ADTOOL_NORMAL = 0,
-	ADTOOL_ANOMALOUS = 1,
-	ADTOOL_ERROR = 2,
-	ADTOOL_SUSPECT = 3 /* above the model's second limit, not above the threshold */
-};
-
-/* One picture's result. Pointers live until the callback returns. */
-typedef struct adtool_row {
-	const char *name, *label;
-	enum adtool_verdict verdict;
-	double score, p, threshold;      /* NaN when verdict is ADTOOL_ERROR */
-	int code;                        /* when verdict is ADTOOL_ERROR */
-	const char *why;                 /* its message, else NULL */
-	unsigned width, height;          /* of the upright picture; 0 for an error */
-	const float *map;                /* rows x cols residuals, row-major; NULL for ppca and errors */
-	unsigned map_rows, map_cols;
-	const char *heatmap, *overlay;   /* files written, or NULL */
-	const char *map_file;            /* the .npy written, or NULL */
-	int has_regions;                 /* the regions were looked for */
-	const adtool_region *regions;    /* of the map above the model's heat_level */
-	size_t region_count;
-	const void *thumbnail, *thumbnail_heat; /* JPEGs: the picture, and with its heat over it; NULL: not asked for, none */
-	size_t thumbnail_size, thumbnail_heat_size;
-	const char *digest;              /* SHA-256 of the file in hex, when asked for; else NULL */
-} adtool_row;
-
-/* Rows come in input order. Returning non-zero stops the job with ADTOOL_ECANCELLED. */
-typedef int adtool_row_fn(void *context, const adtool_row *row);
 
 typedef struct adtool_score_options {
 	unsigned threads;         /* 0: one per CPU */

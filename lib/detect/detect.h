@@ -91,13 +91,14 @@ typedef struct ad_fit_options {
 	 */
 	const size_t *groups;
 	size_t group_count, largest_group;
+	int keep_maps; /* fre: the calibration holds the residuals of its pictures */
 } ad_fit_options;
 
 /*
  * Bytes a fit of these options takes, N being options->pictures (the formula of adtool-train(1)).
  *   N < D: 4 N D for the rows, 8 N^2 for their Gram matrix, 8 H (N + cells) for the residuals' combinations (H pictures
  * are calibrated: all N, or those held out), 4 N D for the components (8 N D for ppca), 2 KiB (N + max(N, 128)) per
- * thread, and 24 N (N + h) for each refit that runs beside the others, h being the pictures it leaves out; as many run
+ * thread, 4 H cells for maps kept, and 24 N (N + h) for each refit that runs beside the others, h being the pictures it leaves out; as many run
  * as there are threads, but no more than 1 GiB holds (one at least). N >= D: 24 D^2 for the covariance and its
  * eigenvectors, 4 D^2 for the components (8 D^2 for ppca), 4 H D for the rows held out, 3 KiB D per thread, and 1 KiB
  * D. No term grows with N. Either way 8 MiB and 2 MiB per thread for the linear algebra libraries.
@@ -123,6 +124,8 @@ typedef struct ad_calibration {
 	double *scores; /* n, in the order of `index` */
 	size_t *index;  /* n: which picture each score is of */
 	double *peaks;  /* fre: n, the largest cell of each held-out picture; NULL for ppca */
+	float *maps;    /* n x cells: what the fits without them left of them; NULL unless options->keep_maps */
+	size_t cells;
 	double *q;      /* ppca: n, sum z^2/lambda + |r|^2/sigma^2; NULL for fre */
 	/* While rows are kept; else 0 and NULL: of each picture that was added, the one whose features are nearest. */
 	size_t pictures;

@@ -147,7 +147,7 @@ uint64_t ad_fit_memory(const ad_fit_options *o, unsigned threads)
 		sum = 4 * held * d + 8 * (d * d + BATCH * d + d) + (double)ad_eigen_bytes(o->dimensions) +
 		      8 * held * (double)o->cells + t * 8 * PANEL * 3 * d + item * d * d;
 	}
-	sum += LIBRARY_BYTES + t * LIBRARY_THREAD_BYTES;
+	sum += LIBRARY_BYTES + t * LIBRARY_THREAD_BYTES + (o->keep_maps ? 4 * held * (double)o->cells : 0);
 	return sum < 0x1p63 ? (uint64_t)sum : UINT64_MAX;
 }
 
@@ -447,7 +447,7 @@ static void set_mean(ad_detector *d, const double *mean)
 
 static int calibration_create(const ad_fit_options *o, size_t n, ad_calibration *out, adtool_error *err)
 {
-	ad_calibration c = {.n = n};
+	ad_calibration c = {.n = n, .cells = o->cells};
 
 	c.scores = ad_malloc_array(n, sizeof(double));
 	c.index = ad_malloc_array(n, sizeof(size_t));
@@ -455,7 +455,9 @@ static int calibration_create(const ad_fit_options *o, size_t n, ad_calibration 
 		c.peaks = ad_malloc_array(n, sizeof(double));
 	else
 		c.q = ad_malloc_array(n, sizeof(double));
-	if (!c.scores || !c.index || (!c.peaks && !c.q)) {
+	if (o->keep_maps && o->method == ADTOOL_FRE)
+		c.maps = ad_malloc_aligned(n, o->cells * sizeof(float));
+	if (!c.scores || !c.index || (!c.peaks && !c.q) || (o->keep_maps && c.peaks && !c.maps)) {
 		ad_calibration_release(&c);
 		return ad_fail_nomem(err);
 	}
@@ -470,6 +472,7 @@ void ad_calibration_release(ad_calibration *c)
 	ad_free(c->scores);
 	ad_free(c->index);
 	ad_free(c->peaks);
+	ad_free_aligned(c->maps);
 	ad_free(c->q);
 	ad_free(c->picture);
 	ad_free(c->near);
@@ -492,6 +495,8 @@ static void set_score(const ad_fit_options *o, ad_calibration *c, size_t i, cons
 	c->peaks[i] = residual[0];
 	for (cell = 1; cell < o->cells; cell++)
 		c->peaks[i] = fmax(c->peaks[i], residual[cell]);
+	for (cell = 0; c->maps && cell < o->cells; cell++)
+		c->maps[i * o->cells + cell] = (float)residual[cell];
 }
 
 struct progress {

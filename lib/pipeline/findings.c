@@ -133,19 +133,63 @@ static int sorted_held(const ad_calibration *c, struct held **out, adtool_error 
 	return 0;
 }
 
-int ad_find_worst(const struct ad_findings *f, const ad_box *box, adtool_error *err)
+/* What options->held_out is told of the picture in this slot of the calibration. */
+static int tell_row(const struct ad_findings *f, const adtool_model *m, const adtool_finding *finding, size_t slot,
+		    adtool_error *err)
 {
 	const ad_calibration *c = f->calibration;
+	const adtool_train_options *o = f->options;
+	const struct ad_thumbnail *t = f->thumbnails ? &f->thumbnails[c->index[slot]] : NULL;
+	adtool_row row = {.name = finding->name, .label = "", .score = finding->score, .p = finding->p,
+			  .threshold = m->info.threshold};
+	adtool_image *image = NULL;
+	ad_buf heat = {0};
+	int code = 0;
+
+	row.verdict = row.score > row.threshold ? ADTOOL_ANOMALOUS : ADTOOL_NORMAL;
+	if (c->maps) {
+		row.map = c->maps + slot * c->cells;
+		row.map_rows = row.map_cols = m->info.grid;
+	}
+	if (t && t->jpeg.size) {
+		row.width = t->width;
+		row.height = t->height;
+		row.thumbnail = t->jpeg.data;
+		row.thumbnail_size = t->jpeg.size;
+	}
+	if (row.thumbnail && row.map) {
+		ad_heat drawn = {.map = row.map, .rows = row.map_rows, .cols = row.map_cols, .level = m->info.heat_level};
+
+		code = adtool_image_decode(t->jpeg.data, t->jpeg.size, 0, &image, err);
+		if (!code)
+			code = ad_image_thumbnail(image, &drawn, o->thumbnail, &heat, err);
+		row.thumbnail_heat = heat.data;
+		row.thumbnail_heat_size = heat.size;
+	}
+	if (!code && o->held_out(o->context, &row))
+		code = ad_fail(err, ADTOOL_ECANCELLED, "stopped");
+	adtool_image_free(image);
+	ad_buf_release(&heat);
+	return code;
+}
+
+int ad_find_worst(const struct ad_findings *f, const adtool_model *m, adtool_error *err)
+{
+	const ad_calibration *c = f->calibration;
+	const ad_box *box = &m->limit.box;
+	size_t i, rows = f->options->held_out ? f->options->held_out_most : 0;
 	struct held *held = NULL;
-	size_t i;
 	int code = sorted_held(c, &held, err);
 
-	for (i = 0; !code && i < c->n && i < WORST; i++) {
+	for (i = 0; !code && i < c->n && (i < WORST || i < rows); i++) {
 		adtool_finding finding = {.kind = ADTOOL_FINDING_WORST, .name = f->names[c->index[held[i].slot]]};
 
 		finding.score = held[i].score;
 		finding.p = ad_chi2_sf((held[i].score - box->shift) / box->scale / box->g, box->h);
-		tell(f, &finding);
+		if (i < WORST)
+			tell(f, &finding);
+		if (i < rows)
+			code = tell_row(f, m, &finding, held[i].slot, err);
 	}
 	ad_free(held);
 	return code;
@@ -186,6 +230,8 @@ void ad_calibration_drop(ad_calibration *c, const size_t *dropped, size_t count)
 		c->index[n] = c->index[i];
 		if (c->peaks)
 			c->peaks[n] = c->peaks[i];
+		if (c->maps)
+			memmove(c->maps + n * c->cells, c->maps + i * c->cells, c->cells * sizeof(float));
 		if (c->q)
 			c->q[n] = c->q[i];
 		n++;

@@ -210,6 +210,12 @@ const double *ad_model_calibration(const adtool_model *m);
 int ad_groups_by(const char *by, const char *const *names, const char *const *archives, size_t n, size_t *group,
 		 size_t *count, size_t *largest, adtool_error *err);
 
+/* What is kept of a training picture for a report. */
+struct ad_thumbnail {
+	ad_buf jpeg; /* empty: its pixels were not at hand */
+	unsigned width, height; /* of the picture */
+};
+
 struct ad_findings {
 	const adtool_train_options *options; /* who is told */
 	const ad_calibration *calibration;
@@ -217,10 +223,12 @@ struct ad_findings {
 	const char *const *names;
 	const unsigned char *used;
 	char (*digests)[65];
+	const struct ad_thumbnail *thumbnails; /* NULL unless options->thumbnail */
 };
 
 int ad_find_copies(const struct ad_findings *f, size_t *copies, size_t *near_copies, adtool_error *err);
-int ad_find_worst(const struct ad_findings *f, const ad_box *box, adtool_error *err);
+/* m: the model that was made, all but its selftest. */
+int ad_find_worst(const struct ad_findings *f, const adtool_model *m, adtool_error *err);
 /* dropped: `count` pictures, the worst first. */
 int ad_drop_worst(const struct ad_findings *f, size_t count, size_t *dropped, adtool_error *err);
 void ad_calibration_drop(ad_calibration *c, const size_t *dropped, size_t count);

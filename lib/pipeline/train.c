@@ -149,6 +149,7 @@ struct trainer {
 	unsigned char *seen;    /* per entry; the reader's */
 	unsigned char *used;    /* per entry */
 	char (*digests)[65];    /* per entry */
+	struct ad_thumbnail *thumbnails; /* per entry; NULL unless options->thumbnail */
 	struct ad_extractor extractor;
 	unsigned threads;
 	int want_sampled; /* which pass this is */
@@ -214,6 +215,20 @@ static int train_emit(struct ad_stream *s, struct ad_picture *p, size_t slot, co
 	return report_progress(t->options, "features", t->done, t->list.count, err);
 }
 
+static int train_work(struct ad_stream *s, struct ad_picture *p, size_t slot, struct ad_scratch *scratch,
+		      const adtool_image *image, float *row, adtool_error *err)
+{
+	struct trainer *t = s->context;
+	struct ad_thumbnail *thumbnail = &t->thumbnails[p->index];
+
+	(void)slot;
+	(void)scratch;
+	(void)row;
+	thumbnail->width = p->width;
+	thumbnail->height = p->height;
+	return ad_image_thumbnail(image, NULL, t->options->thumbnail, &thumbnail->jpeg, err);
+}
+
 /* One pass over the pictures whose `sampled` is `want`, in the order of names (members in their archive's). */
 static int train_pass(struct trainer *t, int want, adtool_error *err)
 {
@@ -222,6 +237,7 @@ static int train_pass(struct trainer *t, int want, adtool_error *err)
 	    .threads = t->threads,
 	    .want_digest = 1,
 	    .select = train_select,
+	    .work = t->thumbnails ? train_work : NULL,
 	    .emit = train_emit,
 	    .context = t,
 	};
@@ -385,6 +401,8 @@ static int take_kept(struct trainer *t, adtool_error *err)
 		    bsearch(&digest, digests, known, sizeof(*digests), compare_digests)) {
 			ad_free(t->list.entries[i].name);
 			ad_free(t->list.entries[i].archive);
+			if (t->thumbnails)
+				ad_buf_release(&t->thumbnails[i].jpeg);
 			t->known++;
 			continue;
 		}
@@ -392,6 +410,10 @@ static int take_kept(struct trainer *t, adtool_error *err)
 			t->list.entries[kept] = t->list.entries[i];
 			t->used[kept] = t->used[i];
 			memcpy(t->digests[kept], t->digests[i], sizeof(t->digests[i]));
+			if (t->thumbnails) {
+				t->thumbnails[kept] = t->thumbnails[i];
+				memset(&t->thumbnails[i], 0, sizeof(*t->thumbnails));
+			}
 			memcpy(t->pooled + kept * size, t->pooled + i * size, size * sizeof(float));
 		}
 		kept++;
@@ -425,6 +447,33 @@ static int add_pooled(struct trainer *t, adtool_error *err)
 	return code;
 }
 
+static void name_pictures(struct trainer *t)
+{
+	size_t i;
+
+	for (i = 0; i < t->list.count; i++) {
+		t->names[i] = t->list.entries[i].name;
+		t->archives[i] = t->list.entries[i].archive;
+	}
+}
+
+static int group_pictures(struct trainer *t, ad_fit_options *fit, adtool_error *err)
+{
+	int code;
+
+	if (!t->options->group_by)
+		return 0;
+	ad_free(t->group);
+	t->group = ad_malloc_array(t->list.count, sizeof(*t->group));
+	if (!t->group)
+		return ad_fail_nomem(err);
+	code = ad_groups_by(t->options->group_by, t->names, t->archives, t->list.count, t->group, &t->groups,
+			    &fit->largest_group, err);
+	fit->groups = t->group;
+	fit->group_count = t->groups;
+	return code;
+}
+
 /* Maps of all pictures first; the fit sees them as if it had asked one by one. */
 static int train_keeping(struct trainer *t, ad_fit_options *fit, size_t channels, int with_basis, ad_pool *pool,
 			 adtool_error *err)
@@ -442,6 +491,9 @@ static int train_keeping(struct trainer *t, ad_fit_options *fit, size_t channels
 	if (!code)
 		code = take_kept(t, err);
 	fit->pictures = t->list.count;
+	name_pictures(t);
+	if (!code)
+		code = group_pictures(t, fit, err);
 	if (!code)
 		code = ad_fitter_create(fit, &t->fitter, err);
 	if (!code && with_basis)
@@ -498,7 +550,8 @@ static uint64_t train_memory(const struct trainer *t, const ad_fit_options *fit,
 				    : 0;
 
 	return t->threads * thread + ad_plan_weight_bytes(e->plan) + ad_stream_slots(t->threads) * pooled + basis +
-	       (keep ? 2 * n * pooled : 0) + ad_fit_memory(fit, t->threads);
+	       (keep ? 2 * n * pooled : 0) + n * t->options->thumbnail * t->options->thumbnail / 4 +
+	       ad_fit_memory(fit, t->threads);
 }
 
 int ad_train_check_options(const adtool_train_options *o, adtool_error *err)
@@ -709,7 +762,7 @@ static int train_selftest(adtool_model *m, const struct trainer *t, adtool_error
 
 static int trainer_allocate(struct trainer *t, adtool_error *err)
 {
-	size_t n = t->list.count, i;
+	size_t n = t->list.count;
 
 	t->sampled = ad_calloc(n, 1);
 	t->seen = ad_calloc(n, 1);
@@ -718,29 +771,13 @@ static int trainer_allocate(struct trainer *t, adtool_error *err)
 	t->digests = ad_calloc(n, sizeof(*t->digests));
 	t->names = ad_malloc_array(n, sizeof(*t->names));
 	t->archives = ad_malloc_array(n, sizeof(*t->archives));
-	if (!t->sampled || !t->seen || !t->used || !t->maps || !t->digests || !t->names || !t->archives)
+	if (t->options->thumbnail)
+		t->thumbnails = ad_calloc(n, sizeof(*t->thumbnails));
+	if (!t->sampled || !t->seen || !t->used || !t->maps || !t->digests || !t->names || !t->archives ||
+	    (t->options->thumbnail && !t->thumbnails))
 		return ad_fail_nomem(err);
-	for (i = 0; i < n; i++) {
-		t->names[i] = t->list.entries[i].name;
-		t->archives[i] = t->list.entries[i].archive;
-	}
+	name_pictures(t);
 	return 0;
-}
-
-static int group_pictures(struct trainer *t, ad_fit_options *fit, adtool_error *err)
-{
-	int code;
-
-	if (!t->options->group_by)
-		return 0;
-	t->group = ad_malloc_array(t->list.count, sizeof(*t->group));
-	if (!t->group)
-		return ad_fail_nomem(err);
-	code = ad_groups_by(t->options->group_by, t->names, t->archives, t->list.count, t->group, &t->groups,
-			    &fit->largest_group, err);
-	fit->groups = t->group;
-	fit->group_count = t->groups;
-	return code;
 }
 
 /* Fits, says what it finds, and fits again without the worst if so told. */
@@ -748,7 +785,7 @@ static int fit_and_look(struct trainer *t, ad_pool *pool, struct fit_progress *p
 			double *kept, ad_calibration *c, adtool_train_report *r, adtool_error *err)
 {
 	size_t drop = t->options->drop, i, *dropped = NULL;
-	struct ad_findings f = {t->options, c, t->list.count, t->names, t->used, t->digests};
+	struct ad_findings f = {t->options, c, t->list.count, t->names, t->used, t->digests, t->thumbnails};
 	int code = ad_fitter_finish(t->fitter, pool, fit_progress, progress, detector, kept, c, err);
 
 	if (!code)
@@ -783,6 +820,9 @@ static void trainer_release(struct trainer *t)
 
 	for (i = 0; t->maps && i < t->list.count; i++)
 		ad_free(t->maps[i]);
+	for (i = 0; t->thumbnails && i < t->list.count; i++)
+		ad_buf_release(&t->thumbnails[i].jpeg);
+	ad_free(t->thumbnails);
 	ad_free(t->maps);
 	ad_free(t->sampled);
 	ad_free(t->seen);
@@ -872,6 +912,7 @@ int adtool_train(const adtool_backbone *backbone, const char *const *inputs, siz
 	fit.top = o->top;
 	fit.alpha = o->alpha;
 	fit.seed = o->seed;
+	fit.keep_maps = o->held_out != NULL;
 	code = group_pictures(&t, &fit, err);
 	if (code)
 		goto out;
@@ -928,8 +969,8 @@ int adtool_train(const adtool_backbone *backbone, const char *const *inputs, siz
 	if (!code)
 		code = ad_model_assemble(m, err);
 	if (!code)
-		code = ad_find_worst(
-		    &(struct ad_findings){o, &calibration, t.list.count, t.names, t.used, t.digests}, &m->limit.box, err);
+		code = ad_find_worst(&(struct ad_findings){o, &calibration, t.list.count, t.names, t.used, t.digests,
+							   t.thumbnails}, m, err);
 	if (code)
 		goto out;
 	r.seconds_fit = ad_now() - start;

@@ -559,8 +559,13 @@ static void galleries(const writer *w)
 	if (heat)
 		puts_(w, ", each with its heat map beside it: what the model could not explain");
 	ad_buf_printf(w->b, ". %zu of ", shown);
-	plural(w, of, "picture");
-	ad_buf_printf(w->b, "; at most %u of a kind are shown.</p>\n", ADTOOL_PAGE_PICTURES);
+	if (page->kind == ADTOOL_PAGE_TRAIN) {
+		plural(w, w->plot->count, "picture");
+		puts_(w, " that were held out of a fit: look among them for what is no normal picture.</p>\n");
+	} else {
+		plural(w, of, "picture");
+		ad_buf_printf(w->b, "; at most %u of a kind are shown.</p>\n", ADTOOL_PAGE_PICTURES);
+	}
 	if (heat)
 		puts_(w, scale);
 	for (k = 0; k < SHOWN_KINDS; k++) {

@@ -11,6 +11,29 @@ exits 'train --report' 0
 ok 'train: the page' test -s trained/index.html
 ok 'train: the histogram' test -s trained/hist.svg
 not_ok 'train: no curves' test -e trained/roc.svg
+is 'train: every picture was held out, and is shown with its heat map' "$(grep -c 'alt="Heat map' trained/index.html)" 20
+
+# What does not belong is what the training page shows first.
+mkdir mixed
+cp d/train/normal/*.png mixed
+cp $bad/missing/001.png mixed/odd.png
+head -c 900 $good/001.png >mixed/broken.png
+run adtool train mixed -o mixed.zip --report mixed-page
+exits 'train --report, one picture damaged' 2
+is 'train: the worst first' "$(grep -o 'class="name">[^<]*' mixed-page/index.html | sed -n '1s/.*>//p')" mixed/odd.png
+is 'train: what could not be read' "$(grep -c '<bdi>mixed/broken.png</bdi>' mixed-page/index.html)" 1
+cp mixed-page/index.html first.html
+adtool train -q -j 1 mixed -o mixed.zip --report mixed-page 2>/dev/null
+is 'train: the same pictures whatever the threads' "$(grep -c '^<li class="card"' first.html)
+$(grep '^<li class="card"' first.html | cksum)" "$(grep -c '^<li class="card"' mixed-page/index.html)
+$(grep '^<li class="card"' mixed-page/index.html | cksum)"
+# Those known from the old model alone have no pixels to show.
+adtool train -q --keep-stats d/train/normal -o kept.zip
+run adtool train -q --update kept.zip $good --report updated
+exits 'train --update --report' 0
+is 'train --update: the new pictures are shown' "$(grep -c 'alt="Heat map' updated/index.html)" 6
+run adtool train -q --memory 200M --drop 1 d/train/normal -o dropped.zip --report dropped
+is 'train --drop: it is not shown' "$(grep -c 'alt="Heat map' dropped/index.html)" 19
 
 # Names that would be markup, or worse, if they were not escaped.
 cp -r $bad evil

@@ -51,6 +51,16 @@ run adtool train --update m.zip c
 out_like 'a known picture is left out' '^pictures +21 used, 0 refused; 20 from the old model, 1 known before$'
 adtool train -q --keep-stats -o union.zip a c/more.png
 same 'a known picture changes nothing' m.zip union.zip
+mkdir A
+cp a/003.png A/copy.png
+for options in '' '--group-by .*/..([0-9])'; do
+	adtool train --keep-stats $options -o union.zip a c/more.png >union.txt
+	adtool train -q --keep-stats $options -o m.zip a
+	adtool train --update m.zip A c/more.png >update.txt
+	same "a known picture whose name comes first changes nothing: $options" m.zip union.zip
+	is "nor what is said of the others: $options" "$(sed -n '/^worst/,/^model/p' update.txt | sed '$d')" \
+		"$(sed -n '/^worst/,/^model/p' union.txt | sed '$d')"
+done
 adtool train -q --keep-stats -o m.zip a
 cp a/003.png kept.png
 cp d/test/normal/001.png a/003.png
