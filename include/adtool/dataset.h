@@ -24,6 +24,9 @@ typedef struct adtool_dataset_options {
 	uint64_t max_total_bytes; /* unpacked, per archive; default 1 TiB */
 	unsigned max_ratio;       /* unpacked to packed bytes of an archive, once past 64 MiB; default 1000 */
 	unsigned max_depth;       /* directories below an input; default 64; 0: none is entered */
+	int plain_files;          /* a file named is a picture, never an archive; "-" is such a name too; default 0 */
+	double rate;              /* at most so many items a second, _next waits; default 0: as fast as they are asked for */
+	int stop_fd;              /* once this can be read (nothing is), there are no more items, and no wait goes on; default -1 */
 } adtool_dataset_options; /* in the other limits 0 means the default */
 
 /* Fills in the defaults. */
@@ -52,7 +55,8 @@ ADTOOL_API int adtool_dataset_open(const char *const *inputs, size_t count, cons
  * Inputs come in the order given, files of a directory in the byte order of their paths, members in the order of
  * their archive. A file named as an input or on a list is always an item. In directories and archives only pictures
  * are: files whose name has a picture's suffix or whose first bytes are those of a known picture format; archives
- * within are not opened. Hidden files and folders (".*") are ignored. What cannot be looked into (a folder or file
+ * within are not opened. A folder is read once for each input, however many links lead to it: a link to a folder of the
+ * same input, or to one that was read already, is passed over. Hidden files and folders (".*") are ignored. What cannot be looked into (a folder or file
  * without permission, a FIFO, socket or device, a broken link, a link to a folder above it, an encrypted member, a link
  * within an archive) is an item with a code, as is an archive that is damaged or exceeds a limit: its remaining members
  * are lost, the next input follows.
@@ -65,6 +69,12 @@ ADTOOL_API int adtool_dataset_next(adtool_dataset *dataset, adtool_item *item, a
  * this item.
  */
 ADTOOL_API int adtool_dataset_read(adtool_dataset *dataset, const void **data, size_t *size, adtool_error *err);
+
+/*
+ * Whether a file that lies in a folder is one of the folder's items: 1, or 0 for what is no picture; links are followed.
+ * What cannot be looked into is an item too, with a code: 1.
+ */
+ADTOOL_API int adtool_dataset_would_list(const char *path);
 
 /* How many files in directories and archives were passed over because they are no pictures. */
 ADTOOL_API uint64_t adtool_dataset_passed_over(const adtool_dataset *dataset);

@@ -1,4 +1,4 @@
-/* Time for reports; never for decisions. */
+/* Time for reports and for pacing; never for what a result is. */
 #ifndef AD_CLOCK_H
 #define AD_CLOCK_H
 

@@ -1,9 +1,12 @@
 #include <adtool/dataset.h>
 
 #include <errno.h>
+#include <math.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../base/clock.h"
 #include "../base/fail.h"
 #include "../base/file.h"
 #include "../base/mem.h"
@@ -35,6 +38,7 @@ struct adtool_dataset {
 	adtool_error why;
 	ad_buf data;
 	uint64_t passed_over;
+	double next_time; /* with a rate: when the next item may come; 0: at once */
 };
 
 void adtool_dataset_options_init(adtool_dataset_options *options)
@@ -46,6 +50,7 @@ void adtool_dataset_options_init(adtool_dataset_options *options)
 	options->max_total_bytes = (uint64_t)1 << 40;
 	options->max_ratio = 1000;
 	options->max_depth = 64;
+	options->stop_fd = -1;
 }
 
 int adtool_dataset_open(const char *const *inputs, size_t count, const adtool_dataset_options *options,
@@ -75,7 +80,7 @@ int adtool_dataset_open(const char *const *inputs, size_t count, const adtool_da
 		d->inputs[i] = ad_strdup(inputs[i]);
 		if (!d->inputs[i])
 			code = ad_fail_nomem(err);
-		else if (!strcmp(inputs[i], "-") && ++lists > 1)
+		else if (!d->options.plain_files && !strcmp(inputs[i], "-") && ++lists > 1)
 			code = ad_fail(err, ADTOOL_EINVAL, "the list of paths, '-', can be read only once");
 		d->count++;
 	}
@@ -113,7 +118,7 @@ static int start_file(adtool_dataset *d, const char *path)
 	size_t got;
 	int fd;
 
-	if (ad_kind_suffix(path)) {
+	if (d->options.plain_files || ad_kind_suffix(path)) {
 		ad_kind_access(path, &d->why);
 		return give(d, path, "", FILE_ITEM);
 	}
@@ -196,12 +201,37 @@ static int step(adtool_dataset *d, int *over, adtool_error *err)
 		return 0;
 	}
 	path = d->inputs[d->next++];
-	if (!strcmp(path, "-")) {
-		ad_list_start(&d->list, d->options.list_fd, d->options.null_separated ? '\0' : '\n');
+	if (!d->options.plain_files && !strcmp(path, "-")) {
+		ad_list_start(&d->list, d->options.list_fd, d->options.null_separated ? '\0' : '\n', d->options.stop_fd);
 		d->listing = 1;
 		return 0;
 	}
 	return start(d, path);
+}
+
+/* Whether the caller wants no more; waits up to `seconds` for that. */
+static int is_stopped(const adtool_dataset *d, double seconds)
+{
+	struct pollfd p = {.fd = d->options.stop_fd, .events = POLLIN};
+	int ms = seconds <= 0 ? 0 : seconds > 1e6 ? 1000000000 : (int)ceil(seconds * 1e3);
+
+	if (d->options.stop_fd < 0 && !ms)
+		return 0;
+	return poll(&p, 1, ms) > 0;
+}
+
+/* Keeps to the rate. Time that nobody used is not made up for. */
+static int wait_for_turn(adtool_dataset *d)
+{
+	double now = ad_now();
+
+	while (now < d->next_time) {
+		if (is_stopped(d, d->next_time - now))
+			return 1;
+		now = ad_now();
+	}
+	d->next_time = now + 1 / d->options.rate;
+	return 0;
 }
 
 int adtool_dataset_next(adtool_dataset *d, adtool_item *item, adtool_error *err)
@@ -212,12 +242,18 @@ int adtool_dataset_next(adtool_dataset *d, adtool_item *item, adtool_error *err)
 	if (d->data.capacity > KEPT_BYTES)
 		ad_buf_release(&d->data);
 	while (!r && !over) {
+		if (is_stopped(d, 0))
+			return 0;
 		d->why.code = 0;
 		r = step(d, &over, err);
 	}
 	if (r > 0 && d->why.code == ADTOOL_ENOMEM) {
 		d->state = NO_ITEM;
 		return ad_fail_nomem(err);
+	}
+	if (r > 0 && d->options.rate > 0 && wait_for_turn(d)) {
+		d->state = NO_ITEM;
+		return 0;
 	}
 	if (r > 0) {
 		d->item.code = d->why.code;
@@ -252,6 +288,16 @@ int adtool_dataset_read(adtool_dataset *d, const void **data, size_t *size, adto
 	*data = d->data.data;
 	*size = d->data.size;
 	return 0;
+}
+
+int adtool_dataset_would_list(const char *path)
+{
+	adtool_error why = {0};
+	struct stat st;
+
+	if (stat(path, &st))
+		return 1;
+	return S_ISDIR(st.st_mode) ? 0 : !S_ISREG(st.st_mode) || ad_walk_picture(path, &why);
 }
 
 uint64_t adtool_dataset_passed_over(const adtool_dataset *d)

@@ -38,11 +38,12 @@ typedef struct ad_list {
 	char separator;
 	int ended;
 	uint64_t entry; /* the number of the current entry, from 1 */
+	int stop_fd;    /* ends the list once it can be read; -1: none */
 	ad_buf bytes;   /* read, from `at` on not yet given out */
 	size_t at;
 } ad_list;
 
-void ad_list_start(ad_list *list, int fd, char separator);
+void ad_list_start(ad_list *list, int fd, char separator, int stop_fd);
 /*
  * 1: *path is the next one, alive until the next call, or NULL when the entry is unusable and *why says so;
  * 0: the list is over; negative: it cannot be read. Returns an entry as soon as it is whole.
@@ -56,6 +57,9 @@ typedef struct ad_walk {
 	struct ad_walk_folder *folders; /* from the top down to where the walk is */
 	size_t depth, capacity;
 	unsigned max_depth;
+	char *top;                     /* its path without links; NULL when there is none to tell */
+	struct ad_walk_visit *visited; /* a hash table of the folders entered */
+	size_t visited_count, visited_room;
 	ad_buf path, label;
 } ad_walk;
 
@@ -68,6 +72,8 @@ int ad_walk_start(ad_walk *walk, const char *top, unsigned max_depth, adtool_err
  */
 int ad_walk_next(ad_walk *walk, adtool_item *item, adtool_error *why, uint64_t *passed_over, adtool_error *err);
 void ad_walk_release(ad_walk *walk);
+/* Whether a regular file is a picture: 1, also when *why says why it cannot be told; else 0. */
+int ad_walk_picture(const char *path, adtool_error *why);
 
 /* -- archive: the pictures of a zip or tar file ------------------------------------------------------ */
 

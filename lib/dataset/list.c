@@ -7,9 +7,10 @@
 
 enum { READ_BYTES = 16384 };
 
-void ad_list_start(ad_list *list, int fd, char separator)
+void ad_list_start(ad_list *list, int fd, char separator, int stop_fd)
 {
 	list->fd = fd;
+	list->stop_fd = stop_fd;
 	list->separator = separator;
 	list->ended = 0;
 	list->entry = 0;
@@ -31,6 +32,20 @@ static int fill(ad_list *list, adtool_error *err)
 	if (ad_buf_reserve(b, READ_BYTES))
 		return ad_fail_nomem(err);
 	for (;;) {
+		if (list->stop_fd >= 0) {
+			struct pollfd p[2] = {{.fd = list->fd, .events = POLLIN}, {.fd = list->stop_fd, .events = POLLIN}};
+
+			poll(p, 2, -1);
+			if (p[1].revents) {
+				/* What is not whole by now is not an entry. */
+				b->size = 0;
+				b->data[0] = '\0';
+				list->ended = 1;
+				return 0;
+			}
+			if (!p[0].revents)
+				continue;
+		}
 		n = read(list->fd, b->data + b->size, READ_BYTES);
 		if (n >= 0)
 			break;

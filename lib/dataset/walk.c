@@ -1,6 +1,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -29,6 +30,12 @@ struct ad_walk_folder {
 	ad_buf names;
 	struct entry *entries;
 	size_t count, capacity, next;
+};
+
+struct ad_walk_visit {
+	dev_t device;
+	ino_t inode;
+	int used;
 };
 
 static int compare(const void *a, const void *b)
@@ -122,8 +129,60 @@ static int read_folder(struct ad_walk_folder *f, int fd, adtool_error *err)
 	return 0;
 }
 
-/* Enters the folder that walk->path names. */
-static int enter(ad_walk *walk, adtool_error *err)
+/* -- what was read already ---------------------------------------------------------------------------- */
+
+/* Where a folder stands in the table, or would. */
+static struct ad_walk_visit *find_visit(struct ad_walk_visit *table, size_t room, dev_t device, ino_t inode)
+{
+	uint64_t h = ((uint64_t)inode ^ (uint64_t)device << 40) * 0x9e3779b97f4a7c15u;
+	size_t i = (size_t)(h >> 20) & (room - 1);
+
+	while (table[i].used && (table[i].device != device || table[i].inode != inode))
+		i = (i + 1) & (room - 1);
+	return &table[i];
+}
+
+/* 1: it is new, and remembered; 0: it was read already; negative: out of memory. */
+static int visit(ad_walk *walk, dev_t device, ino_t inode, adtool_error *err)
+{
+	struct ad_walk_visit *at;
+
+	if (walk->visited_count * 2 >= walk->visited_room) {
+		size_t room = walk->visited_room ? walk->visited_room * 2 : 64, i;
+		struct ad_walk_visit *table = ad_calloc(room, sizeof(*table));
+
+		if (!table)
+			return ad_fail_nomem(err);
+		for (i = 0; i < walk->visited_room; i++)
+			if (walk->visited[i].used)
+				*find_visit(table, room, walk->visited[i].device, walk->visited[i].inode) = walk->visited[i];
+		ad_free(walk->visited);
+		walk->visited = table;
+		walk->visited_room = room;
+	}
+	at = find_visit(walk->visited, walk->visited_room, device, inode);
+	if (at->used)
+		return 0;
+	*at = (struct ad_walk_visit){.device = device, .inode = inode, .used = 1};
+	walk->visited_count++;
+	return 1;
+}
+
+/* Whether a link leads to a folder below the top, which is met there under its own name, before or after. */
+static int is_met_elsewhere(const ad_walk *walk)
+{
+	char *target = walk->top ? realpath((const char *)walk->path.data, NULL) : NULL;
+	size_t n = walk->top ? strlen(walk->top) : 0;
+	int below = target && !strncmp(target, walk->top, n) && (target[n] == '/' || (n && walk->top[n - 1] == '/'));
+
+	ad_free(target);
+	return below;
+}
+
+/* -- folders ----------------------------------------------------------------------------------------- */
+
+/* Enters the folder that walk->path names: 0; 1 when it is not to be read once more. */
+static int enter(ad_walk *walk, int linked, adtool_error *err)
 {
 	struct ad_walk_folder f = {0};
 	struct stat st;
@@ -156,6 +215,15 @@ static int enter(ad_walk *walk, adtool_error *err)
 			close(fd);
 			return ad_fail(err, ADTOOL_EIO, "a link to a folder that it lies in");
 		}
+	if (linked && is_met_elsewhere(walk)) {
+		close(fd);
+		return 1;
+	}
+	code = visit(walk, st.st_dev, st.st_ino, err);
+	if (code <= 0) {
+		close(fd);
+		return code ? code : 1;
+	}
 	f.device = st.st_dev;
 	f.inode = st.st_ino;
 	code = read_folder(&f, fd, err);
@@ -170,11 +238,16 @@ static int enter(ad_walk *walk, adtool_error *err)
 	return 0;
 }
 
-/* Keeps the memory for the next walk. */
+/* Keeps some of the memory for the next walk. */
 static void stop(ad_walk *walk)
 {
 	while (walk->depth)
 		folder_release(&walk->folders[--walk->depth]);
+	ad_free(walk->top);
+	walk->top = NULL;
+	ad_free(walk->visited);
+	walk->visited = NULL;
+	walk->visited_count = walk->visited_room = 0;
 }
 
 int ad_walk_start(ad_walk *walk, const char *top, unsigned max_depth, adtool_error *err)
@@ -184,7 +257,9 @@ int ad_walk_start(ad_walk *walk, const char *top, unsigned max_depth, adtool_err
 	ad_buf_clear(&walk->path);
 	if (ad_buf_puts(&walk->path, top))
 		return ad_fail_nomem(err);
-	return enter(walk, err);
+	/* Without it links into the tree are only seen when they lead to what was read already. */
+	walk->top = realpath(top, NULL);
+	return enter(walk, 0, err);
 }
 
 static int refuse(const struct entry *e, adtool_error *why)
@@ -197,7 +272,7 @@ static int refuse(const struct entry *e, adtool_error *why)
 }
 
 /* 1: a picture, or why->code says why it cannot be told; 0: something else. */
-static int is_picture(const char *path, adtool_error *why)
+int ad_walk_picture(const char *path, adtool_error *why)
 {
 	uint8_t head[AD_SNIFF_BYTES];
 	uint64_t size;
@@ -235,13 +310,13 @@ int ad_walk_next(ad_walk *walk, adtool_item *item, adtool_error *why, uint64_t *
 		if (ad_buf_add(&walk->path, e->name, n))
 			return ad_fail_nomem(err);
 		if (e->kind == FOLDER_ENTRY) {
-			if (!enter(walk, why))
+			if (enter(walk, e->linked, why) >= 0)
 				continue;
 			if (why->code == ADTOOL_ENOMEM)
 				return ad_fail_nomem(err);
 		} else if (e->kind == REFUSED_ENTRY) {
 			refuse(e, why);
-		} else if (!is_picture((const char *)walk->path.data, why)) {
+		} else if (!ad_walk_picture((const char *)walk->path.data, why)) {
 			(*passed_over)++;
 			continue;
 		}

@@ -448,9 +448,9 @@ static void links_are_followed_but_not_in_circles(void **state)
 	assert_int_equal(0, symlink(".", "d/sub/here"));
 	assert_int_equal(0, symlink("../d", "elsewhere/back"));
 	l = list_one("d");
-	NAMES(&l, "d/link/back", "d/link/far.jpg", "d/link2/back", "d/link2/far.jpg", "d/picture.jpg", "d/sub/here",
-	      "d/sub/near.jpg", "d/sub/up");
-	assert_int_equal(4, l.errors);
+	/* link2 leads to what link has brought already. */
+	NAMES(&l, "d/link/back", "d/link/far.jpg", "d/picture.jpg", "d/sub/here", "d/sub/near.jpg", "d/sub/up");
+	assert_int_equal(3, l.errors);
 	assert_refused(&l, "d/sub/up", ADTOOL_EIO, "lies in");
 	assert_refused(&l, "d/sub/here", ADTOOL_EIO, "lies in");
 	assert_refused(&l, "d/link/back", ADTOOL_EIO, "lies in");
@@ -458,6 +458,168 @@ static void links_are_followed_but_not_in_circles(void **state)
 	assert_string_equal("link", find(&l, "d/link/far.jpg")->label);
 	assert_string_equal("far", find(&l, "d/picture.jpg")->data);
 	release(&l);
+}
+
+/* n folders, each with links to all others: paths without end, n pictures. */
+static void linked_folders_do_not_multiply(void **state)
+{
+	enum { N = 12 };
+	char path[64], target[64], names[N][64];
+	struct listing l;
+	int i, k;
+
+	(void)state;
+	for (i = 0; i < N; i++) {
+		snprintf(names[i], sizeof(names[i]), "d/%c/p.jpg", 'a' + i);
+		put(names[i], "x");
+	}
+	for (i = 0; i < N; i++)
+		for (k = 0; k < N; k++) {
+			snprintf(path, sizeof(path), "d/%c/to%c", 'a' + i, 'a' + k);
+			snprintf(target, sizeof(target), "../%c", 'a' + k);
+			if (k != i)
+				assert_int_equal(0, symlink(target, path));
+		}
+	/* A link that comes before the folder in byte order does not take its place. */
+	assert_int_equal(0, symlink("l", "d/0first"));
+	l = list_one("d");
+	assert_int_equal(N, l.count);
+	assert_int_equal(0, l.errors);
+	for (i = 0; i < N; i++)
+		assert_string_equal("x", find(&l, names[i])->data);
+	release(&l);
+
+	/* Two folders outside, linked from both sides and to each other: each once. */
+	put("o/1/p.jpg", "1");
+	put("o/2/p.jpg", "2");
+	assert_int_equal(0, symlink("../2", "o/1/x"));
+	assert_int_equal(0, symlink("../1", "o/2/y"));
+	assert_int_equal(0, mkdir("e", 0777));
+	assert_int_equal(0, symlink("../o/1", "e/a"));
+	assert_int_equal(0, symlink("../o/2", "e/b"));
+	l = list_one("e");
+	NAMES(&l, "e/a/p.jpg", "e/a/x/p.jpg", "e/a/x/y");
+	assert_refused(&l, "e/a/x/y", ADTOOL_EIO, "lies in");
+	release(&l);
+}
+
+/* -- stopping and pacing ----------------------------------------------------------------------------- */
+
+static double seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static void stops_when_asked(void **state)
+{
+	static const char *const folder[] = {"d"}, *const list[] = {"-"};
+	adtool_dataset_options options;
+	adtool_dataset *d;
+	adtool_item item;
+	int stop[2], paths[2];
+
+	(void)state;
+	put("d/1.jpg", "1");
+	put("d/2.jpg", "2");
+	assert_int_equal(0, pipe(stop));
+	assert_int_equal(0, pipe(paths));
+	adtool_dataset_options_init(&options);
+	assert_int_equal(-1, options.stop_fd);
+	options.stop_fd = stop[0];
+	options.list_fd = paths[0];
+	assert_int_equal(0, adtool_dataset_open(folder, 1, &options, &d, NULL));
+	assert_int_equal(1, adtool_dataset_next(d, &item, NULL));
+	assert_int_equal(1, write(stop[1], "", 1));
+	assert_int_equal(0, adtool_dataset_next(d, &item, NULL));
+	adtool_dataset_free(d);
+	/* A list that has no end, and holds half a path. */
+	assert_int_equal(7, write(paths[1], "d/1.jpg", 7));
+	assert_int_equal(0, adtool_dataset_open(list, 1, &options, &d, NULL));
+	assert_int_equal(0, adtool_dataset_next(d, &item, NULL));
+	adtool_dataset_free(d);
+	/* So does a wait for the rate's sake. */
+	assert_int_equal(1, read(stop[0], (char[1]){0}, 1));
+	options.rate = 1e-6;
+	assert_int_equal(0, adtool_dataset_open(folder, 1, &options, &d, NULL));
+	assert_int_equal(1, adtool_dataset_next(d, &item, NULL));
+	assert_int_equal(1, write(stop[1], "", 1));
+	assert_int_equal(0, adtool_dataset_next(d, &item, NULL));
+	adtool_dataset_free(d);
+	for (int i = 0; i < 2; i++) {
+		close(stop[i]);
+		close(paths[i]);
+	}
+}
+
+static void keeps_to_the_rate(void **state)
+{
+	static const char *const folder[] = {"d"};
+	adtool_dataset_options options;
+	adtool_dataset *d;
+	adtool_item item;
+	double start = seconds();
+
+	(void)state;
+	for (int i = 0; i < 6; i++) {
+		char path[16];
+		snprintf(path, sizeof(path), "d/%d.jpg", i);
+		put(path, "x");
+	}
+	adtool_dataset_options_init(&options);
+	options.rate = 50;
+	assert_int_equal(0, adtool_dataset_open(folder, 1, &options, &d, NULL));
+	for (int i = 0; i < 6; i++)
+		assert_int_equal(1, adtool_dataset_next(d, &item, NULL));
+	assert_int_equal(0, adtool_dataset_next(d, &item, NULL));
+	/* Six have five pauses between them; a slow machine only takes longer. */
+	assert_true(seconds() - start >= 5 * 0.02);
+	adtool_dataset_free(d);
+}
+
+/* Names that would be an archive, or the list, are files. */
+static void files_can_be_plain(void **state)
+{
+	static const char *const inputs[] = {"-", "z"};
+	adtool_dataset_options options;
+	adtool_dataset *d;
+	adtool_item item;
+	const void *data;
+	size_t size;
+
+	(void)state;
+	put("-", "dash");
+	put("z", "PK\3\4");
+	adtool_dataset_options_init(&options);
+	options.plain_files = 1;
+	assert_int_equal(0, adtool_dataset_open(inputs, 2, &options, &d, NULL));
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(1, adtool_dataset_next(d, &item, NULL));
+		assert_string_equal(inputs[i], item.name);
+		assert_int_equal(0, adtool_dataset_read(d, &data, &size, NULL));
+		assert_int_equal(4, size);
+	}
+	assert_int_equal(0, adtool_dataset_next(d, &item, NULL));
+	adtool_dataset_free(d);
+}
+
+static void what_a_folder_would_list(void **state)
+{
+	(void)state;
+	put("d/a.jpg", "x");
+	put("d/text", "x");
+	put("d/png", "\x89PNG\r\n\x1a\n");
+	put("d/z.zip", "PK\3\4");
+	assert_int_equal(0, mkfifo("d/fifo", 0644));
+	assert_int_equal(1, adtool_dataset_would_list("d/a.jpg"));
+	assert_int_equal(0, adtool_dataset_would_list("d/text"));
+	assert_int_equal(1, adtool_dataset_would_list("d/png"));
+	assert_int_equal(0, adtool_dataset_would_list("d/z.zip"));
+	assert_int_equal(0, adtool_dataset_would_list("d"));
+	assert_int_equal(1, adtool_dataset_would_list("d/fifo"));
+	assert_int_equal(1, adtool_dataset_would_list("d/gone"));
 }
 
 static void depth_is_limited(void **state)
@@ -1529,6 +1691,11 @@ int main(void)
 	        T(directories_give_pictures_only),
 	        T(what_is_no_file_is_an_error),
 	        T(links_are_followed_but_not_in_circles),
+	        T(linked_folders_do_not_multiply),
+	        T(stops_when_asked),
+	        T(keeps_to_the_rate),
+	        T(files_can_be_plain),
+	        T(what_a_folder_would_list),
 	        T(depth_is_limited),
 	        T(permission_is_an_error_of_one_item),
 	        T(files_may_vanish_and_change),
