@@ -2,30 +2,21 @@
 
 #include "cli.h"
 
-static const char *model_path, *heatmap_dir, *overlay_dir, *map_dir, *report_dir;
-static int format;
-static double threshold = NAN, alpha, fdr;
+static const char *report_dir;
+static double fdr;
 static bool exit_code;
 
-/* In the order of enum adtool_format. */
-static const char *const formats[] = {"tsv", "jsonl", "csv", NULL};
-
 static const cli_option options[] = {
-    {CLI_STRING, 'm', "model", "MODEL", "the model (default: $ADTOOL_MODEL, else model.zip)", &model_path, 0, 0, NULL,
-     0, 0},
-    {CLI_WORD, 0, "format", "tsv|jsonl|csv", "how rows are written (default tsv)", &format, 0, 0, formats, 0, 0},
-    {CLI_STRING, 0, "heatmap", "DIR", "write a heat map of each picture here, as PNG", &heatmap_dir, 0, 0, NULL, 0, 0},
-    {CLI_STRING, 0, "overlay", "DIR", "write each picture with its heat map over it here, as PNG", &overlay_dir, 0, 0,
-     NULL, 0, 0},
-    {CLI_STRING, 0, "map", "DIR", "write the map of each picture here, as float32 .npy", &map_dir, 0, 0, NULL, 0, 0},
+    CLI_OPTION_MODEL,
+    CLI_OPTIONS_ROWS,
     {CLI_STRING, 0, "report", "DIR", "write a report on all pictures here: index.html", &report_dir, 0, 0, NULL, 0, 0},
-    {CLI_DOUBLE, 0, "threshold", "T", "call scores above T anomalous", &threshold, 0, 0, NULL, 0, 1},
-    {CLI_DOUBLE, 0, "alpha", "A", "set the threshold for this false-alarm rate", &alpha, 0, 1, NULL,
-     CLI_ABOVE_MIN | CLI_BELOW_MAX, 1},
+    CLI_OPTIONS_DECISION,
     {CLI_DOUBLE, 0, "fdr", "Q", "hold this false-discovery rate over the batch; rows come at the end", &fdr, 0, 1, NULL,
      CLI_ABOVE_MIN | CLI_BELOW_MAX, 1},
     {CLI_FLAG, 0, "exit-code", NULL, "end with status 1 when something is anomalous", &exit_code, 0, 0, NULL, 0, 0},
-    CLI_OPTION_NULL,
+    {CLI_FLAG, '0', "null", NULL, "paths read from standard input, and rows of tsv, end in NUL, not newline", &cli_null,
+     0, 0, NULL, 0, 0},
+    CLI_OPTIONS_PACE,
     CLI_OPTION_JOBS,
     CLI_OPTION_END,
 };
@@ -37,21 +28,6 @@ typedef struct rows {
 	bool stopped;
 } rows;
 
-static int print_text(const adtool_row *row, const adtool_model_info *model)
-{
-	adtool_error err;
-	char *text;
-	size_t size;
-
-	if (adtool_row_format(row, (enum adtool_format)format, model, &text, &size, &err)) {
-		cli_fail(row ? row->name : NULL, &err);
-		return -1;
-	}
-	cli_write(text, size);
-	adtool_free(text);
-	return 0;
-}
-
 static int print_row(void *context, const adtool_row *row)
 {
 	rows *r = context;
@@ -62,21 +38,24 @@ static int print_row(void *context, const adtool_row *row)
 		cli_message(row->name, "%s", row->why);
 	else if (fdr > 0)
 		r->model.threshold = row->threshold;
-	r->stopped = print_text(row, &r->model) || cli_flush();
+	r->stopped = cli_print_row(row, &r->model);
 	r->count++;
 	if (!r->stopped && r->page && adtool_page_add(r->page, row, ADTOOL_TRUTH_UNKNOWN, NULL, &err)) {
 		cli_fail(report_dir, &err);
 		r->stopped = true;
 	}
+	/* Else a list that is still open would be waited for. */
+	if (r->stopped)
+		cli_request_stop();
 	return r->stopped || cli_progress(NULL, "pictures", r->count, 0);
 }
 
 static int write_report(const adtool_model *model, const rows *r, const adtool_score_report *report)
 {
-	adtool_page_facts facts = {.model_path = cli_model_path(model_path), .rule = r->model.rule};
+	adtool_page_facts facts = {.model_path = cli_model_path(cli_score.model), .rule = r->model.rule};
 	adtool_error err;
 
-	facts.alpha = alpha > 0 ? alpha : r->model.alpha;
+	facts.alpha = cli_score.alpha > 0 ? cli_score.alpha : r->model.alpha;
 	facts.threshold = r->model.threshold;
 	char *speed = cli_text("%.1f", report->seconds > 0 ? (double)r->count / report->seconds : 0.0);
 	int code = adtool_page_figure(r->page, "Pictures a second", speed, "reading included", &err);
@@ -86,52 +65,22 @@ static int write_report(const adtool_model *model, const rows *r, const adtool_s
 	return code ? cli_fail(report_dir, &err) : cli_report_write(r->page, report_dir, model, &facts);
 }
 
-/* The model's rule at --alpha. Rows of JSON Lines name it; the others have no place for that. */
-static int set_alpha(const adtool_model *model, adtool_model_info *info)
-{
-	adtool_threshold_row at;
-	adtool_error err;
-
-	if (adtool_threshold_at(model, alpha, &at, &err))
-		return cli_fail("score", &err);
-	info->threshold = at.threshold;
-	info->rule = at.rule;
-	if (at.rule == ADTOOL_RULE_EXTRAPOLATED && format != ADTOOL_JSONL && !cli_quiet)
-		cli_message("score", "the limit is extrapolated: %zu calibration pictures cannot support alpha %g; %zu would",
-			    info->calibration_count, alpha, at.needed);
-	return 0;
-}
-
 static int score(const adtool_model *model, adtool_dataset *dataset, adtool_score_report *report)
 {
-	rows r = {.model = *adtool_model_get_info(model)};
+	rows r = {0};
 	adtool_score_options o;
 	adtool_error err;
+	int status = cli_score_options(model, &o, &r.model);
 
-	adtool_score_options_init(&o);
-	o.threads = cli_jobs;
-	o.has_threshold = isfinite(threshold);
-	o.threshold = o.has_threshold ? threshold : 0;
-	o.alpha = alpha;
+	if (status)
+		return status;
 	o.fdr = fdr;
-	o.heatmap_dir = heatmap_dir;
-	o.overlay_dir = overlay_dir;
-	o.map_dir = map_dir;
-	o.regions = format == ADTOOL_JSONL;
 	o.row = print_row;
 	o.context = &r;
-	if (o.has_threshold) {
-		r.model.rule = ADTOOL_RULE_VALUE;
-		r.model.threshold = threshold;
-	} else if (fdr > 0) {
+	if (fdr > 0)
 		r.model.rule = ADTOOL_RULE_FDR;
-	} else if (alpha > 0) {
-		int status = set_alpha(model, &r.model);
-		if (status)
-			return status;
-	}
 	/* The header of CSV; nothing for the others. */
-	if (print_text(NULL, &r.model))
+	if (cli_print_row(NULL, &r.model))
 		return CLI_FAILURE;
 	if (report_dir) {
 		if (cli_report_open(ADTOOL_PAGE_SCORE, report_dir, &r.page))
@@ -140,7 +89,7 @@ static int score(const adtool_model *model, adtool_dataset *dataset, adtool_scor
 	}
 	int code = adtool_score(model, dataset, &o, report, &err);
 	cli_progress_erase();
-	int status = code || !r.page ? CLI_OK : write_report(model, &r, report);
+	status = code || !r.page ? CLI_OK : write_report(model, &r, report);
 	adtool_page_free(r.page);
 	if (!code)
 		return status;
@@ -170,7 +119,7 @@ static void remarks(const adtool_score_report *r, const adtool_model_info *m)
 	if (cli_quiet)
 		return;
 	uint64_t count = r->normal + r->suspect + r->anomalous + r->errors;
-	if (!count)
+	if (!count && !cli_stopped())
 		cli_message("score", "no pictures found (%llu files passed over)", (unsigned long long)r->passed_over);
 	if (fdr > 0 && count > r->errors && !r->anomalous)
 		remark_resolution(m, count - r->errors);
@@ -192,17 +141,25 @@ static int run(size_t count, const char **inputs)
 	adtool_score_report report = {0};
 	adtool_error err;
 
-	int status = cli_open_model(model_path, &model);
+	int status = cli_set_nice();
+	if (!status)
+		status = cli_catch_stop();
+	if (!status)
+		status = cli_open_model(cli_score.model, &model);
 	if (status)
 		return status;
 	cli_dataset_options(&dataset_options);
+	dataset_options.stop_fd = cli_stop_fd();
+	dataset_options.rate = cli_score.rate;
 	if (adtool_dataset_open(inputs, count, &dataset_options, &dataset, &err))
 		status = cli_fail("score", &err);
 	else
 		status = score(model, dataset, &report);
 	if (!status) {
 		remarks(&report, adtool_model_get_info(model));
-		if (report.errors)
+		if (cli_stopped())
+			status = CLI_SIGNAL + cli_stopped();
+		else if (report.errors)
 			status = CLI_UNREADABLE;
 		else if (exit_code && report.anomalous)
 			status = CLI_ANOMALOUS;

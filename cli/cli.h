@@ -21,7 +21,8 @@ enum cli_status {
 	CLI_ANOMALOUS = 1,  /* with --exit-code: something is anomalous */
 	CLI_UNREADABLE = 2, /* some inputs could not be read; goes before CLI_ANOMALOUS */
 	CLI_FAILURE = 128,
-	CLI_USAGE = 129
+	CLI_USAGE = 129,
+	CLI_SIGNAL = 128 /* and the number of the signal that stopped it: 130, 143 */
 };
 
 /* -- options (options.c) ----------------------------------------------------------------------------- */
@@ -136,6 +137,11 @@ extern const cli_command_row cli_commands[];
 /* To standard output. A write that fails is kept in mind and ends the program with a message: see cli_output_failed. */
 void cli_print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void cli_write(const void *data, size_t size);
+/*
+ * In one piece, at once, behind all that was printed, so that programs that share an output do not cut each other's
+ * rows. Non-zero as cli_flush.
+ */
+int cli_write_whole(const void *data, size_t size);
 /* 0, or non-zero once a write to standard output has failed. */
 int cli_flush(void);
 int cli_output_failed(void);
@@ -159,6 +165,18 @@ void cli_exec_man(const char *page);
 
 /* To be called before another program is run in this one's place. */
 void cli_default_signals(void);
+
+/* -- stopping (stop.c) ------------------------------------------------------------------------------- */
+
+/*
+ * From now on the first SIGINT or SIGTERM is a wish: cli_stopped tells its number (0: none yet), and the descriptor can
+ * be read, for poll and adtool_dataset_options.stop_fd. The second one kills. Returns 0 or CLI_FAILURE, with a message.
+ */
+int cli_catch_stop(void);
+int cli_stop_fd(void); /* -1 before cli_catch_stop */
+int cli_stopped(void);
+/* The same wish from within, as when standard output is gone: cli_stopped stays as it is. */
+void cli_request_stop(void);
 
 /* -- text (text.c) ----------------------------------------------------------------------------------- */
 
@@ -287,6 +305,50 @@ int cli_train_model(const char *const *inputs, size_t count, adtool_model **mode
 
 /* Dataset options as the command line gave them. */
 void cli_dataset_options(adtool_dataset_options *options);
+
+/* -- rows (rows.c) ----------------------------------------------------------------------------------- */
+
+/* What score and watch are told alike. */
+typedef struct cli_scoring {
+	const char *model, *heatmap_dir, *overlay_dir, *map_dir;
+	int format; /* enum adtool_format */
+	double threshold, alpha; /* NaN; 0 */
+	double rate;
+	unsigned nice;
+} cli_scoring;
+extern cli_scoring cli_score;
+extern const char *const cli_formats[];
+
+#define CLI_OPTION_MODEL                                                                                               \
+	{ CLI_STRING, 'm', "model", "MODEL", "the model (default: $ADTOOL_MODEL, else model.zip)", &cli_score.model, 0, \
+	  0, NULL, 0, 0 }
+#define CLI_OPTIONS_ROWS                                                                                               \
+	{ CLI_WORD, 0, "format", "tsv|jsonl|csv", "how rows are written (default tsv)", &cli_score.format, 0, 0,       \
+	  cli_formats, 0, 0 },                                                                                          \
+	{ CLI_STRING, 0, "heatmap", "DIR", "write a heat map of each picture here, as PNG", &cli_score.heatmap_dir, 0, \
+	  0, NULL, 0, 0 },                                                                                              \
+	{ CLI_STRING, 0, "overlay", "DIR", "write each picture with its heat map over it here, as PNG",                 \
+	  &cli_score.overlay_dir, 0, 0, NULL, 0, 0 },                                                                   \
+	{ CLI_STRING, 0, "map", "DIR", "write the map of each picture here, as float32 .npy", &cli_score.map_dir, 0, 0, \
+	  NULL, 0, 0 }
+#define CLI_OPTIONS_DECISION                                                                                           \
+	{ CLI_DOUBLE, 0, "threshold", "T", "call scores above T anomalous", &cli_score.threshold, 0, 0, NULL, 0, 1 },   \
+	{ CLI_DOUBLE, 0, "alpha", "A", "set the threshold for this false-alarm rate", &cli_score.alpha, 0, 1, NULL,    \
+	  CLI_ABOVE_MIN | CLI_BELOW_MAX, 1 }
+#define CLI_OPTIONS_PACE                                                                                               \
+	{ CLI_DOUBLE, 0, "limit-rate", "N", "score at most N pictures a second", &cli_score.rate, 0, 1e6, NULL,        \
+	  CLI_ABOVE_MIN, 0 },                                                                                           \
+	{ CLI_UNSIGNED, 0, "nice", "N", "give way to other programs: add N to the niceness", &cli_score.nice, 0, 19,    \
+	  NULL, 0, 0 }
+
+/* What the options say, and the model's facts with the rule in force. Returns 0 or CLI_FAILURE, with a message. */
+int cli_score_options(const adtool_model *model, adtool_score_options *options, adtool_model_info *info);
+/* A row as --format and -0 have it; NULL: the header. Release with adtool_free. 0, or CLI_FAILURE with a message. */
+int cli_row_text(const adtool_row *row, const adtool_model_info *model, char **text, size_t *size);
+/* Prints it in one piece; non-zero once that failed. */
+int cli_print_row(const adtool_row *row, const adtool_model_info *model);
+/* --nice, for threads that are started later. Returns 0 or CLI_FAILURE, with a message. */
+int cli_set_nice(void);
 
 /* -- reports (report.c) ------------------------------------------------------------------------------ */
 

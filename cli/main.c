@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <sys/stat.h>
@@ -32,6 +33,30 @@ void cli_write(const void *data, size_t size)
 {
 	errno = 0;
 	output_check(fwrite(data, 1, size, stdout) != size);
+}
+
+int cli_write_whole(const void *data, size_t size)
+{
+	const char *at = data;
+
+	cli_flush();
+	while (size && !output_errno) {
+		ssize_t n = write(STDOUT_FILENO, at, size);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN) {
+			/* The other end made the pipe non-blocking. */
+			struct pollfd p = {.fd = STDOUT_FILENO, .events = POLLOUT};
+			poll(&p, 1, -1);
+			continue;
+		}
+		output_check(n < 0);
+		if (n > 0) {
+			at += n;
+			size -= (size_t)n;
+		}
+	}
+	return output_errno;
 }
 
 int cli_flush(void)

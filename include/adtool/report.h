@@ -13,13 +13,14 @@
 extern "C" {
 #endif
 
-enum adtool_format { ADTOOL_TSV = 0, ADTOOL_JSONL = 1, ADTOOL_CSV = 2 };
+enum adtool_format { ADTOOL_TSV = 0, ADTOOL_JSONL = 1, ADTOOL_CSV = 2, ADTOOL_TSV_NULL = 3 };
 
 /*
  * *text: the row, ending in a newline, NUL-terminated; release with adtool_free. *size excludes the NUL.
  * Numbers are the shortest that read back the same, whatever the locale.
  * TSV: path, score, p, verdict (and nothing else); in paths, backslash, tab, newline and carriage return are written
- * \\ \t \n \r, other bytes as they are. CSV (RFC 4180, lines end in CR LF): the same columns after a header line
+ * \\ \t \n \r, other bytes as they are. TSV_NULL: the same columns, the path as it is (it may hold tabs and newlines, so
+ * read from the right), and a NUL at the end in place of the newline. CSV (RFC 4180, lines end in CR LF): the same columns after a header line
  * (row == NULL gives the header; empty for the other formats). An error's score and p are empty.
  * JSONL: an object with path, label (unless empty), score, p, threshold, warn_threshold (where the model has one),
  * verdict, rule (as the manifest names it; "fdr" for a batch), width, height, heatmap, overlay and map (if written), and

@@ -28,14 +28,17 @@ static void put_numbers(ad_buf *b, const adtool_row *row, char separator)
 	ad_buf_putc(b, separator);
 }
 
-static void put_tsv(ad_buf *b, const adtool_row *row)
+static void put_tsv(ad_buf *b, const adtool_row *row, int null_ended)
 {
 	if (!row)
 		return;
-	ad_text_tsv(b, row->name);
+	if (null_ended)
+		ad_buf_puts(b, row->name);
+	else
+		ad_text_tsv(b, row->name);
 	put_numbers(b, row, '\t');
 	ad_buf_puts(b, verdict_name(row->verdict));
-	ad_buf_putc(b, '\n');
+	ad_buf_putc(b, null_ended ? '\0' : '\n');
 }
 
 static void put_csv(ad_buf *b, const adtool_row *row)
@@ -123,7 +126,8 @@ int adtool_row_format(const adtool_row *row, enum adtool_format format, const ad
 
 	switch (format) {
 	case ADTOOL_TSV:
-		put_tsv(&b, row);
+	case ADTOOL_TSV_NULL:
+		put_tsv(&b, row, format == ADTOOL_TSV_NULL);
 		break;
 	case ADTOOL_JSONL:
 		put_jsonl(&b, row, model);

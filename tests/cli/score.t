@@ -124,7 +124,8 @@ run adtool score - <names
 same 'a list on stdin gives the same rows' "$OUT" rows
 tr '\n' '\0' <names >names0
 run adtool score -0 - <names0
-same 'a list with NUL gives the same rows' "$OUT" rows
+tr '\0' '\n' <"$OUT" >got
+same 'a list with NUL gives the same rows, each with a NUL' got rows
 
 # A row is out before the next path is in.
 mkfifo fifo
@@ -162,7 +163,32 @@ odd/i'\"j.png"
 find odd -name '*.png' -print0 | LC_ALL=C sort -z >odd0
 run adtool score -0 - <odd0
 exits 'odd names in a list' 0
-lines 'odd names in a list: a row each' 6
+cp "$OUT" odd.out
+is 'odd names in a list: a row each' "$(tr -cd '\0' <odd.out | wc -c | tr -d ' ')" 6
+if have_numpy; then
+	ok 'odd names in a list: as they are' "$PYTHON" -c '
+rows = [r.rsplit(b"\t", 3) for r in open("odd.out", "rb").read().split(b"\0")[:-1]]
+names = open("odd0", "rb").read().split(b"\0")[:-1]
+assert [r[0] for r in rows] == names, rows
+assert all(r[3] in (b"normal", b"anomalous") and float(r[1]) > 0 for r in rows), rows'
+	run adtool score --format csv odd
+	cp "$OUT" odd.csv
+	ok 'odd names in csv: as they are' "$PYTHON" -c '
+import csv
+rows = list(csv.reader(open("odd.csv", encoding="utf-8", errors="surrogateescape", newline="")))
+names = open("odd0", encoding="utf-8", errors="surrogateescape", newline="").read().split("\0")[:-1]
+assert [r[0] for r in rows] == ["path"] + names, rows
+assert all(len(r) == 4 for r in rows), rows'
+	run adtool score -0 --format jsonl - <odd0
+	cp "$OUT" odd.jsonl
+	ok 'odd names in jsonl: without loss, a line each, with -0 too' "$PYTHON" -c '
+import base64, json
+rows = [json.loads(line) for line in open("odd.jsonl", "rb")]
+names = open("odd0", "rb").read().split(b"\0")[:-1]
+assert [base64.b64decode(r["path_bytes"]) if "path_bytes" in r else r["path"].encode() for r in rows] == names, rows'
+else
+	skip 3 'needs a Python with NumPy'
+fi
 cd dashes || exit 1
 run adtool score -m ../model.zip -- --format
 exits 'a name like an option, after --' 0
