@@ -1,10 +1,11 @@
 #include "mem.h"
 
 #include <stdint.h>
+#include <sys/mman.h>
 
 #include <adtool/error.h>
 
-enum { ALIGNMENT = 64 };
+enum { ALIGNMENT = 64, HUGE_PAGE = 2 << 20, HUGE_FROM = 1 << 20 };
 
 static int overflows(size_t count, size_t size)
 {
@@ -64,12 +65,18 @@ void adtool_free(void *block)
 
 void *ad_malloc_aligned(size_t count, size_t size)
 {
-	size_t bytes;
+	size_t bytes, alignment;
+	void *block;
 
-	if (overflows(count, size) || count * size > PTRDIFF_MAX - ALIGNMENT)
+	if (overflows(count, size) || count * size > PTRDIFF_MAX - HUGE_PAGE)
 		return NULL;
-	bytes = (count * size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-	return aligned_alloc(ALIGNMENT, bytes ? bytes : ALIGNMENT);
+	alignment = count * size >= HUGE_FROM ? HUGE_PAGE : ALIGNMENT;
+	bytes = (count * size + alignment - 1) / alignment * alignment;
+	block = aligned_alloc(alignment, bytes ? bytes : alignment);
+	/* A wish, no more. */
+	if (block && alignment == HUGE_PAGE)
+		(void)madvise(block, bytes, MADV_HUGEPAGE);
+	return block;
 }
 
 void ad_free_aligned(void *block)

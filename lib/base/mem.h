@@ -14,7 +14,13 @@ char *ad_strdup(const char *text);
 char *ad_strndup(const char *text, size_t n);
 void ad_free(void *block);
 
-/* 64-byte aligned; released by ad_free_aligned only. Contents undefined. */
+/* A float that may lie at any address: what is read straight from a file. */
+typedef float ad_loose __attribute__((aligned(1)));
+
+/*
+ * 64-byte aligned; released by ad_free_aligned only. Contents undefined. From 1 MiB on the system is asked for large
+ * pages: touching them for the first time costs a tenth, and reading them spares the address translation.
+ */
 void *ad_malloc_aligned(size_t count, size_t size);
 void ad_free_aligned(void *block);
 

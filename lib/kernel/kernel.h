@@ -17,6 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../base/mem.h"
+
 #define AD_VL_MAX 16
 #define AD_CONV_R_MAX 4
 
@@ -152,9 +154,9 @@ typedef struct ad_mean_args {
 	float *out;
 } ad_mean_args;
 
-/* out[p pixel + v] = v < channels ? in[v step + p] : 0, for v < vl <= pixel. */
+/* out[p pixel + v] = v < channels ? in[v step + p] : 0, for v < vl <= pixel. in may lie at any address. */
 typedef struct ad_pack_args {
-	const float *in;
+	const ad_loose *in;
 	size_t step, channels, pixels;
 	float *out;
 	size_t pixel;

@@ -10,14 +10,13 @@
 
 #include <sched.h>
 #include <stdatomic.h>
-#include <sys/mman.h>
 
 #include "../base/fail.h"
 #include "../base/mem.h"
 #include "ops.h"
 #include "plan.h"
 
-enum { LINE_BYTES = 64, LINE_FLOATS = 16, MOST_SLOTS = 16, SPINS = 4096, HUGE_PAGE = 2 << 20, PIXELS_TO_FUSE = 128 };
+enum { LINE_BYTES = 64, LINE_FLOATS = 16, MOST_SLOTS = 16, SPINS = 4096, PIXELS_TO_FUSE = 128 };
 
 /* A node left to plain loops. */
 struct plain_step {
@@ -85,7 +84,7 @@ fill *engine_fill(ad_engine *e)
 	return &list[e->n_fills++];
 }
 
-size_t engine_vector(ad_engine *e, const float *values, size_t count, size_t total, float rest)
+size_t engine_vector(ad_engine *e, const ad_loose *values, size_t count, size_t total, float rest)
 {
 	fill *f = engine_fill(e);
 
@@ -882,19 +881,12 @@ static void fill_one(void *context, size_t task, unsigned worker)
 /* most: floats. */
 static int fill_weights(ad_engine *e, size_t most, ad_pool *pool, adtool_error *err)
 {
-	uintptr_t first, last;
-
 	if (e->n_weights > most)
 		return ad_fail(err, ADTOOL_ELIMIT, "weights take more than %zu MiB, too much for a file of this size",
 			       most >> 18);
 	e->weights = ad_malloc_aligned(e->n_weights, sizeof(float));
 	if (!e->weights)
 		return ad_fail_nomem(err);
-	/* Read from front to back on every run: large pages spare the address translation. A wish, no more. */
-	first = ((uintptr_t)e->weights + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
-	last = (uintptr_t)(e->weights + e->n_weights) / HUGE_PAGE * HUGE_PAGE;
-	if (last > first)
-		(void)madvise((void *)first, last - first, MADV_HUGEPAGE);
 	ad_pool_run(pool, fill_one, e, e->n_fills);
 	return 0;
 }
@@ -943,7 +935,7 @@ static int keep_constants(struct compiler *c)
 }
 
 /* The same pointers, now into the weights. */
-static const float *kept(const ad_engine *e, const float *from)
+static const float *kept(const ad_engine *e, const ad_loose *from)
 {
 	for (size_t f = 0; f < e->n_fills; f++)
 		if (e->fills[f].kind == FILL_VECTOR && e->fills[f].from == from &&

@@ -522,12 +522,47 @@ void engine_conv_release(step *s)
  * The weights of output channel o and, within its set of merged groups, input channel i: NULL when they belong to
  * different groups.
  */
-static const float *filter(const ad_conv *conv, const conv_step *c, size_t taps, size_t o, size_t i)
+static const ad_loose *filter(const ad_conv *conv, const conv_step *c, size_t taps, size_t o, size_t i)
 {
 	size_t in = c->in.c / conv->groups, out = c->out.c / conv->groups, group = o / out;
 	size_t first = o / (out * (c->in_channels / in)) * c->in_channels; /* of the set */
 
 	return (first + i) / in == group ? conv->weights + (o * in + (first + i) % in) * taps : NULL;
+}
+
+enum { FETCHED = 192 }; /* taps of an output block: 12 KiB stay in the first cache until they are written out */
+
+/*
+ * Taps q0 .. q0 + n - 1 of the filters of one output block, counted as the file has them: tap q % taps of input channel
+ * q / taps. Each is one pixel.
+ */
+static void fetch_taps(const ad_engine *e, const conv_step *c, const ad_conv *conv, size_t o, size_t q0, size_t n,
+		       float *to)
+{
+	size_t vl = e->k->vl, channels = min_size(vl, c->out.c - o);
+	size_t taps = c->window.kernel[0] * c->window.kernel[1], step_o = c->in_channels * taps;
+
+	if (c->in_channels == c->in.c / conv->groups) {
+		e->k->pack(&(ad_pack_args){conv->weights + o * step_o + q0, step_o, channels, n, to, vl});
+		return;
+	}
+	for (size_t q = q0; q < q0 + n; q++) {
+		for (size_t v = 0; v < vl; v++, to++) {
+			const ad_loose *w = v < channels ? filter(conv, c, taps, o + v, q / taps) : NULL;
+
+			*to = w ? w[q % taps] : 0;
+		}
+	}
+}
+
+static inline void copy_pixel(float *to, const float *pixel, size_t vl)
+{
+	if (vl == 16)
+		memcpy(to, pixel, 16 * sizeof(*to));
+	else if (vl == 8)
+		memcpy(to, pixel, 8 * sizeof(*to));
+	else
+		memcpy(to, pixel, 4 * sizeof(*to));
 }
 
 void engine_conv_fill(const ad_engine *e, const fill *f)
@@ -538,42 +573,35 @@ void engine_conv_fill(const ad_engine *e, const fill *f)
 	ad_conv matrix = {.groups = 1, .weights = f->from};
 	const ad_conv *conv = f->node ? &f->node->u.conv : &matrix;
 	size_t vl = e->k->vl, taps = c->window.kernel[0] * c->window.kernel[1], width = g->blocks * vl;
-	size_t m = (size_t)c->m;
+	size_t all = c->in_channels * taps, most = taps < FETCHED ? FETCHED / taps * taps : FETCHED, n, q;
 	int merged = c->in_channels != c->in.c / conv->groups;
+	float fetched[FETCHED * AD_VL_MAX];
 
 	for (size_t b = 0; b < g->blocks; b++) {
-		size_t o = (g->out_block + b) * vl, channels = min_size(vl, c->out.c - o);
+		size_t o = (g->out_block + b) * vl;
 		float *to = e->weights + g->weights + b * vl;
-		size_t step_o = c->in_channels * taps;
 
-		if (!merged && !m && (taps == 1 || s->run == planar)) {
+		if (!merged && !c->m && (taps == 1 || s->run == planar)) {
 			/* The order is that of the file. */
-			e->k->pack(&(ad_pack_args){conv->weights + o * step_o, step_o, channels, step_o, to, width});
+			e->k->pack(&(ad_pack_args){conv->weights + o * all, all, min_size(vl, c->out.c - o), all, to,
+						   width});
 			continue;
 		}
-		for (size_t i = 0; i < c->in_channels; i++) {
-			float wino[9 * AD_VL_MAX];
-			size_t block = i / vl, deep = block + 1 < c->in_blocks ? vl : c->last;
-			/* direct: [block][tap][channel]; Winograd: [element][channel]. */
-			float *first = m ? to + i * width : to + (block * vl * taps + i % vl) * width;
-			float *dest = m ? wino : first;
-			size_t pixel = m ? vl : s->run == planar ? width : deep * width;
+		for (size_t q0 = 0; q0 < all; q0 += n) {
+			n = min_size(most, all - q0);
+			fetch_taps(e, c, conv, o, q0, n, fetched);
+			/* Winograd: [element][channel]; `most` is whole channels. */
+			for (q = q0; c->m && q < q0 + n; q += taps)
+				e->k->wino_weights(&(ad_wino_weights_args){c->m, fetched + (q - q0) * vl,
+									   to + q / taps * width,
+									   c->in_channels * width});
+			/* direct: [block][tap][channel] */
+			for (; q < q0 + n; q++) {
+				size_t i = q / taps, block = i / vl, deep = block + 1 < c->in_blocks ? vl : c->last;
 
-			if (s->run == planar)
-				first = dest = to + i * taps * width;
-			if (!merged) {
-				e->k->pack(&(ad_pack_args){conv->weights + o * step_o + i * taps, step_o, channels,
-							   taps, dest, pixel});
-			} else {
-				for (size_t v = 0; v < vl; v++) {
-					const float *w = v < channels ? filter(conv, c, taps, o + v, i) : NULL;
-
-					for (size_t t = 0; t < taps; t++)
-						dest[t * pixel + v] = w ? w[t] : 0;
-				}
+				copy_pixel(to + (block * vl * taps + q % taps * deep + i % vl) * width,
+					   fetched + (q - q0) * vl, vl);
 			}
-			if (m)
-				e->k->wino_weights(&(ad_wino_weights_args){c->m, wino, first, c->in_channels * width});
 		}
 	}
 }

@@ -97,7 +97,7 @@ enum fill_kind { FILL_VECTOR, FILL_CONV, FILL_DEPTHWISE };
 typedef struct fill {
 	enum fill_kind kind;
 	size_t offset;
-	const float *from;   /* NULL: only `rest` */
+	const ad_loose *from; /* NULL: only `rest` */
 	size_t count, total; /* vector: floats to copy, floats in all; depthwise: channels, taps */
 	float rest;          /* vector: what follows */
 	size_t step, group;  /* conv */
@@ -180,7 +180,7 @@ size_t engine_weights(ad_engine *e, size_t floats);
 /* NULL when memory is short. */
 fill *engine_fill(ad_engine *e);
 /* A vector of `count` floats padded to `total` with `rest`. SIZE_MAX when memory is short. */
-size_t engine_vector(ad_engine *e, const float *values, size_t count, size_t total, float rest);
+size_t engine_vector(ad_engine *e, const ad_loose *values, size_t count, size_t total, float rest);
 
 /* engine_conv.c: whether blocks suit a convolution: not when tiny groups would have to be merged into much bigger ones.
  */

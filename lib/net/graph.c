@@ -4,10 +4,15 @@
 #include "../base/mem.h"
 #include "graph_internal.h"
 
+/* Small constants are cut from blocks of so many bytes, which get large pages; those above a half have their own. */
+enum { BLOCK_BYTES = 2 << 20, ALIGNMENT = 64 };
+
 struct ad_graph_memory {
 	void **blocks;
 	size_t n, capacity;
-	size_t bytes;
+	size_t bytes;   /* asked for */
+	char *open;     /* the block that is being cut, and its bytes left */
+	size_t left;
 	size_t value_capacity, node_capacity;
 };
 
@@ -36,6 +41,7 @@ static struct ad_graph_memory *memory_of(ad_graph *g)
 void *ad_graph_alloc(ad_graph *g, size_t count, size_t size, adtool_error *err)
 {
 	struct ad_graph_memory *m = memory_of(g);
+	size_t bytes = (count * size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 	void *array, *block;
 
 	if (!m)
@@ -45,11 +51,26 @@ void *ad_graph_alloc(ad_graph *g, size_t count, size_t size, adtool_error *err)
 			g->most_bytes >> 20);
 		return NULL;
 	}
+	if (bytes && bytes <= m->left) {
+		m->bytes += count * size;
+		m->open += bytes;
+		m->left -= bytes;
+		return m->open - bytes;
+	}
 	array = m->blocks;
 	if (grow(&array, &m->capacity, m->n, sizeof(*m->blocks)))
 		goto nomem;
 	m->blocks = array;
-	block = ad_malloc_array(count, size);
+	/* A graph of few constants does not get a block. */
+	if (bytes && bytes <= BLOCK_BYTES / 2 && m->bytes > BLOCK_BYTES / 8) {
+		block = ad_malloc_aligned(BLOCK_BYTES, 1);
+		if (block) {
+			m->open = (char *)block + bytes;
+			m->left = BLOCK_BYTES - bytes;
+		}
+	} else {
+		block = ad_malloc_aligned(count, size);
+	}
 	if (!block)
 		goto nomem;
 	m->bytes += count * size;
@@ -133,7 +154,7 @@ void ad_graph_free(ad_graph *g)
 		return;
 	if (g->memory) {
 		for (i = 0; i < g->memory->n; i++)
-			ad_free(g->memory->blocks[i]);
+			ad_free_aligned(g->memory->blocks[i]);
 		ad_free(g->memory->blocks);
 		ad_free(g->memory);
 	}

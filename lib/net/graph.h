@@ -21,6 +21,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../base/mem.h"
+
 #define AD_RANK 4
 
 struct ad_onnx;
@@ -66,8 +68,8 @@ typedef struct ad_window {
 typedef struct ad_conv {
 	ad_window window;
 	size_t groups;
-	const float *weights; /* M x C/groups x kh x kw */
-	const float *bias;    /* M, or NULL */
+	const ad_loose *weights; /* M x C/groups x kh x kw */
+	const ad_loose *bias;    /* M, or NULL */
 	int residual;         /* whether there is an input 1, of the output's shape */
 } ad_conv;
 
@@ -80,15 +82,15 @@ typedef struct ad_pool_node {
 typedef struct ad_binary_node {
 	enum ad_binary op;
 	int constant_first;            /* constant op x, instead of x op constant */
-	const float *constant;         /* NULL: y is input 1 */
+	const ad_loose *constant;      /* NULL: y is input 1 */
 	size_t constant_dims[AD_RANK]; /* right-aligned, 1 in front */
 } ad_binary_node;
 
 typedef struct ad_gemm_node {
 	int transposed;       /* x is K x M instead of M x K */
 	size_t m, n, k;       /* output M x N */
-	const float *weights; /* N x K, alpha multiplied in */
-	const float *bias;    /* N, or NULL; beta multiplied in */
+	const ad_loose *weights; /* N x K, alpha multiplied in */
+	const ad_loose *bias; /* N, or NULL; beta multiplied in */
 } ad_gemm_node;
 
 typedef struct ad_node {

@@ -18,7 +18,7 @@ typedef struct ad_constant {
 	int rank;
 	size_t dims[AD_ONNX_MAX_DIMS];
 	size_t count;
-	const float *floats; /* exactly one of these two is not NULL */
+	const ad_loose *floats; /* exactly one of these two is not NULL */
 	const int64_t *ints;
 } ad_constant;
 

@@ -508,7 +508,7 @@ int ad_onnx_is_integer(const Ad__TensorProto *tensor)
 	       tensor->data_type == AD_ONNX_BOOL;
 }
 
-int ad_onnx_in_place(const ad_onnx *onnx, const Ad__TensorProto *tensor, const float **data)
+int ad_onnx_in_place(const ad_onnx *onnx, const Ad__TensorProto *tensor, const ad_loose **data)
 {
 	size_t count;
 	uint64_t offset, size;
@@ -525,9 +525,9 @@ int ad_onnx_in_place(const ad_onnx *onnx, const Ad__TensorProto *tensor, const f
 	} else {
 		return 0;
 	}
-	if (size != (uint64_t)count * 4 || ((uintptr_t)onnx->bytes + offset) % sizeof(float))
+	if (size != (uint64_t)count * 4)
 		return 0;
-	*data = (const float *)(const void *)(onnx->bytes + offset);
+	*data = (const ad_loose *)(const void *)(onnx->bytes + offset);
 	return 1;
 }
 
@@ -549,22 +549,49 @@ static size_t element_size(int type)
 	}
 }
 
+/*
+ * ad_half_to_float four at a time. The exponent is widened by a product with 2^112, which is exact for subnormal
+ * numbers, too; that of infinity and NaN is then set.
+ */
+static void read_halves(const uint8_t *raw, size_t count, float *floats)
+{
+	typedef uint16_t halves __attribute__((vector_size(8)));
+	typedef uint32_t bits __attribute__((vector_size(16)));
+	typedef float numbers __attribute__((vector_size(16)));
+	const bits infinity = (bits){0} + 0x7f800000;
+	size_t i = 0;
+
+	for (; i + 4 <= count; i += 4) {
+		halves four;
+		bits all, magnitude, value;
+		numbers wide;
+
+		memcpy(&four, raw + 2 * i, sizeof(four));
+		all = __builtin_convertvector(four, bits);
+		magnitude = all & 0x7fff;
+		wide = (numbers)(magnitude << 13) * 0x1p112f;
+		value = (bits)wide | ((bits)(magnitude >= 0x7c00) & infinity) | (all & 0x8000) << 16;
+		memcpy(floats + i, &value, sizeof(value));
+	}
+	for (; i < count; i++) {
+		uint16_t half;
+
+		memcpy(&half, raw + 2 * i, sizeof(half));
+		floats[i] = ad_half_to_float(half);
+	}
+}
+
 static void read_raw(int type, const uint8_t *raw, size_t count, float *floats, int64_t *ints)
 {
 	size_t i;
 
-	for (i = 0; i < count; i++) {
-		uint16_t half;
+	for (i = 0; i < count && type != AD_ONNX_FLOAT && type != AD_ONNX_FLOAT16 && type != AD_ONNX_INT64; i++) {
 		int32_t whole;
 		double wide;
 
 		switch (type) {
 		case AD_ONNX_BOOL:
 			ints[i] = raw[i];
-			break;
-		case AD_ONNX_FLOAT16:
-			memcpy(&half, raw + 2 * i, 2);
-			floats[i] = ad_half_to_float(half);
 			break;
 		case AD_ONNX_INT32:
 			memcpy(&whole, raw + 4 * i, 4);
@@ -578,6 +605,8 @@ static void read_raw(int type, const uint8_t *raw, size_t count, float *floats, 
 			break;
 		}
 	}
+	if (type == AD_ONNX_FLOAT16)
+		read_halves(raw, count, floats);
 	if (type == AD_ONNX_FLOAT && count)
 		memcpy(floats, raw, count * 4);
 	if (type == AD_ONNX_INT64 && count)

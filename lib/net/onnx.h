@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "../base/buf.h"
+#include "../base/mem.h"
 #include "onnx.pb-c.h"
 
 /* Limits of what is taken for a backbone. */
@@ -78,8 +79,8 @@ void ad_onnx_needs(const ad_onnx *onnx, const int *tensors, size_t count, uint8_
 /* Elements of an initialiser or attribute tensor; its dims are checked. */
 int ad_onnx_count(const Ad__TensorProto *tensor, size_t *count, adtool_error *err);
 
-/* Whether its floats can be used in place: float32, aligned. Then *data points at them. */
-int ad_onnx_in_place(const ad_onnx *onnx, const Ad__TensorProto *tensor, const float **data);
+/* Whether it is float32 as the machine has it. Then *data points at its elements; they may lie at any address. */
+int ad_onnx_in_place(const ad_onnx *onnx, const Ad__TensorProto *tensor, const ad_loose **data);
 
 /* Copies the elements, widened: float types to float, whole numbers to int64. Exactly one of the two is not NULL. */
 int ad_onnx_is_integer(const Ad__TensorProto *tensor);

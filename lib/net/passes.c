@@ -90,7 +90,7 @@ static void fold_pad(struct walk *w, ad_node *node)
 }
 
 /* rows x size weights, times scale[row]; bias likewise, plus shift. */
-static int scale_rows(struct walk *w, size_t rows, size_t size, const float **weights, const float **bias,
+static int scale_rows(struct walk *w, size_t rows, size_t size, const ad_loose **weights, const ad_loose **bias,
 		      const float *scale, const float *shift)
 {
 	float *new_weights = ad_graph_alloc(w->g, rows, size * sizeof(float), w->err);
