@@ -1,6 +1,6 @@
 # adtool: `make help` lists the targets.
 #
-# CONFIG picks a build: release (default), asan, ubsan, tsan. Everything goes to build/, or build/CONFIG.
+# CONFIG picks a build: release (default), asan, ubsan, tsan, fuzz. Everything goes to build/, or build/CONFIG.
 
 .DEFAULT_GOAL := all
 .SUFFIXES:
@@ -15,6 +15,9 @@ endif
 
 CC ?= gcc
 AR ?= ar
+ifeq ($(CONFIG),fuzz)
+CC := clang # libFuzzer is its
+endif
 PROVE ?= prove
 PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
@@ -40,11 +43,12 @@ LDFLAGS += -Wl,-z,relro,-z,now -Wl,--as-needed
 SAN_asan := -fsanitize=address -fno-omit-frame-pointer
 SAN_ubsan := -fsanitize=undefined -fno-sanitize-recover=all
 SAN_tsan := -fsanitize=thread
+SAN_fuzz := -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all -fno-omit-frame-pointer
 ifneq ($(CONFIG),release)
 HARDEN :=
 SAN := $(SAN_$(CONFIG))
 ifeq ($(SAN),)
-$(error unknown CONFIG '$(CONFIG)': release, asan, ubsan or tsan)
+$(error unknown CONFIG '$(CONFIG)': release, asan, ubsan, tsan or fuzz)
 endif
 endif
 
@@ -66,6 +70,8 @@ ISA_FLAGS_scalar := -ffp-contract=off
 ISA_FLAGS_avx2 := -mavx2 -mfma
 ISA_FLAGS_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma
 ISA_FLAGS_neon :=
+# Vector code takes a compiler many minutes under a sanitizer; nobody fuzzes it.
+ISA_CFLAGS := $(if $(filter fuzz,$(CONFIG)),-O1 -fno-sanitize=all,$(if $(SAN),-O1))
 
 CPPFLAGS += -Iinclude -I$(B)/gen -D_GNU_SOURCE -include lib/base/banned.h $(HARDEN) \
 	$(foreach r,$(ISA_ROOMS),-DAD_ROOM_$(r)=1)
@@ -81,11 +87,17 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 UNIT_COMMON_OBJ := $(patsubst %.c,$(B)/%.o,$(filter-out tests/unit/test_%.c,$(wildcard tests/unit/*.c)))
 TEST_TOOLS := $(patsubst tests/tools/%.c,%,$(wildcard tests/tools/*.c))
 MAN_PAGES := $(wildcard man/*.[1-9])
+FUZZ_FORMATS := jpeg png
+FUZZ_COMMANDS := train score backbone eval
+FUZZ_TARGETS := $(patsubst tests/fuzz/%.c,%,$(filter-out $(patsubst %,tests/fuzz/%.c,cli common picture replay seeds), \
+	$(wildcard tests/fuzz/*.c))) $(FUZZ_FORMATS:%=picture-%) $(FUZZ_COMMANDS:%=cli-%)
 
 BIN := $(CLI_PROGRAMS:%=$(B)/bin/%)
 EXAMPLE_BIN := $(EXAMPLES:%=$(B)/examples/%)
 UNIT_BIN := $(UNIT_TESTS:%=$(B)/tests/%)
 TOOL_BIN := $(TEST_TOOLS:%=$(B)/tests/tools/%)
+REPLAY_BIN := $(FUZZ_TARGETS:%=$(B)/tests/fuzz/%) $(B)/tests/fuzz/seeds
+FUZZ_BIN := $(FUZZ_TARGETS:%=$(B)/fuzz/%)
 
 ##@ Building
 
@@ -113,7 +125,7 @@ $(B)/gen/%.o: $(B)/gen/%.c
 define isa_room_rule
 $$(B)/lib/kernel/$(1)/%.o: lib/kernel/$(1)/%.c | $$(B)/gen/onnx.pb-c.h
 	@mkdir -p $$(@D)
-	$$(call quiet,CC)$$(CC) $$(CPPFLAGS) $$(ALL_CFLAGS) $$(ISA_FLAGS_$(1)) -fPIC -fvisibility=hidden -c -o $$@ $$<
+	$$(call quiet,CC)$$(CC) $$(CPPFLAGS) $$(ALL_CFLAGS) $$(ISA_CFLAGS) $$(ISA_FLAGS_$(1)) -fPIC -fvisibility=hidden -c -o $$@ $$<
 endef
 $(foreach r,$(ISA_ROOMS),$(eval $(call isa_room_rule,$(r))))
 
@@ -166,6 +178,34 @@ $(B)/tests/test_%: $(B)/tests/unit/test_%.o $(UNIT_COMMON_OBJ) $(B)/lib/libadtoo
 $(B)/tests/tools/%: tests/tools/%.c $(B)/lib/libadtool.a
 	@mkdir -p $(@D)
 	$(call quiet,LINK)$(CC) $(CPPFLAGS) $(filter-out -Wconversion,$(ALL_CFLAGS)) $(LDFLAGS) -o $@ $< $(B)/lib/libadtool.a $(LDLIBS)
+
+# The same targets twice: with a main of their own, and with libFuzzer's.
+$(B)/tests/fuzz/%.o: tests/fuzz/%.c | $(B)/gen/onnx.pb-c.h
+	@mkdir -p $(@D)
+	$(call quiet,CC)$(CC) $(CPPFLAGS) $(SONAMES) $(filter-out -Wconversion,$(ALL_CFLAGS)) -c -o $@ $<
+
+$(B)/tests/fuzz/seeds: $(B)/tests/fuzz/seeds.o $(B)/tests/unit/onnx_make.o $(B)/lib/libadtool.a
+	$(call quiet,LINK)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# The commands' main would be one too many.
+$(B)/tests/fuzz/cli_main.o: $(B)/cli/main.o
+	@mkdir -p $(@D)
+	$(call quiet,COPY)objcopy --redefine-sym main=cli_main $< $@
+
+define fuzz_rules
+$$(B)/$(1)/picture-%: $$(B)/tests/fuzz/picture.o $$(B)/tests/fuzz/common.o $(2) $$(B)/lib/libadtool.a
+	@mkdir -p $$(@D)
+	$$(call quiet,LINK)$$(CC) $$(ALL_CFLAGS) $(3) $$(LDFLAGS) -o $$@ $$^ $$(LDLIBS)
+$$(B)/$(1)/cli-%: $$(B)/tests/fuzz/cli.o $$(B)/tests/fuzz/common.o $(2) $$(B)/cli/adtool-%.o $$(B)/tests/fuzz/cli_main.o \
+		$$(filter-out %/main.o,$$(CLI_COMMON_OBJ)) $$(B)/lib/libadtool.a
+	@mkdir -p $$(@D)
+	$$(call quiet,LINK)$$(CC) $$(ALL_CFLAGS) $(3) $$(LDFLAGS) -o $$@ $$^ $$(LDLIBS)
+$$(B)/$(1)/%: $$(B)/tests/fuzz/%.o $$(B)/tests/fuzz/common.o $(2) $$(B)/lib/libadtool.a
+	@mkdir -p $$(@D)
+	$$(call quiet,LINK)$$(CC) $$(ALL_CFLAGS) $(3) $$(LDFLAGS) -o $$@ $$^ $$(LDLIBS)
+endef
+$(eval $(call fuzz_rules,tests/fuzz,$$(B)/tests/fuzz/replay.o,))
+$(eval $(call fuzz_rules,fuzz,,-fsanitize=fuzzer))
 
 -include $(LIB_OBJ:.o=.d) $(wildcard $(B)/cli/*.d $(B)/tests/*/*.d $(B)/examples/*.d)
 .SECONDARY:
@@ -226,7 +266,7 @@ check: ## install what is missing, build, run every test
 	@$(MAKE) --no-print-directory test
 
 .PHONY: test-programs
-test-programs: all examples $(UNIT_BIN) $(TOOL_BIN)
+test-programs: all examples $(UNIT_BIN) $(TOOL_BIN) $(REPLAY_BIN)
 
 .PHONY: test
 test: test-programs ## run the tests that are built; TESTS= picks some
@@ -239,6 +279,15 @@ check-asan check-ubsan check-tsan: check-%: ## every test under a sanitizer
 	@$(MAKE) --no-print-directory -j2 CONFIG=$* test-programs
 	@$(MAKE) --no-print-directory CONFIG=$* test
 	@echo "check-$*: left out: $(ACCURACY_TESTS)"
+
+FUZZ_SECONDS ?= 60
+.PHONY: fuzz fuzz-programs
+fuzz-programs: $(FUZZ_BIN)
+fuzz: ## look for inputs that break a parser, with libFuzzer; FUZZ_SECONDS=60 each, FUZZ=TARGET... picks some
+	@$(MAKE) --no-print-directory -j2 all examples $(B)/tests/fuzz/seeds
+	@$(MAKE) --no-print-directory -j2 CONFIG=fuzz fuzz-programs
+	@sh tests/fuzz/seeds.sh $(B) build/fuzz/seeds
+	@sh tests/fuzz/run.sh build/fuzz $(FUZZ_SECONDS) $(or $(FUZZ),$(FUZZ_TARGETS))
 
 .PHONY: check-neon
 check-neon: ## the NEON kernels, built for AArch64, run under an emulator
