@@ -92,10 +92,10 @@ static void *process_all(void *arg)
 static int consume_all(struct state *s, adtool_error *err)
 {
 	const ad_ordered_job *job = s->job;
-	int code = 0;
+	int code = job->begin ? job->begin(job->context, err) : 0;
 
 	pthread_mutex_lock(&s->lock);
-	for (;;) {
+	while (!code) {
 		size_t slot = (size_t)(s->consumed % job->slots);
 
 		if (s->consumed == s->produced && s->ended)

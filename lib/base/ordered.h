@@ -15,12 +15,14 @@ typedef struct ad_ordered_job {
 	int (*produce)(void *context, size_t slot, adtool_error *err);
 	/* Works on a filled slot; alone: nothing else was under way when this began. */
 	void (*process)(void *context, size_t slot, unsigned worker, int alone);
+	/* May be NULL: on the caller's thread, once the others have begun and before it consumes. Non-zero stops. */
+	int (*begin)(void *context, adtool_error *err);
 	/* Takes a finished slot, on the caller's thread, in order. Non-zero stops everything. */
 	int (*consume)(void *context, size_t slot, adtool_error *err);
 	void *context;
 } ad_ordered_job;
 
-/* 0, or what consume or produce returned; a failing produce ends the job after all before it is consumed. */
+/* 0, or what begin, consume or produce returned; a failing produce ends the job after all before it is consumed. */
 int ad_ordered_run(const ad_ordered_job *job, adtool_error *err);
 
 #endif

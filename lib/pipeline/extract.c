@@ -25,11 +25,14 @@ size_t ad_extractor_pooled(const struct ad_extractor *e)
 
 int ad_scratch_create(struct ad_scratch *s, const struct ad_extractor *e, adtool_error *err)
 {
-	memset(s, 0, sizeof(*s));
-	s->arena = ad_malloc_aligned(ad_plan_arena_bytes(e->plan), 1);
-	s->tensor = ad_malloc_aligned((size_t)3 * e->width * e->height, sizeof(float));
-	s->map = ad_malloc_aligned(ad_plan_output_floats(e->plan), sizeof(float));
-	s->pooled = ad_malloc_aligned(ad_extractor_pooled(e), sizeof(float));
+	if (!s->arena)
+		s->arena = ad_malloc_aligned(ad_plan_arena_bytes(e->plan), 1);
+	if (!s->tensor)
+		s->tensor = ad_malloc_aligned((size_t)3 * e->width * e->height, sizeof(float));
+	if (!s->map)
+		s->map = ad_malloc_aligned(ad_plan_output_floats(e->plan), sizeof(float));
+	if (!s->pooled)
+		s->pooled = ad_malloc_aligned(ad_extractor_pooled(e), sizeof(float));
 	if (s->arena && s->tensor && s->map && s->pooled)
 		return 0;
 	ad_scratch_release(s);
@@ -40,23 +43,34 @@ void ad_extractor_init(struct ad_extractor *e, const ad_plan *plan, const adtool
 		       unsigned width, unsigned height, unsigned grid, uint64_t max_pixels)
 {
 	memset(e, 0, sizeof(*e));
-	e->plan = plan;
 	e->preprocessing = *preprocessing;
 	e->width = width;
 	e->height = height;
 	e->grid = grid;
 	e->max_pixels = max_pixels;
+	if (plan)
+		ad_extractor_plan(e, plan);
+}
+
+void ad_extractor_plan(struct ad_extractor *e, const ad_plan *plan)
+{
+	e->plan = plan;
 	ad_plan_output_shape(plan, 0, e->shape);
 }
 
-int ad_extract_image(const struct ad_extractor *e, struct ad_scratch *s, ad_pool *pool, const adtool_image *image,
-		     float *row, adtool_error *err)
+int ad_extract_tensor(const struct ad_extractor *e, struct ad_scratch *s, const adtool_image *image, adtool_error *err)
+{
+	if (!s->tensor)
+		s->tensor = ad_malloc_aligned((size_t)3 * e->width * e->height, sizeof(float));
+	if (!s->tensor)
+		return ad_fail_nomem(err);
+	return ad_image_to_tensor(image, &e->preprocessing, e->width, e->height, s->tensor, err);
+}
+
+void ad_extract_row(const struct ad_extractor *e, struct ad_scratch *s, ad_pool *pool, float *row)
 {
 	float *pooled = e->basis ? s->pooled : row;
-	int code = ad_image_to_tensor(image, &e->preprocessing, e->width, e->height, s->tensor, err);
 
-	if (code)
-		return code;
 	ad_plan_run(e->plan, s->arena, pool, s->tensor, s->map);
 	if (e->grid)
 		ad_pool_grid(s->map, e->shape[0], e->shape[1], e->shape[2], e->grid, pooled);
@@ -64,7 +78,16 @@ int ad_extract_image(const struct ad_extractor *e, struct ad_scratch *s, ad_pool
 		memcpy(pooled, s->map, ad_extractor_pooled(e) * sizeof(float));
 	if (e->basis)
 		ad_channels_apply(e->basis, pooled, ad_extractor_cells(e), row);
-	return 0;
+}
+
+int ad_extract_image(const struct ad_extractor *e, struct ad_scratch *s, ad_pool *pool, const adtool_image *image,
+		     float *row, adtool_error *err)
+{
+	int code = ad_extract_tensor(e, s, image, err);
+
+	if (!code)
+		ad_extract_row(e, s, pool, row);
+	return code;
 }
 
 int ad_extractor_check(const struct ad_extractor *e, adtool_error *err)

@@ -60,7 +60,8 @@ const double *ad_model_calibration(const adtool_model *m)
 	return m->parts.calibration.data;
 }
 
-static int plan_of_onnx(const void *onnx, size_t size, const adtool_model_info *info, ad_plan **out, adtool_error *err)
+static int plan_of_onnx(const void *onnx, size_t size, const adtool_model_info *info, ad_pool *pool, ad_plan **out,
+			adtool_error *err)
 {
 	adtool_backbone *backbone = NULL;
 	ad_plan *plan = NULL;
@@ -68,7 +69,7 @@ static int plan_of_onnx(const void *onnx, size_t size, const adtool_model_info *
 	int code = ad_backbone_open_view(onnx, size, &backbone, err);
 
 	if (!code)
-		code = ad_plan_create(backbone, info->layer, info->width, info->height, NULL, &plan, err);
+		code = ad_plan_create(backbone, info->layer, info->width, info->height, pool, &plan, err);
 	adtool_backbone_free(backbone);
 	if (!code) {
 		ad_plan_output_shape(plan, 0, shape);
@@ -86,30 +87,26 @@ static int plan_of_onnx(const void *onnx, size_t size, const adtool_model_info *
 	return 0;
 }
 
+void ad_model_extractor(const adtool_model *m, uint64_t max_pixels, struct ad_extractor *e)
+{
+	ad_extractor_init(e, NULL, &m->info.preprocessing, m->info.width, m->info.height, m->info.grid, max_pixels);
+	if (m->basis.from)
+		e->basis = &m->basis;
+}
+
 /* The model is shared const between threads; its plan is made by whoever needs it first. */
-static int model_plan(const adtool_model *model, const ad_plan **out, adtool_error *err)
+int ad_model_plan(const adtool_model *model, ad_pool *pool, struct ad_extractor *e, adtool_error *err)
 {
 	adtool_model *m = (adtool_model *)(uintptr_t)model;
 	int code = 0;
 
 	pthread_mutex_lock(&m->lock);
 	if (!m->plan)
-		code = plan_of_onnx(m->parts.onnx, m->parts.onnx_size, &m->info, &m->plan, err);
-	*out = m->plan;
+		code = plan_of_onnx(m->parts.onnx, m->parts.onnx_size, &m->info, pool, &m->plan, err);
 	pthread_mutex_unlock(&m->lock);
-	return code;
-}
-
-int ad_model_extractor(const adtool_model *m, uint64_t max_pixels, struct ad_extractor *e, adtool_error *err)
-{
-	const ad_plan *plan;
-	int code = model_plan(m, &plan, err);
-
 	if (code)
 		return code;
-	ad_extractor_init(e, plan, &m->info.preprocessing, m->info.width, m->info.height, m->info.grid, max_pixels);
-	if (m->basis.from)
-		e->basis = &m->basis;
+	ad_extractor_plan(e, m->plan);
 	return ad_extractor_check(e, err);
 }
 
@@ -120,8 +117,10 @@ int ad_model_score(const adtool_model *m, const adtool_image *image, double *sco
 	struct ad_scratch s = {0};
 	float *row = ad_malloc_aligned(d->dimensions, sizeof(float));
 	void *work = ad_malloc_aligned(ad_detector_scratch(d, 1), 1);
-	int code = row && work ? ad_model_extractor(m, 0, &e, err) : ad_fail_nomem(err);
+	int code;
 
+	ad_model_extractor(m, 0, &e);
+	code = row && work ? ad_model_plan(m, NULL, &e, err) : ad_fail_nomem(err);
 	if (!code)
 		code = ad_scratch_create(&s, &e, err);
 	if (!code)

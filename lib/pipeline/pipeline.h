@@ -39,9 +39,15 @@ void ad_scratch_release(struct ad_scratch *s);
 size_t ad_extractor_cells(const struct ad_extractor *e);
 /* Floats of the pooled map, before any projection; of all maps with grid 0. */
 size_t ad_extractor_pooled(const struct ad_extractor *e);
+/* What is not there yet. */
 int ad_scratch_create(struct ad_scratch *s, const struct ad_extractor *e, adtool_error *err);
+/* plan: NULL when it is to follow by ad_extractor_plan; till then only ad_extract_tensor may be called. */
 void ad_extractor_init(struct ad_extractor *e, const ad_plan *plan, const adtool_preprocessing *preprocessing,
 		       unsigned width, unsigned height, unsigned grid, uint64_t max_pixels);
+void ad_extractor_plan(struct ad_extractor *e, const ad_plan *plan);
+/* The two halves of ad_extract_image, the scratch's tensor being between them. The first allocates it. */
+int ad_extract_tensor(const struct ad_extractor *e, struct ad_scratch *s, const adtool_image *image, adtool_error *err);
+void ad_extract_row(const struct ad_extractor *e, struct ad_scratch *s, ad_pool *pool, float *row);
 /* row: the pooled map, projected when there is a basis. Never fails on a decoded picture but for memory. */
 int ad_extract_image(const struct ad_extractor *e, struct ad_scratch *s, ad_pool *pool, const adtool_image *image,
 		     float *row, adtool_error *err);
@@ -65,6 +71,11 @@ struct ad_stream {
 	const struct ad_extractor *extractor;
 	unsigned threads;
 	int want_digest;
+	/*
+	 * May be NULL: caller's thread, while the first pictures are being read and decoded. Completes an extractor that
+	 * has no plan yet.
+	 */
+	int (*prepare)(struct ad_stream *s, ad_pool *pool, adtool_error *err);
 	/* May be NULL: takes all. Else: whether to take the item; the index to give it. Reader's thread. */
 	int (*select)(struct ad_stream *s, const adtool_item *item, size_t *index);
 	/* Worker's thread, may be NULL: more work on the row, with the picture still at hand. */
@@ -77,9 +88,11 @@ struct ad_stream {
 	size_t slots, row_size;
 	struct ad_picture *pictures;
 	float *rows;
-	struct ad_scratch *scratch;
-	ad_pool *pool; /* for a picture that is alone */
-	pthread_mutex_t pool_lock;
+	struct ad_scratch *scratch; /* per worker; created by it */
+	ad_pool *pool;              /* for preparing, and for a picture that is alone */
+	pthread_mutex_t pool_lock, lock;
+	pthread_cond_t prepared;
+	int ready; /* under lock: 1 prepared, -1 failed */
 };
 
 /* The slots a stream of so many threads has: enough that no worker waits for the reader. */
@@ -188,7 +201,9 @@ struct adtool_model {
 	ad_plan *plan;
 };
 
-int ad_model_extractor(const adtool_model *m, uint64_t max_pixels, struct ad_extractor *e, adtool_error *err);
+/* The extractor of a model, without its plan; and the plan, made when it is first asked for: pool may be NULL. */
+void ad_model_extractor(const adtool_model *m, uint64_t max_pixels, struct ad_extractor *e);
+int ad_model_plan(const adtool_model *m, ad_pool *pool, struct ad_extractor *e, adtool_error *err);
 int ad_model_create(adtool_model **out, adtool_error *err);
 /* Fills detector, basis and limit from info, parts and calibration. */
 int ad_model_assemble(adtool_model *m, adtool_error *err);

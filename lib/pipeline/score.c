@@ -42,7 +42,8 @@ struct scorer {
 	double threshold;
 	struct scored *results; /* per slot */
 	float *maps;            /* per slot: cells */
-	void **work;            /* per worker */
+	void **work;            /* per worker; created by it */
+	struct ad_extractor extractor;
 	struct ad_stream *stream;
 	adtool_score_report report;
 };
@@ -174,10 +175,14 @@ static int score_work(struct ad_stream *s, struct ad_picture *p, size_t slot, st
 	const ad_detector *d = &c->model->detector;
 	struct scored *result = &c->results[slot];
 	float *map = c->maps + slot * d->cells;
+	void **work = &c->work[scratch - s->scratch];
 
+	if (!*work)
+		*work = ad_malloc_aligned(ad_detector_scratch(d, 1), 1);
+	if (!*work)
+		return ad_fail_nomem(err);
 	result->failed.code = 0;
-	ad_detector_score(d, 1, row, &result->score, d->method == ADTOOL_FRE ? map : NULL,
-			  c->work[scratch - s->scratch]);
+	ad_detector_score(d, 1, row, &result->score, d->method == ADTOOL_FRE ? map : NULL, *work);
 	if (!isfinite(result->score))
 		return ad_fail(err, ADTOOL_ENUMERIC, "its score is not finite");
 	draw_maps(c, result, p, map, image, &result->failed);
@@ -248,13 +253,20 @@ static int score_emit(struct ad_stream *s, struct ad_picture *p, size_t slot, co
 	return 0;
 }
 
+static int score_prepare(struct ad_stream *s, ad_pool *pool, adtool_error *err)
+{
+	struct scorer *c = s->context;
+
+	return ad_model_plan(c->model, pool, &c->extractor, err);
+}
+
 int adtool_score(const adtool_model *model, adtool_dataset *dataset, const adtool_score_options *o,
 		 adtool_score_report *report, adtool_error *err)
 {
 	struct scorer c = {.model = model, .options = o, .limit = model->limit, .threshold = model->info.threshold};
 	struct ad_stream s = {
-	    .dataset = dataset, .want_digest = o->digest, .work = score_work, .emit = score_emit, .context = &c};
-	struct ad_extractor e;
+	    .dataset = dataset, .want_digest = o->digest, .prepare = score_prepare, .work = score_work, .emit = score_emit,
+	    .context = &c};
 	double start = ad_now();
 	size_t slots, i;
 	int code = ad_stream_check_threads(o->threads, err);
@@ -276,25 +288,20 @@ int adtool_score(const adtool_model *model, adtool_dataset *dataset, const adtoo
 	}
 	if (o->has_threshold)
 		c.threshold = o->threshold;
-	if (!code)
-		code = ad_model_extractor(model, o->max_pixels, &e, err);
 	if (code)
 		return code;
-	s.extractor = &e;
+	ad_model_extractor(model, o->max_pixels, &c.extractor);
+	s.extractor = &c.extractor;
 	c.results = ad_calloc(slots, sizeof(*c.results));
 	c.maps = ad_calloc(slots * model->detector.cells, sizeof(float));
 	c.work = ad_calloc(s.threads, sizeof(*c.work));
 	if (!c.results || !c.maps || !c.work)
 		code = ad_fail_nomem(err);
-	for (i = 0; !code && i < s.threads; i++) {
-		c.work[i] = ad_malloc_aligned(ad_detector_scratch(&model->detector, 1), 1);
-		if (!c.work[i])
-			code = ad_fail_nomem(err);
-	}
 	if (!code)
 		code = ad_stream_run(&s, err);
 	c.report.passed_over = adtool_dataset_passed_over(dataset);
-	c.report.arena_bytes = ad_plan_arena_bytes(e.plan);
+	if (c.extractor.plan)
+		c.report.arena_bytes = ad_plan_arena_bytes(c.extractor.plan);
 	c.report.threads = s.threads;
 	c.report.seconds = ad_now() - start;
 	if (report)

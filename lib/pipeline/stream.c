@@ -49,13 +49,46 @@ static int stream_produce(void *context, size_t slot, adtool_error *err)
 	return 1;
 }
 
+/* Whether there is something to go on with. */
+static int wait_until_prepared(struct ad_stream *s)
+{
+	int ready;
+
+	pthread_mutex_lock(&s->lock);
+	while (!s->ready)
+		pthread_cond_wait(&s->prepared, &s->lock);
+	ready = s->ready;
+	pthread_mutex_unlock(&s->lock);
+	return ready > 0;
+}
+
+static int stream_prepare(void *context, adtool_error *err)
+{
+	struct ad_stream *s = context;
+	const struct ad_extractor *e = s->extractor;
+	int code = s->prepare ? s->prepare(s, s->pool, err) : 0;
+
+	if (!code) {
+		s->row_size = e->basis ? e->basis->to * ad_extractor_cells(e) : ad_extractor_pooled(e);
+		s->rows = ad_malloc_aligned(s->slots * s->row_size, sizeof(float));
+		if (!s->rows)
+			code = ad_fail_nomem(err);
+	}
+	pthread_mutex_lock(&s->lock);
+	s->ready = code ? -1 : 1;
+	pthread_cond_broadcast(&s->prepared);
+	pthread_mutex_unlock(&s->lock);
+	return code;
+}
+
 static void stream_process(void *context, size_t slot, unsigned worker, int alone)
 {
 	struct ad_stream *s = context;
 	struct ad_picture *p = &s->pictures[slot];
 	adtool_image *image = NULL;
 	adtool_error why = {0};
-	float *row = s->rows + slot * s->row_size;
+	struct ad_scratch *scratch = &s->scratch[worker];
+	float *row = NULL;
 	ad_pool *pool = NULL;
 	int code;
 
@@ -67,14 +100,22 @@ static void stream_process(void *context, size_t slot, unsigned worker, int alon
 	if (!code) {
 		p->width = adtool_image_width(image);
 		p->height = adtool_image_height(image);
+		code = ad_extract_tensor(s->extractor, scratch, image, &why);
+	}
+	if (!wait_until_prepared(s))
+		code = ad_fail(&why, ADTOOL_ECANCELLED, "stopped");
+	if (!code)
+		code = ad_scratch_create(scratch, s->extractor, &why);
+	if (!code) {
+		row = s->rows + slot * s->row_size;
 		if (alone && s->pool && !pthread_mutex_trylock(&s->pool_lock))
 			pool = s->pool;
-		code = ad_extract_image(s->extractor, &s->scratch[worker], pool, image, row, &why);
+		ad_extract_row(s->extractor, scratch, pool, row);
 		if (pool)
 			pthread_mutex_unlock(&s->pool_lock);
 	}
 	if (!code && s->work)
-		code = s->work(s, p, slot, &s->scratch[worker], image, row, &why);
+		code = s->work(s, p, slot, scratch, image, row, &why);
 	if (code && refuse(p, code, why.message))
 		ad_buf_release(&p->why);
 	adtool_image_free(image);
@@ -108,22 +149,24 @@ int ad_stream_run(struct ad_stream *s, adtool_error *err)
 	    .consume = stream_consume,
 	    .context = s,
 	};
-	const struct ad_extractor *e = s->extractor;
 	size_t i;
 	int code = 0;
 
 	s->slots = job.slots;
-	s->row_size = e->basis ? e->basis->to * ad_extractor_cells(e) : ad_extractor_pooled(e);
 	s->pictures = ad_calloc(s->slots, sizeof(*s->pictures));
 	s->scratch = ad_calloc(s->threads, sizeof(*s->scratch));
-	s->rows = ad_malloc_aligned(s->slots * s->row_size, sizeof(float));
 	pthread_mutex_init(&s->pool_lock, NULL);
-	if (!s->pictures || !s->scratch || !s->rows)
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_cond_init(&s->prepared, NULL);
+	if (!s->pictures || !s->scratch)
 		code = ad_fail_nomem(err);
 	if (!code && s->threads > 1)
 		code = ad_pool_create(s->threads, &s->pool, err);
-	for (i = 0; !code && i < s->threads; i++)
-		code = ad_scratch_create(&s->scratch[i], e, err);
+	/* One thread asked for: nothing runs beside the preparing. */
+	if (!code && s->threads == 1)
+		code = stream_prepare(s, err);
+	else
+		job.begin = stream_prepare;
 	if (!code)
 		code = ad_ordered_run(&job, err);
 	for (i = 0; s->pictures && i < s->slots; i++) {
@@ -137,6 +180,8 @@ int ad_stream_run(struct ad_stream *s, adtool_error *err)
 		ad_scratch_release(&s->scratch[i]);
 	ad_pool_free(s->pool);
 	pthread_mutex_destroy(&s->pool_lock);
+	pthread_mutex_destroy(&s->lock);
+	pthread_cond_destroy(&s->prepared);
 	ad_free(s->pictures);
 	ad_free(s->scratch);
 	ad_free_aligned(s->rows);
