@@ -15,11 +15,11 @@ typedef struct ad_ordered_job {
 	int (*produce)(void *context, size_t slot, adtool_error *err);
 	/* Works on a filled slot; alone: nothing else was under way when this began. */
 	void (*process)(void *context, size_t slot, unsigned worker, int alone);
-	/* May be NULL: on the caller's thread, once the others have begun and before it consumes. Non-zero stops. */
-	int (*begin)(void *context, adtool_error *err);
 	/* Takes a finished slot, on the caller's thread, in order. Non-zero stops everything. */
 	int (*consume)(void *context, size_t slot, adtool_error *err);
 	void *context;
+	/* May be NULL: on the caller's thread, once the others have begun and before it consumes. Non-zero stops. */
+	int (*begin)(void *context, adtool_error *err);
 } ad_ordered_job;
 
 /* 0, or what begin, consume or produce returned; a failing produce ends the job after all before it is consumed. */

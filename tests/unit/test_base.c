@@ -476,7 +476,7 @@ static void test_ordered(void **state)
 	(void)state;
 	for (workers = 1; workers <= 6; workers++) {
 		struct line l = {.slots = workers + 3, .last = 300, .fail_produce_at = -1, .stop_at = -1};
-		ad_ordered_job job = {workers, workers + 3, produce, process, consume, &l};
+		ad_ordered_job job = {workers, workers + 3, produce, process, consume, &l, NULL};
 		adtool_error err;
 
 		assert_int_equal(ad_ordered_run(&job, &err), 0);
