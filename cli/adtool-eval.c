@@ -212,8 +212,7 @@ static int add_pixels(evaluation *e, const adtool_row *row)
 	if (code > 0) {
 		e->masks_used += e->anomalous_now;
 		map = cli_alloc(n, sizeof(*map));
-		code =
-		    adtool_map_upsample(row->map, row->map_rows, row->map_cols, row->width, row->height, map, &e->err);
+		code = adtool_row_upsample(row, map, &e->err);
 		if (!code)
 			code = adtool_pixel_roc_add_picture(e->pixels, map, truth, row->width, row->height, &e->err);
 	} else {
@@ -377,16 +376,21 @@ static int add_fold_row(void *context, const adtool_row *row, unsigned fold, int
 static int cross_validate(evaluation *e, const cli_list *normals)
 {
 	adtool_backbone *backbone = NULL;
+	adtool_image *mask;
 	adtool_dataset_options dataset_options;
 	adtool_train_options train;
 	adtool_crossval_options o;
 	adtool_crossval_report report;
 	adtool_error err;
 
-	if (cli_open_backbone(&backbone))
+	if (cli_open_mask(&mask))
 		return CLI_FAILURE;
+	if (cli_open_backbone(&backbone)) {
+		adtool_image_free(mask);
+		return CLI_FAILURE;
+	}
 	cli_dataset_options(&dataset_options);
-	cli_train_options(&train);
+	cli_train_options(&train, mask);
 	adtool_crossval_options_init(&o);
 	o.folds = folds;
 	o.train = &train;
@@ -396,6 +400,7 @@ static int cross_validate(evaluation *e, const cli_list *normals)
 					 anomalous_inputs.count, &dataset_options, &o, &report, &err);
 	cli_progress_erase();
 	adtool_backbone_free(backbone);
+	adtool_image_free(mask);
 	if (code)
 		return cli_fail("eval", e->err.code ? &e->err : &err);
 	if (!report.anomalies) {
@@ -911,6 +916,8 @@ static int check_command(const cli_list *operands)
 		return cli_usage_error("option '--%s' needs --train or --folds", cli_conditional);
 	if (operands->count && !folds)
 		return cli_usage_error("NORMAL pictures as operands need --folds; else they follow --normal");
+	if (folds && cli_given(&cli_train.tiles))
+		return cli_usage_error("option '--tiles' does not go with '--folds'; use '--train'");
 	if (folds && normal_inputs.count)
 		return cli_usage_error("with --folds the normal pictures are the operands, without --normal");
 	if (folds && !operands->count)
@@ -925,6 +932,9 @@ static int check_command(const cli_list *operands)
 		return cli_usage_error("option '--%s' is for one model, not for --compare", masks_dir ? "masks" : "rows");
 	if (report_dir && (folds || compared_models.count))
 		return cli_usage_error("option '--report' is for one model, not for --%s", folds ? "folds" : "compare");
+	adtool_geometry geometry;
+	if (cli_geometry(&geometry))
+		return CLI_USAGE;
 	int status = check_rates(&tpr_words, "tpr", false);
 	return status ? status : check_rates(&fpr_words, "fpr", true);
 }

@@ -4,11 +4,14 @@
 
 static const char *output;
 static unsigned grid = 1;
+static adtool_geometry geometry;
 
 static const cli_option options[] = {
     {CLI_STRING, 'o', "output", "F.npy", "write the features here, and the names beside, to F.names.txt", &output, 0, 0,
      NULL, CLI_REQUIRED, 0},
     CLI_OPTIONS_BACKBONE,
+    CLI_OPTION_FIT,
+    CLI_OPTION_ROI,
     {CLI_UNSIGNED, 0, "grid", "G", "average to G x G cells; 0 keeps the whole map (default 1)", &grid, 0, 256, NULL, 0,
      0},
     CLI_OPTIONS_FEEDING,
@@ -81,6 +84,7 @@ static int extract(adtool_backbone *backbone, adtool_dataset *dataset, sink *s)
 	o.layer = cli_train.layer;
 	o.width = cli_train.size.width;
 	o.height = cli_train.size.height;
+	o.geometry = geometry;
 	o.grid = grid;
 	o.threads = cli_jobs;
 	o.refused = cli_refused;
@@ -133,6 +137,8 @@ static int run(size_t count, const char **inputs)
 	sink s = {0};
 	adtool_error err;
 
+	if (cli_geometry(&geometry))
+		return CLI_USAGE;
 	int status = cli_open_backbone(&backbone);
 	if (status)
 		return status;

@@ -29,6 +29,25 @@ static void print_backbone(const adtool_model_info *m)
 	cli_print("  std          %g, %g, %g\n", (double)p->std[0], (double)p->std[1], (double)p->std[2]);
 }
 
+static void print_geometry(const adtool_model_info *m)
+{
+	const adtool_geometry *g = &m->geometry;
+	const char *unit = g->roi_percent ? "%" : "";
+
+	if (g->fit)
+		cli_print("  fit          %s\n", adtool_fit_name(g->fit));
+	if (g->tile_width)
+		cli_print("  tiles        %ux%u pixels, overlapping by %u\n", g->tile_width, g->tile_height, g->tile_overlap);
+	if (g->roi_width > 0)
+		cli_print("  region       %g%s,%g%s,%g%s,%g%s\n", g->roi_x, unit, g->roi_y, unit, g->roi_width, unit,
+			  g->roi_height, unit);
+	if (m->mask_cells)
+		cli_print("  mask         %ux%u pixels, which leave %zu of %u cells\n", m->mask_width, m->mask_height,
+			  m->mask_cells, m->grid * m->grid);
+	else if (m->mask_width)
+		cli_print("  mask         %ux%u pixels\n", m->mask_width, m->mask_height);
+}
+
 static void print_method(const adtool_model_info *m)
 {
 	cli_print("method         %s\n",
@@ -93,6 +112,7 @@ static int run(size_t count, const char **operands)
 		if (adtool_model_keeps_stats(model))
 			cli_print("  stats        kept: 'adtool train --update' can add pictures\n");
 		print_backbone(m);
+		print_geometry(m);
 		print_method(m);
 		print_decision(model, m);
 	}

@@ -204,6 +204,8 @@ static int check_old(void)
 	    {"backbone", &cli_train.backbone, true}, {"size", &cli_train.size, true},   {"grid", &cli_train.grid, true},
 	    {"method", &cli_train.method, true},     {"layer", &cli_train.layer, false}, {"color", &cli_feed.color, false},
 	    {"range", &cli_feed.range, false},       {"mean", cli_feed.mean, false},     {"std", cli_feed.std, false},
+	    {"fit", &cli_train.fit, true},           {"tiles", &cli_train.tiles, true},  {"roi", &cli_train.roi, true},
+	    {"mask", &cli_train.mask, true},
 	};
 
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(*fixed); i++) {
@@ -244,7 +246,9 @@ static int run(size_t count, const char **inputs)
 	adtool_error err;
 	double start = now();
 
-	if (check_old())
+	adtool_geometry geometry;
+
+	if (check_old() || cli_geometry(&geometry))
 		return CLI_USAGE;
 	if (update_path && !cli_given(&output))
 		output = update_path;

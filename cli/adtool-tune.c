@@ -9,6 +9,7 @@ static const char *output;
 static bool force;
 static int format, goal;
 static size_t lines = 20;
+static adtool_geometry geometry;
 
 static const char *const formats[] = { "text", "json", NULL };
 static const char *const goals[] = { "auroc", "ap", NULL };
@@ -27,6 +28,9 @@ static const cli_option options[] = {
 	{ CLI_LIST, 0, "layer", "L...", "layers (default: those that a backbone's metadata name)", &layer_words, 0, 0, NULL,
 	  0, 0 },
 	{ CLI_LIST, 0, "size", "WxH...", "sizes (default 224x224 320x320)", &size_words, 0, 0, NULL, 0, 0 },
+	CLI_OPTION_FIT,
+	CLI_OPTION_ROI,
+	CLI_OPTION_MASK,
 	{ CLI_LIST, 0, "grid", "G...", "grids (default 7 10 14)", &grid_words, 0, 0, NULL, 0, 0 },
 	{ CLI_LIST, 0, "energy", "E...", "shares of the energy (default 0.97 0.9 0.99)", &energy_words, 0, 0, NULL, 0, 0 },
 	{ CLI_LIST, 0, "aggregate", "HOW...", "of top, max and sum (default: all three)", &aggregate_words, 0, 0, NULL, 0,
@@ -408,8 +412,11 @@ static int tune(const plan *p, adtool_tune_result **result)
 {
 	adtool_dataset_options dataset_options;
 	adtool_tune_options o;
+	adtool_image *mask;
 	adtool_error err;
 
+	if (cli_open_mask(&mask))
+		return CLI_FAILURE;
 	cli_dataset_options(&dataset_options);
 	adtool_tune_options_init(&o);
 	o.backbones = p->backbones;
@@ -425,6 +432,8 @@ static int tune(const plan *p, adtool_tune_result **result)
 	o.aggregates = p->aggregates;
 	o.aggregate_count = aggregate_words.count;
 	o.goal = (enum adtool_goal)goal;
+	o.train.geometry = geometry;
+	o.train.mask = mask;
 	o.train.channels = cli_train.channels;
 	o.train.top = cli_train.top;
 	o.train.alpha = cli_train.alpha;
@@ -436,6 +445,7 @@ static int tune(const plan *p, adtool_tune_result **result)
 	int code = adtool_tune(&o, train_inputs.items, train_inputs.count, normal_inputs.items, normal_inputs.count,
 	                       anomalous_inputs.items, anomalous_inputs.count, &dataset_options, result, &err);
 	cli_progress_erase();
+	adtool_image_free(mask);
 	return code ? cli_fail("tune", &err) : 0;
 }
 
@@ -459,7 +469,7 @@ static int run(size_t count, const char **operands)
 
 	(void)count;
 	(void)operands;
-	int status = check_inputs();
+	int status = cli_geometry(&geometry) ? CLI_USAGE : check_inputs();
 	if (!status && output && adtool_model_may_save(output, force, &err))
 		status = cli_fail(output, &err);
 	if (!status)

@@ -36,6 +36,15 @@ typedef struct cli_size {
 	unsigned width, height;
 } cli_size;
 
+typedef struct cli_tiles {
+	unsigned width, height, overlap;
+} cli_tiles;
+
+typedef struct cli_box {
+	double x, y, width, height;
+	bool percent;
+} cli_box;
+
 /* What an option takes, and what `value` points to. */
 enum cli_type {
 	CLI_END = 0,  /* ends a table */
@@ -51,7 +60,9 @@ enum cli_type {
 	CLI_DOUBLE,   /* double, min .. max */
 	CLI_WORD,     /* int: the index in `words` */
 	CLI_SIZE,     /* cli_size: WIDTHxHEIGHT, each min .. max */
-	CLI_TRIPLE    /* float[3]: a,b,c */
+	CLI_TRIPLE,   /* float[3]: a,b,c */
+	CLI_TILES,    /* cli_tiles: WIDTHxHEIGHT or WIDTHxHEIGHT+OVERLAP, sides min .. max */
+	CLI_BOX       /* cli_box: x,y,width,height, whole numbers; or each with a % */
 };
 
 enum cli_option_flags {
@@ -225,6 +236,10 @@ typedef struct cli_training {
 	size_t channels, components;
 	double energy, top, alpha;
 	uint64_t seed, memory;
+	int fit;
+	cli_tiles tiles;          /* width 0: none */
+	cli_box roi;              /* width 0: none */
+	const char *mask;         /* a file */
 	const adtool_model *from; /* its recipe, but for what was given; NULL: all as given */
 	bool keep_stats, update;
 	const char *group_by;
@@ -236,7 +251,7 @@ typedef struct cli_training {
 	unsigned thumbnail;
 } cli_training;
 extern cli_training cli_train;
-extern const char *const cli_methods[], *const cli_aggregates[];
+extern const char *const cli_methods[], *const cli_aggregates[], *const cli_fits[];
 
 /* How a backbone is to be fed, when not as its metadata say. */
 typedef struct cli_feeding {
@@ -263,12 +278,28 @@ extern const char *const cli_colors[], *const cli_ranges[];
 	{ CLI_SIZE, 0, "size", "WxH", "pictures are resized to this (default 224x224)", &cli_train.size, 1, 4096, NULL, \
 	  0, 0 }
 
+#define CLI_OPTION_FIT                                                                                                 \
+	{ CLI_WORD, 0, "fit", "stretch|letterbox|crop", "pictures of another shape: stretched (default), whole, or centre", \
+	  &cli_train.fit, 0, 0, cli_fits, 0, 0 }
+#define CLI_OPTION_TILES                                                                                               \
+	{ CLI_TILES, 0, "tiles", "WxH[+O]", "cut pictures into tiles, overlapping by O pixels; the worst one counts",   \
+	  &cli_train.tiles, 1, 4096, NULL, 0, 0 }
+#define CLI_OPTION_ROI                                                                                                 \
+	{ CLI_BOX, 0, "roi", "X,Y,W,H", "look at this part only: pixels, or percent as 10%,10%,80%,80%", &cli_train.roi, \
+	  0, 0, NULL, 0, 0 }
+#define CLI_OPTION_MASK                                                                                                \
+	{ CLI_STRING, 0, "mask", "FILE", "a picture that is white where pictures are looked at", &cli_train.mask, 0, 0, \
+	  NULL, 0, 0 }
+
 #define CLI_OPTION_GROUP_BY                                                                                            \
 	{ CLI_STRING, 0, "group-by", "dir|REGEX", "keep pictures of one part in one fold, by folder or name",           \
 	  &cli_train.group_by, 0, 0, NULL, 0, 0 }
 
 #define CLI_OPTIONS_TRAINING                                                                                           \
 	CLI_OPTIONS_BACKBONE,                                                                                           \
+	CLI_OPTION_FIT,                                                                                                 \
+	CLI_OPTION_ROI,                                                                                                 \
+	CLI_OPTION_MASK,                                                                                                \
 	{ CLI_UNSIGNED, 0, "grid", "G", "feature maps are averaged to G x G cells (default 7)", &cli_train.grid, 1,     \
 	  256, NULL, 0, 0 },                                                                                           \
 	{ CLI_WORD, 0, "method", "fre|ppca", "feature reconstruction error (default), or probabilistic PCA",            \
@@ -297,8 +328,13 @@ int cli_open_backbone(adtool_backbone **backbone);
 extern uint64_t cli_refused_count;
 void cli_refused(void *context, const char *name, const adtool_error *why);
 
-/* What cli_train says, with the shared callbacks. */
-void cli_train_options(adtool_train_options *options);
+/* The geometry that cli_train asks for. Returns 0 or CLI_USAGE, with a message. */
+int cli_geometry(adtool_geometry *geometry);
+/* The picture of --mask; *mask is NULL without. Returns 0 or CLI_FAILURE, with a message. */
+int cli_open_mask(adtool_image **mask);
+
+/* What cli_train says, with the shared callbacks; mask: of cli_open_mask, must live as long as the options. */
+void cli_train_options(adtool_train_options *options, const adtool_image *mask);
 
 /* Opens the backbone and trains as cli_train says. Returns 0 or CLI_FAILURE, with a message. */
 int cli_train_model(const char *const *inputs, size_t count, adtool_model **model, adtool_train_report *report);

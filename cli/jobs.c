@@ -19,6 +19,7 @@ uint64_t cli_refused_count;
 /* Each in the order of its enum, or of what CLI_OPTIONS_FEEDING says. */
 const char *const cli_methods[] = {"fre", "ppca", NULL};
 const char *const cli_aggregates[] = {"top", "max", "sum", NULL};
+const char *const cli_fits[] = {"stretch", "letterbox", "crop", NULL};
 const char *const cli_colors[] = {"rgb", "bgr", NULL};
 const char *const cli_ranges[] = {"0..255", "0..1", NULL};
 
@@ -105,16 +106,66 @@ void cli_dataset_options(adtool_dataset_options *options)
 
 /* -- training ---------------------------------------------------------------------------------------- */
 
-/* What was given, or, without a model to take the rest from, all. */
-static void set_recipe(adtool_train_options *o)
-{
 #define TAKES(value) (!cli_train.from || cli_given(&(value)))
+
+static void set_geometry(adtool_geometry *to)
+{
+	const cli_box *roi = &cli_train.roi;
+
+	if (TAKES(cli_train.fit))
+		to->fit = (enum adtool_fit)cli_train.fit;
+	if (TAKES(cli_train.tiles)) {
+		to->tile_width = cli_train.tiles.width;
+		to->tile_height = cli_train.tiles.height;
+		to->tile_overlap = cli_train.tiles.overlap;
+	}
+	if (TAKES(cli_train.roi)) {
+		to->roi_x = roi->x;
+		to->roi_y = roi->y;
+		to->roi_width = roi->width;
+		to->roi_height = roi->height;
+		to->roi_percent = roi->percent;
+	}
+}
+
+int cli_geometry(adtool_geometry *geometry)
+{
+	adtool_error err;
+
+	memset(geometry, 0, sizeof(*geometry));
+	set_geometry(geometry);
+	if (cli_given(&cli_train.roi) && !(cli_train.roi.width > 0))
+		return cli_usage_error("option '--roi': a region without width shows nothing");
+	return adtool_geometry_check(geometry, &err) ? cli_usage_error("%s", err.message) : 0;
+}
+
+int cli_open_mask(adtool_image **mask)
+{
+	adtool_error err;
+
+	*mask = NULL;
+	if (cli_train.mask && adtool_image_read(cli_train.mask, 0, mask, &err))
+		return cli_fail(cli_train.mask, &err);
+	return 0;
+}
+
+/* What was given, or, without a model to take the rest from, all. */
+static void set_recipe(adtool_train_options *o, const adtool_image *mask)
+{
 	if (TAKES(cli_train.layer))
 		o->layer = cli_train.layer;
 	if (TAKES(cli_train.size)) {
 		o->width = cli_train.size.width;
 		o->height = cli_train.size.height;
 	}
+	/* A tile is looked at in its own size. */
+	if (cli_given(&cli_train.tiles) && !cli_given(&cli_train.size)) {
+		o->width = cli_train.tiles.width;
+		o->height = cli_train.tiles.height;
+	}
+	set_geometry(&o->geometry);
+	if (TAKES(cli_train.mask))
+		o->mask = mask;
 	if (TAKES(cli_train.grid))
 		o->grid = cli_train.grid;
 	if (TAKES(cli_train.method))
@@ -147,10 +198,10 @@ static void set_shared(adtool_train_options *o)
 	o->refused = cli_refused;
 }
 
-void cli_train_options(adtool_train_options *o)
+void cli_train_options(adtool_train_options *o, const adtool_image *mask)
 {
 	adtool_train_options_init(o);
-	set_recipe(o);
+	set_recipe(o, mask);
 	set_shared(o);
 }
 
@@ -159,6 +210,7 @@ int cli_train_model(const char *const *inputs, size_t count, adtool_model **mode
 	adtool_backbone *backbone = NULL;
 	adtool_dataset_options dataset_options;
 	adtool_train_options o;
+	adtool_image *mask;
 	adtool_error err;
 
 	adtool_train_options_init(&o);
@@ -172,8 +224,12 @@ int cli_train_model(const char *const *inputs, size_t count, adtool_model **mode
 	/* A model brings its own. */
 	if ((!cli_train.from || cli_train.backbone) && cli_open_backbone(&backbone))
 		return CLI_FAILURE;
+	if (cli_open_mask(&mask)) {
+		adtool_backbone_free(backbone);
+		return CLI_FAILURE;
+	}
 	cli_dataset_options(&dataset_options);
-	set_recipe(&o);
+	set_recipe(&o, mask);
 	o.keep_stats = cli_train.keep_stats;
 	o.update = cli_train.update;
 	set_shared(&o);
@@ -185,5 +241,6 @@ int cli_train_model(const char *const *inputs, size_t count, adtool_model **mode
 	int code = adtool_train(backbone, inputs, count, &dataset_options, &o, model, report, &err);
 	cli_progress_erase();
 	adtool_backbone_free(backbone);
+	adtool_image_free(mask);
 	return code ? cli_fail(cli_program.name, &err) : 0;
 }

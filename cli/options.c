@@ -282,6 +282,50 @@ static int triple_value(const given *g, const char *text)
 	return 0;
 }
 
+static int tiles_value(const given *g, const char *text)
+{
+	cli_tiles *tiles = g->option->value;
+	uint64_t min = (uint64_t)g->option->min, max = (uint64_t)g->option->max, w, h, overlap = 0;
+	const char *end;
+
+	if (parse_whole(text, max, &w, &end) || *end != 'x' || parse_whole(end + 1, max, &h, &end) ||
+	    (*end == '+' && parse_whole(end + 1, max, &overlap, &end)) || *end || w < min || h < min)
+		return cli_usage_error("option '%s' wants WIDTHxHEIGHT or WIDTHxHEIGHT+OVERLAP, each from %llu to %llu, not '%s'",
+				       g->name, (unsigned long long)min, (unsigned long long)max, text);
+	if (overlap >= (w < h ? w : h))
+		return cli_usage_error("option '%s': tiles of %llux%llu cannot overlap by %llu", g->name,
+				       (unsigned long long)w, (unsigned long long)h, (unsigned long long)overlap);
+	*tiles = (cli_tiles){(unsigned)w, (unsigned)h, (unsigned)overlap};
+	return 0;
+}
+
+static int box_value(const given *g, const char *text)
+{
+	cli_box *box = g->option->value;
+	bool percent = strchr(text, '%') != NULL;
+	const char *at = text;
+	double x[4];
+
+	for (int i = 0; i < 4; i++) {
+		const char *end;
+		uint64_t whole;
+		if (percent ? parse_real(at, '%', &x[i], &end) : parse_whole(at, 65535, &whole, &end))
+			goto refused;
+		if (!percent)
+			x[i] = (double)whole;
+		end += percent;
+		if (*end != (i < 3 ? ',' : '\0'))
+			goto refused;
+		at = end + 1;
+	}
+	*box = (cli_box){x[0], x[1], x[2], x[3], percent};
+	return 0;
+refused:
+	return cli_usage_error("option '%s' wants left,top,width,height in whole pixels, or each in percent such as "
+			       "10%%,10%%,80%%,80%%, not '%s'",
+			       g->name, text);
+}
+
 static void add_to_list(cli_list *list, const char *item)
 {
 	list->items = cli_realloc(list->items, list->count + 1, sizeof(*list->items));
@@ -327,6 +371,10 @@ static int store(const given *g, const char *text)
 		return double_value(g, text);
 	case CLI_WORD:
 		return word_value(g, text);
+	case CLI_TILES:
+		return tiles_value(g, text);
+	case CLI_BOX:
+		return box_value(g, text);
 	case CLI_SIZE:
 		return size_value(g, text);
 	case CLI_TRIPLE:
@@ -516,14 +564,6 @@ static void print_build(void *context, const char *name, const char *value)
 	cli_print("%-24s %s\n", name, value);
 }
 
-static void print_format(void *context, const char *format, const char *library)
-{
-	char *name = cli_text("format %s", format);
-
-	print_build(context, name, !library ? "not in this build" : *library ? library : "adtool's own");
-	free(name);
-}
-
 static int run_subcommand(const cli_command *command, const char **operands, size_t count)
 {
 	const char *names[16];
@@ -558,10 +598,8 @@ int cli_run(const cli_command *command, int argc, char **argv)
 		cli_print_help(command);
 	} else if (want_version) {
 		cli_print("adtool %s\n", adtool_version());
-		if (cli_verbose) {
+		if (cli_verbose)
 			adtool_build_info(print_build, NULL);
-			adtool_image_formats(print_format, NULL);
-		}
 	} else if (command->subcommands) {
 		code = run_subcommand(command, p.operands, p.operand_count);
 	} else {

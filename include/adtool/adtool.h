@@ -6,6 +6,7 @@
 #include <adtool/dataset.h>
 #include <adtool/drift.h>
 #include <adtool/error.h>
+#include <adtool/geometry.h>
 #include <adtool/image.h>
 #include <adtool/metrics.h>
 #include <adtool/model.h>

@@ -10,6 +10,7 @@
 
 #include <adtool/backbone.h>
 #include <adtool/error.h>
+#include <adtool/geometry.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -47,13 +48,16 @@ typedef struct adtool_model_info {
 	char backbone_source[256];
 	adtool_preprocessing preprocessing;
 	unsigned width, height;      /* of the input, pixels */
+	adtool_geometry geometry;    /* what of a picture becomes the input */
+	unsigned mask_width, mask_height; /* of the mask of what is looked at; 0: none */
+	size_t mask_cells;           /* fre without tiles: cells of the grid that the mask leaves; 0: all */
 	char layer[128];
 	size_t layer_channels, layer_height, layer_width;
 
 	enum adtool_method method;
 	unsigned grid;               /* g; 1 for ppca */
 	size_t channels;             /* c kept by the channel PCA; equal to layer_channels when all are */
-	size_t dimensions;           /* D */
+	size_t dimensions;           /* D = channels x cells, those that a mask leaves */
 	size_t components;           /* k */
 	enum adtool_components components_by;
 	size_t components_asked;     /* the number that was given; k is less where so many cannot be had */

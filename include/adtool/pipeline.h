@@ -10,6 +10,8 @@
 #include <adtool/backbone.h>
 #include <adtool/dataset.h>
 #include <adtool/error.h>
+#include <adtool/geometry.h>
+#include <adtool/image.h>
 #include <adtool/model.h>
 #include <adtool/region.h>
 
@@ -42,6 +44,8 @@ typedef struct adtool_row {
 	unsigned width, height;          /* of the upright picture; 0 for an error */
 	const float *map;                /* rows x cols residuals, row-major; NULL for ppca and errors */
 	unsigned map_rows, map_cols;
+	double map_box[4];               /* x, y, width, height of what it covers, in pixels: it may reach beyond the picture */
+	const struct adtool_view *view;  /* for adtool_row_upsample; NULL: the map covers the picture */
 	const char *heatmap, *overlay;   /* files written, or NULL */
 	const char *map_file;            /* the .npy written, or NULL */
 	int has_regions;                 /* the regions were looked for */
@@ -77,6 +81,13 @@ typedef void adtool_finding_fn(void *context, const adtool_finding *finding);
 typedef struct adtool_train_options {
 	const char *layer;        /* NULL: the backbone's default */
 	unsigned width, height;   /* of the input; default 224 x 224 */
+	adtool_geometry geometry; /* default: whole pictures, stretched */
+	/*
+	 * What of a picture is looked at: white (brighter than 127). NULL: all. At most 4096 pixels a side, in the shape of the
+	 * pictures, which it is laid over whole; what is black is painted in the backbone's mean, and cells of the grid without
+	 * any white are left out. Pictures of another shape are refused.
+	 */
+	const adtool_image *mask;
 	unsigned grid;            /* g; default 7 */
 	enum adtool_method method;
 	size_t channels;          /* c; default 128; 0 keeps all */
@@ -117,7 +128,7 @@ typedef struct adtool_train_options {
 ADTOOL_API void adtool_train_options_init(adtool_train_options *options);
 
 /*
- * The recipe of a model, to be used again: sets layer and group_by (which then belong to the model), width to seed, and from. alpha
+ * The recipe of a model, to be used again: sets layer, mask and group_by (which then belong to the model), width to seed, and from. alpha
  * stays as it is when the model's threshold is of a rule without one; ADTOOL_EINVAL when it is 0 then.
  */
 ADTOOL_API int adtool_train_options_from(const adtool_model *model, adtool_train_options *options, adtool_error *err);
@@ -189,11 +200,18 @@ ADTOOL_API int adtool_score_image(const adtool_model *model, const void *data, s
 ADTOOL_API int adtool_map_upsample(const float *map, unsigned rows, unsigned cols, unsigned width, unsigned height,
                                    float *out, adtool_error *err);
 
+/*
+ * The row's map in the picture's own geometry: width x height values (out), upsampled as adtool_map_upsample does it; 0
+ * where the model does not look. ADTOOL_EINVAL for a row without a map.
+ */
+ADTOOL_API int adtool_row_upsample(const adtool_row *row, float *out, adtool_error *err);
+
 /* -- features ---------------------------------------------------------------------------------------- */
 
 typedef struct adtool_features_options {
 	const char *layer;
 	unsigned width, height;   /* default 224 x 224 */
+	adtool_geometry geometry; /* default: whole pictures, stretched; without tiles */
 	unsigned grid;            /* 0: the whole map; 1: global average; g: g x g; default 1 */
 	unsigned threads;
 	uint64_t max_pixels;

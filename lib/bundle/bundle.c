@@ -92,6 +92,11 @@ static int check_pair(const ad_listed listed[AD_MEMBERS], int code, adtool_error
 	return 0;
 }
 
+static const char *not_needed(enum ad_member m)
+{
+	return m == AD_MEMBER_MASK ? "the manifest tells of no mask" : "a ppca model has no such member";
+}
+
 /* Which members are there, and how large: all before anything of their size is allocated. */
 static int check_sizes(const ad_bundle *b, adtool_error *err)
 {
@@ -103,13 +108,14 @@ static int check_sizes(const ad_bundle *b, adtool_error *err)
 		const char *name = ad_member_names[m];
 		const ad_zip_member *z = &b->packed[m];
 		int needed = ad_member_needed(&b->info, m), listed = b->listed[m].present;
-		uint64_t size = b->listed[m].size, least = 1, most = AD_BUNDLE_MAX_ONNX;
+		uint64_t size = b->listed[m].size, least = 1;
+		uint64_t most = m == AD_MEMBER_MASK ? AD_BUNDLE_MAX_MASK : AD_BUNDLE_MAX_ONNX;
 
 		if (needed > 0 && (!listed || !z->data))
 			return ad_fail(err, ADTOOL_EFORMAT, "%s: is missing%s", name,
 			               z->data ? " in the manifest" : "");
 		if (needed == 0 && (listed || z->data))
-			return ad_fail(err, ADTOOL_EFORMAT, "%s: a ppca model has no such member", name);
+			return ad_fail(err, ADTOOL_EFORMAT, "%s: %s", name, not_needed(m));
 		if (listed != (z->data != NULL))
 			return ad_fail(err, ADTOOL_EFORMAT, "%s: is %s the manifest and %s the zip file", name,
 			               listed ? "in" : "not in", listed ? "not in" : "in");
@@ -126,7 +132,7 @@ static int check_sizes(const ad_bundle *b, adtool_error *err)
 			most = least + 65535;
 		}
 		if (size < least || size > most)
-			return ad_fail(err, m == AD_MEMBER_ONNX && size ? ADTOOL_ELIMIT : ADTOOL_EFORMAT,
+			return ad_fail(err, m <= AD_MEMBER_MASK && size ? ADTOOL_ELIMIT : ADTOOL_EFORMAT,
 			               "%s: has %llu bytes where %llu to %llu are possible", name,
 			               (unsigned long long)size, (unsigned long long)least, (unsigned long long)most);
 	}
@@ -176,6 +182,8 @@ static int load_members(ad_bundle *b, adtool_error *err)
 		if (code)
 			return code;
 	}
+	b->parts.mask = b->bytes[AD_MEMBER_MASK];
+	b->parts.mask_size = b->packed[AD_MEMBER_MASK].size;
 	b->parts.onnx = b->bytes[AD_MEMBER_ONNX];
 	b->parts.onnx_size = b->packed[AD_MEMBER_ONNX].size;
 	return 0;
@@ -425,6 +433,14 @@ static int make_member(const adtool_model_info *info, const ad_bundle_parts *par
 		packed->size = parts->stats_names_size;
 		return 0;
 	}
+	if (m == AD_MEMBER_MASK) {
+		if ((parts->mask != NULL) != needed || (needed && (!parts->mask_size || parts->mask_size > AD_BUNDLE_MAX_MASK)))
+			return ad_fail(err, ADTOOL_EINVAL, "%s: %zu bytes for a mask of %u x %u", packed->name,
+			               parts->mask ? parts->mask_size : 0, info->mask_width, info->mask_height);
+		packed->data = parts->mask;
+		packed->size = parts->mask_size;
+		return 0;
+	}
 	if (m == AD_MEMBER_ONNX) {
 		packed->data = parts->onnx;
 		packed->size = parts->onnx_size;
@@ -438,7 +454,7 @@ static int make_member(const adtool_model_info *info, const ad_bundle_parts *par
 	else if (needed > 0 && !npy.data)
 		return ad_fail(err, ADTOOL_EINVAL, "%s: is missing", packed->name);
 	else if (needed == 0 && npy.data)
-		return ad_fail(err, ADTOOL_EINVAL, "%s: a ppca model has no such member", packed->name);
+		return ad_fail(err, ADTOOL_EINVAL, "%s: %s", packed->name, not_needed(m));
 	else if (!npy.data)
 		return 0;
 	code = ad_member_check(info, m, &npy, ADTOOL_EINVAL, err);

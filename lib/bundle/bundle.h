@@ -27,6 +27,8 @@ typedef struct ad_bundle_parts {
 	ad_npy calibration;      /* n float64, ascending */
 	ad_npy selftest;         /* 1 float64: the score of the built-in picture */
 	ad_npy stats;            /* N x C x g x g float32: the pooled maps; when reading: see ad_bundle_stats_load */
+	const void *mask;        /* a picture file; absent without a mask */
+	size_t mask_size;
 	const char *stats_names; /* whose maps: text */
 	size_t stats_names_size;
 } ad_bundle_parts;

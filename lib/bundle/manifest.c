@@ -32,6 +32,9 @@ struct field {
 };
 
 static const char *const color_words[] = {"rgb", "bgr", NULL};
+static const char *const fit_words[] = {
+	[ADTOOL_STRETCH] = "stretch", [ADTOOL_LETTERBOX] = "letterbox", [ADTOOL_CROP] = "crop", NULL};
+static const char *const roi_words[] = {"pixels", "percent", NULL};
 static const char *const method_words[] = {[ADTOOL_FRE] = "fre", [ADTOOL_PPCA] = "ppca", NULL};
 static const char *const aggregate_words[] = {
 	[ADTOOL_TOP] = "top", [ADTOOL_MAX] = "max", [ADTOOL_SUM] = "sum", NULL};
@@ -72,6 +75,18 @@ static const struct field fields[] = {
 	{"preprocessing", "std", FLOATS, 0, AT(preprocessing.std), NULL},
 	{"input", "width", UNSIGNED, 0, AT(width), NULL},
 	{"input", "height", UNSIGNED, 0, AT(height), NULL},
+	{"geometry", "fit", WORD, 1, AT(geometry.fit), fit_words},
+	{"geometry", "tile_width", UNSIGNED, 1, AT(geometry.tile_width), NULL},
+	{"geometry", "tile_height", UNSIGNED, 1, AT(geometry.tile_height), NULL},
+	{"geometry", "tile_overlap", UNSIGNED, 1, AT(geometry.tile_overlap), NULL},
+	{"geometry", "roi_x", DOUBLE, 1, AT(geometry.roi_x), NULL},
+	{"geometry", "roi_y", DOUBLE, 1, AT(geometry.roi_y), NULL},
+	{"geometry", "roi_width", DOUBLE, 1, AT(geometry.roi_width), NULL},
+	{"geometry", "roi_height", DOUBLE, 1, AT(geometry.roi_height), NULL},
+	{"geometry", "roi_unit", WORD, 1, AT(geometry.roi_percent), roi_words},
+	{"geometry", "mask_width", UNSIGNED, 1, AT(mask_width), NULL},
+	{"geometry", "mask_height", UNSIGNED, 1, AT(mask_height), NULL},
+	{"geometry", "mask_cells", SIZE, 1, AT(mask_cells), NULL},
 	{"layer", "name", STRING, 0, AT(layer), NULL},
 	{"layer", "channels", SIZE, 0, AT(layer_channels), NULL},
 	{"layer", "height", SIZE, 0, AT(layer_height), NULL},

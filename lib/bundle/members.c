@@ -5,7 +5,7 @@
 #include "../base/fail.h"
 
 const char *const ad_member_names[AD_MEMBERS] = {
-	"manifest.json", "backbone.onnx",  "channels.npy",    "channels_mean.npy", "mean.npy",
+	"manifest.json", "backbone.onnx",  "mask.png", "channels.npy",    "channels_mean.npy", "mean.npy",
 	"components.npy", "variances.npy", "calibration.npy", "selftest.npy", "stats.npy", "stats.txt",
 };
 
@@ -43,14 +43,15 @@ static ad_npy shaped(int item_size, int ndim, size_t rows, size_t columns)
 	return npy;
 }
 
-/* (N, C, g, g). What no file can hold gets a count that none has. */
+/* (N, C, g, g), or (N, C, 1, cells) of a mask. What no file can hold gets a count that none has. */
 static ad_npy stats_shape(const adtool_model_info *info)
 {
-	ad_npy npy = {.item_size = 4, .ndim = 4, .shape = {info->pictures_used, info->layer_channels, info->grid, info->grid}};
+	size_t rows = info->mask_cells ? 1 : info->grid, cols = info->mask_cells ? info->mask_cells : info->grid;
+	ad_npy npy = {.item_size = 4, .ndim = 4, .shape = {info->pictures_used, info->layer_channels, rows, cols}};
 
 	if (__builtin_mul_overflow(info->pictures_used, info->layer_channels, &npy.count) ||
-	    __builtin_mul_overflow(npy.count, info->grid, &npy.count) ||
-	    __builtin_mul_overflow(npy.count, info->grid, &npy.count) || npy.count > AD_BUNDLE_MAX_BYTES / 4)
+	    __builtin_mul_overflow(npy.count, rows, &npy.count) ||
+	    __builtin_mul_overflow(npy.count, cols, &npy.count) || npy.count > AD_BUNDLE_MAX_BYTES / 4)
 		npy.count = AD_BUNDLE_MAX_BYTES;
 	return npy;
 }
@@ -83,6 +84,8 @@ int ad_member_needed(const adtool_model_info *info, enum ad_member m)
 {
 	if (m >= AD_MEMBER_FIRST_LAZY)
 		return -1;
+	if (m == AD_MEMBER_MASK)
+		return info->mask_width > 0;
 	if (m != AD_MEMBER_CHANNELS && m != AD_MEMBER_CHANNELS_MEAN)
 		return 1;
 	if (info->method == ADTOOL_PPCA)
@@ -102,6 +105,7 @@ int ad_info_check(const adtool_model_info *info, int code, adtool_error *err)
 {
 	const adtool_preprocessing *p = &info->preprocessing;
 	size_t cells, dimensions;
+	adtool_error why;
 	int ppca = info->method == ADTOOL_PPCA, i;
 
 #define REFUSE(...) return ad_fail(err, code, "manifest.json: " __VA_ARGS__)
@@ -127,10 +131,18 @@ int ad_info_check(const adtool_model_info *info, int code, adtool_error *err)
 	         : info->channels < 1 || info->channels > info->layer_channels)
 		REFUSE("method.channels %zu does not fit a layer of %zu%s", info->channels, info->layer_channels,
 		       ppca ? " (ppca keeps all)" : "");
-	cells = (size_t)info->grid * info->grid;
+	if (adtool_geometry_check(&info->geometry, &why))
+		REFUSE("geometry: %s", why.message);
+	if (!info->mask_width != !info->mask_height)
+		REFUSE("geometry.mask_width %u and mask_height %u do not go together", info->mask_width, info->mask_height);
+	if (info->mask_cells > (size_t)info->grid * info->grid ||
+	    !info->mask_cells != (!info->mask_width || ppca || info->geometry.tile_width))
+		REFUSE("geometry.mask_cells %zu does not fit a grid of %u x %u and a mask of %u x %u", info->mask_cells,
+		       info->grid, info->grid, info->mask_width, info->mask_height);
+	cells = info->mask_cells ? info->mask_cells : (size_t)info->grid * info->grid;
 	if (__builtin_mul_overflow(cells, info->channels, &dimensions) || dimensions > MAX_SIZE ||
 	    dimensions != info->dimensions)
-		REFUSE("method.dimensions is %zu, where channels x grid^2 is %zu x %zu", info->dimensions,
+		REFUSE("method.dimensions is %zu, where channels x cells is %zu x %zu", info->dimensions,
 		       info->channels, cells);
 	if (info->components > info->dimensions)
 		REFUSE("method.components %zu is more than the %zu dimensions", info->components, info->dimensions);

@@ -8,6 +8,7 @@
 enum ad_member {
 	AD_MEMBER_MANIFEST,
 	AD_MEMBER_ONNX,
+	AD_MEMBER_MASK,
 	AD_MEMBER_CHANNELS,
 	AD_MEMBER_CHANNELS_MEAN,
 	AD_MEMBER_MEAN,
@@ -29,6 +30,7 @@ extern const char *const ad_member_names[AD_MEMBERS];
 #define AD_BUNDLE_MAX_BYTES 0xfffffffeu
 #define AD_BUNDLE_MAX_MANIFEST (1u << 20)
 #define AD_BUNDLE_MAX_ONNX (1u << 31)
+#define AD_BUNDLE_MAX_MASK (1u << 26)
 
 /* Whether the member is a .npy file. */
 int ad_member_is_npy(enum ad_member m);

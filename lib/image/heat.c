@@ -81,6 +81,9 @@ static double cover_at(double ratio)
  */
 typedef struct smooth {
 	unsigned rows, width, height;
+	const ad_view *view;     /* NULL: the map covers the drawing */
+	unsigned left, right;    /* columns seen: left .. right - 1 */
+	unsigned top, bottom;
 	float *value, *slope; /* rows x width: at the rows' centres, and along the columns */
 } smooth;
 
@@ -94,11 +97,17 @@ static float slope_between(float before, float here, float after)
 	return fabsf(mean) < most ? mean : mean > 0 ? most : -most;
 }
 
-/* Which cells a position lies between: i and i + 1, at t in 0 .. 1. */
-static unsigned locate(unsigned position, unsigned size, unsigned cells, float *t)
+/*
+ * Which cells a position of `size` lies between: i and i + 1, at t in 0 .. 1. The cells cover box[0] .. box[0] + box[2]
+ * of `whole`; box NULL: all.
+ */
+static unsigned locate(unsigned position, unsigned size, unsigned cells, const double *box, unsigned whole, float *t)
 {
 	double u = (position + 0.5) * cells / size - 0.5;
 	unsigned i;
+
+	if (box)
+		u = ((position + 0.5) * whole / size - box[0]) * cells / box[2] - 0.5;
 
 	if (u <= 0 || cells == 1) {
 		*t = 0;
@@ -127,15 +136,50 @@ static void hermite(float t, float w[4])
 	w[3] = t * t * (t - 1);
 }
 
+/* The first position of `size` whose centre lies at or beyond x of `whole`. */
+static unsigned first_beyond(unsigned x, unsigned whole, unsigned size)
+{
+	uint64_t at = (2 * (uint64_t)size * x + whole - 1) / whole;
+
+	return (unsigned)(at / 2);
+}
+
+static void smooth_view(smooth *s, const ad_view *v)
+{
+	const ad_area *a = &v->seen;
+
+	s->view = v;
+	s->left = first_beyond(a->x, v->width, s->width);
+	s->right = first_beyond(a->x + a->width, v->width, s->width);
+	s->top = first_beyond(a->y, v->height, s->height);
+	s->bottom = first_beyond(a->y + a->height, v->height, s->height);
+}
+
+/* Nothing where the view has not seen. */
+static void hide_unseen(const smooth *s, unsigned y, float *out)
+{
+	unsigned x;
+
+	for (x = 0; x < s->width; x++)
+		if (x < s->left || x >= s->right || y < s->top || y >= s->bottom)
+			out[x] = 0;
+	if (s->view->mask)
+		ad_mask_hide(s->view->mask, s->width, s->height, y, out);
+}
+
 static int smooth_init(smooth *s, const ad_heat *heat, unsigned width, unsigned height, adtool_error *err)
 {
 	size_t cells = (size_t)heat->rows * heat->cols, i;
 	unsigned r, x;
 
+	const ad_view *view = heat->view;
+
 	*s = (smooth){.rows = heat->rows, .width = width, .height = height};
 	if (!heat->rows || !heat->cols || !width || !height)
 		return ad_fail(err, ADTOOL_EINVAL, "a heat map of %u x %u cells at %u x %u pixels", heat->cols,
 			       heat->rows, width, height);
+	if (view)
+		smooth_view(s, view);
 	for (i = 0; i < cells; i++)
 		if (!isfinite(heat->map[i]) || heat->map[i] < 0)
 			return ad_fail(err, ADTOOL_ENUMERIC, "the residual %g of cell %zu cannot be drawn",
@@ -151,7 +195,7 @@ static int smooth_init(smooth *s, const ad_heat *heat, unsigned width, unsigned 
 	for (x = 0; x < width; x++) {
 		unsigned c = heat->cols, last = c - 1;
 		float t, w[4];
-		unsigned i0 = locate(x, width, c, &t), i1 = i0 < last ? i0 + 1 : i0;
+		unsigned i0 = locate(x, width, c, view ? view->box : NULL, view ? view->width : 0, &t), i1 = i0 < last ? i0 + 1 : i0;
 
 		hermite(t, w);
 		for (r = 0; r < heat->rows; r++) {
@@ -176,7 +220,8 @@ static int smooth_init(smooth *s, const ad_heat *heat, unsigned width, unsigned 
 static void smooth_row(const smooth *s, unsigned y, float *restrict out)
 {
 	float t, w[4];
-	unsigned x, i0 = locate(y, s->height, s->rows, &t), i1 = i0 + 1 < s->rows ? i0 + 1 : i0;
+	const ad_view *view = s->view;
+	unsigned x, i0 = locate(y, s->height, s->rows, view ? view->box + 1 : NULL, view ? view->height : 0, &t), i1 = i0 + 1 < s->rows ? i0 + 1 : i0;
 	const float *v0 = s->value + (size_t)i0 * s->width, *v1 = s->value + (size_t)i1 * s->width;
 	const float *d0 = s->slope + (size_t)i0 * s->width, *d1 = s->slope + (size_t)i1 * s->width;
 
@@ -186,6 +231,8 @@ static void smooth_row(const smooth *s, unsigned y, float *restrict out)
 
 		out[x] = v > 0 ? v : 0;
 	}
+	if (view)
+		hide_unseen(s, y, out);
 }
 
 int ad_heat_rows(const ad_heat *heat, unsigned width, unsigned height,
@@ -448,6 +495,9 @@ static int draw(const ad_heat *heat, const adtool_image *picture, unsigned width
 	steps = (float)(STEPS_PER_LEVEL / heat->level);
 	/* The interpolation climbs at most 3 times the peak from cell to cell. */
 	steepest = 3 * peak * hypotf((float)heat->cols / (float)v.width, (float)heat->rows / (float)v.height);
+	/* And at the edge of what is seen it falls to 0 at once. */
+	if (heat->view)
+		steepest = INFINITY;
 
 	here = lines;
 	below = here + v.width;

@@ -4,8 +4,10 @@
 
 #include <adtool/backbone.h>
 #include <adtool/image.h>
+#include <adtool/region.h>
 
 #include "../base/buf.h"
+#include "fit.h"
 
 /* The format whose magic the bytes begin with ("JPEG", "GIF", ...), whether adtool reads it or not; NULL: unknown. */
 const char *ad_image_sniff(const void *data, size_t size);
@@ -15,7 +17,8 @@ int ad_image_to_tensor(const adtool_image *image, const adtool_preprocessing *p,
 		       float *tensor, adtool_error *err);
 
 /*
- * A residual map to draw. map: rows x cols of finite residuals >= 0, row-major, covering the whole picture. level
+ * A residual map to draw. map: rows x cols of finite residuals >= 0, row-major, covering the whole picture, unless a view
+ * says where it lies; what that has not seen counts as 0, and is drawn as such. level
  * (1e-35 .. 1e35): the residual at which heat begins to be remarkable. One colour scale for all pictures follows
  * from it: a colour stands for a ratio to the level; calm and linear up to it, hot and logarithmic from it to 8 times
  * it, the same beyond. Lightness rises all along, so that it reads the same without colour vision.
@@ -28,6 +31,7 @@ typedef struct ad_heat {
 	const float *map;
 	unsigned rows, cols;
 	double level;
+	const ad_view *view; /* may be NULL */
 } ad_heat;
 
 /* The heat map alone, with the legend. ADTOOL_EINVAL for a level out of range, ADTOOL_ENUMERIC for such residuals. */
@@ -58,6 +62,10 @@ int ad_heat_rows(const ad_heat *heat, unsigned width, unsigned height,
  * enlarged), with the heat over it when heat is not NULL. The same picture gives the same bytes.
  */
 int ad_image_thumbnail(const adtool_image *image, const ad_heat *heat, unsigned side, ad_buf *out, adtool_error *err);
+
+/* As adtool_regions_find, above heat->level. */
+int ad_regions_find(const ad_heat *heat, unsigned width, unsigned height, adtool_region **out, size_t *count,
+		    adtool_error *err);
 
 /* Appends the picture as baseline JPEG of a quality of 1 .. 100; sides above 65500 are refused. */
 int ad_jpeg_encode(const adtool_image *image, int quality, ad_buf *out, adtool_error *err);

@@ -206,23 +206,22 @@ static int collect(finder *f, unsigned height, adtool_region **out, size_t *coun
 	return 0;
 }
 
-int adtool_regions_find(const float *map, unsigned rows, unsigned cols, unsigned width, unsigned height, double level,
-			adtool_region **out, size_t *count, adtool_error *err)
+int ad_regions_find(const ad_heat *heat, unsigned width, unsigned height, adtool_region **out, size_t *count,
+		    adtool_error *err)
 {
-	ad_heat heat = {.map = map, .rows = rows, .cols = cols, .level = level};
-	finder f = {.level = (float)level, .width = width, .err = err};
-	size_t cells = (size_t)rows * cols, i;
+	finder f = {.level = (float)heat->level, .width = width, .err = err};
+	size_t cells = (size_t)heat->rows * heat->cols, i;
 	int code = 0, any = 0;
 
-	if (!isfinite(level) || level < 0)
-		return ad_fail(err, ADTOOL_EINVAL, "regions above a level of %g", level);
+	if (!isfinite(heat->level) || heat->level < 0)
+		return ad_fail(err, ADTOOL_EINVAL, "regions above a level of %g", heat->level);
 	/* The upsampled map never exceeds its cells. */
 	for (i = 0; i < cells; i++)
-		any |= !(map[i] <= f.level);
+		any |= !(heat->map[i] <= f.level);
 	if (any) {
 		f.above = ad_malloc_array((size_t)width / 2 + 1, sizeof(run));
 		f.here = ad_malloc_array((size_t)width / 2 + 1, sizeof(run));
-		code = f.above && f.here ? ad_heat_rows(&heat, width, height, add_row, &f, err) : ad_fail_nomem(err);
+		code = f.above && f.here ? ad_heat_rows(heat, width, height, add_row, &f, err) : ad_fail_nomem(err);
 	}
 	if (!code)
 		code = collect(&f, height, out, count, err);
@@ -230,4 +229,12 @@ int adtool_regions_find(const float *map, unsigned rows, unsigned cols, unsigned
 	ad_free(f.here);
 	ad_free(f.parts);
 	return code;
+}
+
+int adtool_regions_find(const float *map, unsigned rows, unsigned cols, unsigned width, unsigned height, double level,
+			adtool_region **out, size_t *count, adtool_error *err)
+{
+	ad_heat heat = {.map = map, .rows = rows, .cols = cols, .level = level};
+
+	return ad_regions_find(&heat, width, height, out, count, err);
 }

@@ -68,6 +68,7 @@ static int keep_row(struct batch *b, const adtool_row *row)
 		size_t cells = (size_t)row->map_rows * row->map_cols;
 
 		r->map = keep_bytes(row->map, cells * sizeof(*row->map), &failed);
+		r->view = keep_bytes(row->view, sizeof(*row->view), &failed);
 	}
 	return failed ? ad_fail_nomem(&b->err) : 0;
 }
@@ -91,6 +92,7 @@ static void batch_release(struct batch *b)
 		ad_free((char *)(uintptr_t)r->heatmap);
 		ad_free((char *)(uintptr_t)r->overlay);
 		ad_free((float *)(uintptr_t)r->map);
+		ad_free((void *)(uintptr_t)r->view);
 		ad_free((char *)(uintptr_t)r->map_file);
 		ad_free((void *)(uintptr_t)r->thumbnail);
 		ad_free((void *)(uintptr_t)r->thumbnail_heat);

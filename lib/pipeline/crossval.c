@@ -19,9 +19,12 @@ struct crossval {
 	unsigned *fold_of_normal, *fold_of_anomaly;
 	size_t *group; /* of the normals, with group_by; NULL: each is its own */
 	size_t groups;
-	size_t channels, cells; /* of the layer; of the grid */
+	size_t channels, cells; /* of the layer; of the grid, those that count */
 	size_t kept;            /* channels after the projection; equal to `channels` without one */
 	unsigned grid;
+	unsigned width, height; /* of the input */
+	struct ad_look look;
+	struct ad_cells kept_cells;
 	ad_pool *pool;
 };
 
@@ -31,6 +34,7 @@ struct fold_model {
 	ad_channels basis;
 	struct ad_fit fit;
 	float *row, *map;
+	float *whole; /* the map, of all cells */
 	void *work;
 };
 
@@ -39,6 +43,8 @@ static int score_picture(const struct crossval *c, struct fold_model *m, const s
 {
 	const ad_detector *d = &m->fit.detector;
 	const float *row = p->rows[0];
+	struct adtool_view view;
+	int code;
 	adtool_row out = {.name = p->name, .label = p->label, .width = p->width, .height = p->height};
 
 	if (m->basis.from) {
@@ -52,8 +58,13 @@ static int score_picture(const struct crossval *c, struct fold_model *m, const s
 	out.threshold = m->fit.limit.threshold;
 	out.verdict = out.score > out.threshold ? ADTOOL_ANOMALOUS : ADTOOL_NORMAL;
 	if (d->method == ADTOOL_FRE) {
-		out.map = m->map;
+		if (c->kept_cells.index)
+			ad_cells_spread(&c->kept_cells, m->map, c->grid, m->whole);
+		out.map = c->kept_cells.index ? m->whole : m->map;
 		out.map_rows = out.map_cols = c->grid;
+		code = ad_row_place(&c->look, c->width, c->height, &out, &view, err);
+		if (code)
+			return code;
 	}
 	if (c->options->row && c->options->row(c->options->context, &out, m->fold, anomalous, own))
 		return ad_fail(err, ADTOOL_ECANCELLED, "stopped");
@@ -131,7 +142,8 @@ static int train_fold(const struct crossval *c, struct fold_model *m, adtool_err
 		m->row = ad_malloc_aligned(fit.dimensions, sizeof(float));
 		m->map = ad_malloc_aligned(c->cells, sizeof(float));
 		m->work = ad_malloc_aligned(ad_detector_scratch(&m->fit.detector, 1), 1);
-		if (!m->row || !m->map || !m->work)
+		m->whole = ad_malloc_aligned((size_t)c->grid * c->grid, sizeof(float));
+		if (!m->row || !m->map || !m->whole || !m->work)
 			code = ad_fail_nomem(err);
 	}
 	ad_free_aligned(projected);
@@ -146,6 +158,7 @@ static void fold_release(struct fold_model *m)
 	ad_fit_release(&m->fit);
 	ad_free_aligned(m->row);
 	ad_free_aligned(m->map);
+	ad_free_aligned(m->whole);
 	ad_free_aligned(m->work);
 }
 
@@ -229,6 +242,10 @@ int adtool_cross_validate(const adtool_backbone *backbone, const char *const *no
 	if (!code && options->folds < 2)
 		code = ad_fail(err, ADTOOL_EINVAL, "%u fold%s; at least 2 are needed", options->folds,
 			       options->folds == 1 ? "" : "s");
+	if (!code && o->geometry.tile_width)
+		code = ad_fail(err, ADTOOL_EINVAL, "pictures cut into tiles are not cross-validated");
+	if (!code)
+		code = ad_look_create(&o->geometry, o->mask, &c.look, err);
 	if (!code)
 		code = ad_pool_create(ad_stream_threads(o->threads), &c.pool, err);
 	if (!code)
@@ -237,12 +254,19 @@ int adtool_cross_validate(const adtool_backbone *backbone, const char *const *no
 		goto out;
 	ad_extractor_init(&e, plan, ad_backbone_preprocessing(backbone), o->width, o->height, c.grid, o->max_pixels);
 	code = ad_extractor_check(&e, err);
+	if (!code && o->method == ADTOOL_FRE)
+		code = ad_look_cells(&c.look, o->width, o->height, c.grid, &c.kept_cells, err);
 	if (code)
 		goto out;
 	e.grid = 0;
-	pooled = (struct ad_pooled){.shape = {e.shape[0], e.shape[1], e.shape[2]}, .grid = c.grid};
+	e.look = ad_look_is_plain(&c.look) ? NULL : &c.look;
+	c.width = o->width;
+	c.height = o->height;
+	pooled = (struct ad_pooled){.shape = {e.shape[0], e.shape[1], e.shape[2]},
+				    .grid = c.grid,
+				    .cells = c.kept_cells.index ? &c.kept_cells : NULL};
 	c.channels = c.kept = e.shape[0];
-	c.cells = (size_t)c.grid * c.grid;
+	c.cells = ad_pooled_cells(&pooled);
 	if (o->method == ADTOOL_FRE && o->channels && o->channels < c.channels)
 		c.kept = o->channels;
 	c.normals = (struct ad_gather){
@@ -282,6 +306,8 @@ out:
 	ad_free(c.fold_of_normal);
 	ad_free(c.fold_of_anomaly);
 	ad_free(c.group);
+	ad_look_release(&c.look);
+	ad_cells_release(&c.kept_cells);
 	ad_plan_free(plan);
 	ad_pool_free(c.pool);
 	return code;

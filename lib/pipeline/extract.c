@@ -10,11 +10,14 @@ void ad_scratch_release(struct ad_scratch *s)
 	ad_free_aligned(s->tensor);
 	ad_free_aligned(s->map);
 	ad_free_aligned(s->pooled);
+	ad_free_aligned(s->all);
 	memset(s, 0, sizeof(*s));
 }
 
 size_t ad_extractor_cells(const struct ad_extractor *e)
 {
+	if (e->cells)
+		return e->cells->count;
 	return e->grid ? (size_t)e->grid * e->grid : e->shape[1] * e->shape[2];
 }
 
@@ -33,7 +36,9 @@ int ad_scratch_create(struct ad_scratch *s, const struct ad_extractor *e, adtool
 		s->map = ad_malloc_aligned(ad_plan_output_floats(e->plan), sizeof(float));
 	if (!s->pooled)
 		s->pooled = ad_malloc_aligned(ad_extractor_pooled(e), sizeof(float));
-	if (s->arena && s->tensor && s->map && s->pooled)
+	if (e->cells && !s->all)
+		s->all = ad_malloc_aligned(e->shape[0] * e->grid * e->grid, sizeof(float));
+	if (s->arena && s->tensor && s->map && s->pooled && (s->all || !e->cells))
 		return 0;
 	ad_scratch_release(s);
 	return ad_fail_nomem(err);
@@ -64,7 +69,7 @@ int ad_extract_tensor(const struct ad_extractor *e, struct ad_scratch *s, const 
 		s->tensor = ad_malloc_aligned((size_t)3 * e->width * e->height, sizeof(float));
 	if (!s->tensor)
 		return ad_fail_nomem(err);
-	return ad_image_to_tensor(image, &e->preprocessing, e->width, e->height, s->tensor, err);
+	return ad_look_tensor(e->look, image, &e->preprocessing, e->width, e->height, s->tensor, err);
 }
 
 void ad_extract_row(const struct ad_extractor *e, struct ad_scratch *s, ad_pool *pool, float *row)
@@ -73,8 +78,10 @@ void ad_extract_row(const struct ad_extractor *e, struct ad_scratch *s, ad_pool 
 
 	ad_plan_run(e->plan, s->arena, pool, s->tensor, s->map);
 	if (e->grid)
-		ad_pool_grid(s->map, e->shape[0], e->shape[1], e->shape[2], e->grid, pooled);
-	else
+		ad_pool_grid(s->map, e->shape[0], e->shape[1], e->shape[2], e->grid, e->cells ? s->all : pooled);
+	if (e->cells)
+		ad_cells_keep(e->cells, s->all, e->shape[0], e->grid, pooled);
+	if (!e->grid)
 		memcpy(pooled, s->map, ad_extractor_pooled(e) * sizeof(float));
 	if (e->basis)
 		ad_channels_apply(e->basis, pooled, ad_extractor_cells(e), row);

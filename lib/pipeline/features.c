@@ -43,10 +43,15 @@ int adtool_features(const adtool_backbone *backbone, adtool_dataset *dataset, co
 	struct features_job job = {.options = o};
 	struct ad_stream s = {.dataset = dataset, .emit = features_emit, .context = &job};
 	struct ad_extractor e;
+	struct ad_look look = {0};
 	ad_plan *plan = NULL;
 	ad_pool *pool = NULL;
 	int code = ad_stream_check_threads(o->threads, err);
 
+	if (!code && o->geometry.tile_width)
+		code = ad_fail(err, ADTOOL_EINVAL, "features are of whole pictures, not of tiles");
+	if (!code)
+		code = ad_look_create(&o->geometry, NULL, &look, err);
 	if (code)
 		return code;
 	s.threads = ad_stream_threads(o->threads);
@@ -58,6 +63,7 @@ int adtool_features(const adtool_backbone *backbone, adtool_dataset *dataset, co
 	if (!code) {
 		ad_extractor_init(&e, plan, ad_backbone_preprocessing(backbone), o->width, o->height, o->grid,
 				  o->max_pixels);
+		e.look = ad_look_is_plain(&look) ? NULL : &look;
 		job.shape[0] = e.shape[0];
 		job.shape[1] = o->grid ? o->grid : e.shape[1];
 		job.shape[2] = o->grid ? o->grid : e.shape[2];
@@ -66,5 +72,6 @@ int adtool_features(const adtool_backbone *backbone, adtool_dataset *dataset, co
 	if (!code)
 		code = ad_stream_run(&s, err);
 	ad_plan_free(plan);
+	ad_look_release(&look);
 	return code;
 }

@@ -45,6 +45,11 @@ static int reserve(struct ad_gather *g, adtool_error *err)
 	return 0;
 }
 
+size_t ad_pooled_cells(const struct ad_pooled *p)
+{
+	return p->cells ? p->cells->count : (size_t)p->grid * p->grid;
+}
+
 /* maps: of all layers, whole. */
 static int pool_rows(struct ad_gather *g, const float *maps, struct ad_gathered *p, adtool_error *err)
 {
@@ -56,7 +61,7 @@ static int pool_rows(struct ad_gather *g, const float *maps, struct ad_gathered 
 	for (i = 0; i < g->pooled_count; i++) {
 		const struct ad_pooled *to = &g->pooled[i];
 		const ad_channels *basis = to->basis;
-		const size_t *shape = to->shape, cells = (size_t)to->grid * to->grid, channels = basis ? basis->to : shape[0];
+		const size_t *shape = to->shape, cells = ad_pooled_cells(to), channels = basis ? basis->to : shape[0];
 		float *pooled = NULL;
 
 		g->held += channels * cells * sizeof(float);
@@ -68,12 +73,14 @@ static int pool_rows(struct ad_gather *g, const float *maps, struct ad_gathered 
 		p->rows[i] = ad_malloc_aligned(channels * cells, sizeof(float));
 		if (!p->rows[i])
 			return ad_fail_nomem(err);
-		if (basis) {
-			pooled = ad_malloc_aligned(shape[0] * cells, sizeof(float));
+		if (basis || to->cells) {
+			pooled = ad_malloc_aligned(shape[0] * to->grid * to->grid, sizeof(float));
 			if (!pooled)
 				return ad_fail_nomem(err);
 		}
-		ad_pool_grid(maps + to->offset, shape[0], shape[1], shape[2], to->grid, basis ? pooled : p->rows[i]);
+		ad_pool_grid(maps + to->offset, shape[0], shape[1], shape[2], to->grid, pooled ? pooled : p->rows[i]);
+		if (to->cells)
+			ad_cells_keep(to->cells, pooled, shape[0], to->grid, basis ? pooled : p->rows[i]);
 		if (basis)
 			ad_channels_apply(basis, pooled, cells, p->rows[i]);
 		ad_free_aligned(pooled);

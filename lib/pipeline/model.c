@@ -23,7 +23,7 @@ int ad_model_assemble(adtool_model *m, adtool_error *err)
 	memset(d, 0, sizeof(*d));
 	d->method = info->method;
 	d->dimensions = info->dimensions;
-	d->cells = (size_t)info->grid * info->grid;
+	d->cells = info->mask_cells ? info->mask_cells : (size_t)info->grid * info->grid;
 	d->components = k;
 	d->aggregate = info->aggregate;
 	d->top = info->top;
@@ -92,6 +92,10 @@ void ad_model_extractor(const adtool_model *m, uint64_t max_pixels, struct ad_ex
 	ad_extractor_init(e, NULL, &m->info.preprocessing, m->info.width, m->info.height, m->info.grid, max_pixels);
 	if (m->basis.from)
 		e->basis = &m->basis;
+	if (!ad_look_is_plain(&m->look))
+		e->look = &m->look;
+	if (m->cells.index)
+		e->cells = &m->cells;
 }
 
 /* The model is shared const between threads; its plan is made by whoever needs it first. */
@@ -110,27 +114,85 @@ int ad_model_plan(const adtool_model *model, ad_pool *pool, struct ad_extractor 
 	return ad_extractor_check(e, err);
 }
 
-int ad_model_score(const adtool_model *m, const adtool_image *image, double *score, float *map, adtool_error *err)
+void ad_model_spread(const adtool_model *m, const float *residuals, float *map)
+{
+	if (m->cells.index)
+		ad_cells_spread(&m->cells, residuals, m->info.grid, map);
+	else if (m->info.method == ADTOOL_FRE)
+		memcpy(map, residuals, m->detector.cells * sizeof(*map));
+}
+
+int ad_model_score(const adtool_model *m, const adtool_image *image, int plain, double *score, float *map,
+		   adtool_error *err)
 {
 	const ad_detector *d = &m->detector;
 	struct ad_extractor e;
 	struct ad_scratch s = {0};
-	float *row = ad_malloc_aligned(d->dimensions, sizeof(float));
+	float *row = ad_malloc_aligned(d->dimensions, sizeof(float)), *kept = ad_malloc_aligned(d->cells, sizeof(float));
 	void *work = ad_malloc_aligned(ad_detector_scratch(d, 1), 1);
 	int code;
 
 	ad_model_extractor(m, 0, &e);
-	code = row && work ? ad_model_plan(m, NULL, &e, err) : ad_fail_nomem(err);
+	code = row && work && kept ? ad_model_plan(m, NULL, &e, err) : ad_fail_nomem(err);
 	if (!code)
 		code = ad_scratch_create(&s, &e, err);
+	if (!code && plain)
+		e.look = NULL;
 	if (!code)
 		code = ad_extract_image(&e, &s, NULL, image, row, err);
 	if (!code)
-		ad_detector_score(d, 1, row, score, d->method == ADTOOL_FRE ? map : NULL, work);
+		ad_detector_score(d, 1, row, score, d->method == ADTOOL_FRE ? kept : NULL, work);
+	if (!code && map)
+		ad_model_spread(m, kept, map);
 	ad_scratch_release(&s);
+	ad_free_aligned(kept);
 	ad_free_aligned(row);
 	ad_free_aligned(work);
 	return code;
+}
+
+int ad_model_set_look(adtool_model *m, struct ad_look *look, struct ad_cells *cells, adtool_error *err)
+{
+	int code = look->mask ? ad_mask_image(look->mask, &m->mask_image, err) : 0;
+
+	if (code)
+		return code;
+	m->look = *look;
+	m->cells = *cells;
+	memset(look, 0, sizeof(*look));
+	memset(cells, 0, sizeof(*cells));
+	return 0;
+}
+
+/* The bundle's geometry and mask. */
+static int open_look(adtool_model *m, adtool_error *err)
+{
+	const adtool_model_info *info = &m->info;
+	adtool_image *image = NULL;
+	struct ad_look look = {0};
+	struct ad_cells cells = {0};
+	int code = 0;
+
+	if (m->parts.mask) {
+		code = adtool_image_decode(m->parts.mask, m->parts.mask_size, (uint64_t)AD_MASK_SIDE * AD_MASK_SIDE, &image, err);
+		if (!code && (adtool_image_width(image) != info->mask_width || adtool_image_height(image) != info->mask_height))
+			code = ad_fail(err, ADTOOL_EFORMAT, "it has %u x %u pixels where the manifest says %u x %u",
+				       adtool_image_width(image), adtool_image_height(image), info->mask_width,
+				       info->mask_height);
+	}
+	if (!code)
+		code = ad_look_create(&info->geometry, image, &look, err);
+	if (!code && info->method == ADTOOL_FRE)
+		code = ad_look_cells(&look, info->width, info->height, info->grid, &cells, err);
+	if (!code && cells.count != info->mask_cells)
+		code = ad_fail(err, ADTOOL_EFORMAT, "it leaves %zu cells where the manifest says %zu", cells.count,
+			       info->mask_cells);
+	if (!code)
+		code = ad_model_set_look(m, &look, &cells, err);
+	adtool_image_free(image);
+	ad_look_release(&look);
+	ad_cells_release(&cells);
+	return code ? ad_fail_within(err, code == ADTOOL_ENOMEM ? code : ADTOOL_EFORMAT, "mask.png") : 0;
 }
 
 int ad_selftest_picture(adtool_image **out, adtool_error *err)
@@ -165,7 +227,7 @@ int ad_selftest_score(const adtool_model *m, double *score, adtool_error *err)
 	int code = ad_selftest_picture(&image, err);
 
 	if (!code)
-		code = ad_model_score(m, image, score, NULL, err);
+		code = ad_model_score(m, image, 1, score, NULL, err);
 	adtool_image_free(image);
 	return code;
 }
@@ -199,6 +261,10 @@ void adtool_model_free(adtool_model *m)
 	ad_buf_release(&m->onnx);
 	ad_detector_release(&m->trained);
 	ad_free(m->opened_variances);
+	ad_look_release(&m->look);
+	ad_cells_release(&m->cells);
+	adtool_image_free(m->mask_image);
+	ad_buf_release(&m->mask_file);
 	ad_free(m->mean32);
 	ad_free(m->variances32);
 	ad_free(m->channels);
@@ -276,6 +342,8 @@ static int model_open(const char *path, adtool_model **out, adtool_error *err)
 		m->selftest = *(const double *)m->parts.selftest.data;
 		code = ad_model_assemble(m, err);
 	}
+	if (!code)
+		code = open_look(m, err);
 	if (code)
 		adtool_model_free(m);
 	else

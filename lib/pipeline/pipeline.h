@@ -16,6 +16,51 @@
 #include "../image/image.h"
 #include "../net/net.h"
 
+/* -- look.c: what of a picture becomes the input ------------------------------------------------------- */
+
+struct ad_look {
+	adtool_geometry geometry;
+	ad_mask *mask; /* NULL: none */
+};
+
+/* Of a grid's cells those that count. */
+struct ad_cells {
+	uint32_t *index; /* ascending; NULL: all */
+	size_t count;
+};
+
+/* mask may be NULL. */
+int ad_look_create(const adtool_geometry *geometry, const adtool_image *mask, struct ad_look *out, adtool_error *err);
+void ad_look_release(struct ad_look *l);
+int ad_look_same(const adtool_geometry *a, const adtool_geometry *b);
+/* Whether pictures are just stretched. */
+int ad_look_is_plain(const struct ad_look *l);
+/* The cells of a fre model: index NULL without a mask, and with tiles, each of which has its own. */
+int ad_look_cells(const struct ad_look *l, unsigned width, unsigned height, unsigned grid, struct ad_cells *out,
+		  adtool_error *err);
+void ad_cells_release(struct ad_cells *c);
+/* values: `channels` times the cells of a grid; keeps those of the cells that count. to may be from. */
+void ad_cells_keep(const struct ad_cells *c, const float *from, size_t channels, unsigned grid, float *to);
+/* And back: all others are 0. */
+void ad_cells_spread(const struct ad_cells *c, const float *from, unsigned grid, float *to);
+/* The part of a picture that is looked at, whatever becomes of it; ADTOOL_EINVAL when it has none, or not the mask's shape. */
+int ad_look_region(const struct ad_look *l, unsigned width, unsigned height, ad_area *out, adtool_error *err);
+/* Without tiles: how a picture that has such a region is fitted, and where its map lies. view may be NULL. */
+int ad_look_fit(const struct ad_look *l, unsigned picture_width, unsigned picture_height, unsigned width,
+		unsigned height, ad_fitting *fitting, ad_view *view, adtool_error *err);
+/* The input for a picture without tiles; l may be NULL. */
+int ad_look_tensor(const struct ad_look *l, const adtool_image *image, const adtool_preprocessing *p, unsigned width,
+		   unsigned height, float *tensor, adtool_error *err);
+
+/* A row's view: where its map lies. */
+struct adtool_view {
+	ad_view view;
+};
+
+/* Sets map_box, and view (which lives in *at) unless pictures are just stretched, for a row without tiles. */
+int ad_row_place(const struct ad_look *l, unsigned width, unsigned height, adtool_row *row, struct adtool_view *at,
+		 adtool_error *err);
+
 /* -- extract.c: one picture, pixels -> row of features ------------------------------------------------ */
 
 struct ad_extractor {
@@ -24,6 +69,8 @@ struct ad_extractor {
 	unsigned width, height;
 	size_t shape[3];          /* of the (first) layer's map */
 	unsigned grid;            /* 0: the whole maps of all the plan's layers; else it has one layer */
+	const struct ad_look *look;   /* NULL: the whole picture, stretched */
+	const struct ad_cells *cells; /* NULL: all, always with grid 0 */
 	const ad_channels *basis; /* NULL: all channels, always with grid 0 */
 	uint64_t max_pixels;
 };
@@ -32,10 +79,11 @@ struct ad_extractor {
 struct ad_scratch {
 	void *arena;
 	float *tensor, *map, *pooled;
+	float *all; /* the pooled map's cells, with `cells` */
 };
 
 void ad_scratch_release(struct ad_scratch *s);
-/* Cells of the row: g^2, or all of the (first) map. */
+/* Cells of the row: g^2 or those of them that count, or all of the (first) map. */
 size_t ad_extractor_cells(const struct ad_extractor *e);
 /* Floats of the pooled map, before any projection; of all maps with grid 0. */
 size_t ad_extractor_pooled(const struct ad_extractor *e);
@@ -123,8 +171,12 @@ struct ad_pooled {
 	size_t offset; /* floats before its map in the extractor's row */
 	size_t shape[3];
 	unsigned grid;
+	const struct ad_cells *cells; /* NULL: all of the grid's */
 	const ad_channels *basis; /* NULL: all channels are kept */
 };
+
+/* Cells of a row. */
+size_t ad_pooled_cells(const struct ad_pooled *p);
 
 struct ad_gather {
 	const struct ad_extractor *extractor; /* of whole maps (grid 0) */
@@ -196,6 +248,10 @@ struct adtool_model {
 	double *opened_variances;
 	ad_channels basis; /* from == 0: all channels are kept */
 	ad_limit limit;
+	struct ad_look look;
+	struct ad_cells cells;
+	adtool_image *mask_image; /* NULL: none */
+	ad_buf mask_file;         /* of a trained model: the parts' memory */
 
 	pthread_mutex_t lock; /* of plan: made when first needed */
 	ad_plan *plan;
@@ -204,11 +260,19 @@ struct adtool_model {
 /* The extractor of a model, without its plan; and the plan, made when it is first asked for: pool may be NULL. */
 void ad_model_extractor(const adtool_model *m, uint64_t max_pixels, struct ad_extractor *e);
 int ad_model_plan(const adtool_model *m, ad_pool *pool, struct ad_extractor *e, adtool_error *err);
+/* The whole grid's map (fre) from the residuals of the detector's cells. */
+void ad_model_spread(const adtool_model *m, const float *residuals, float *map);
 int ad_model_create(adtool_model **out, adtool_error *err);
+/* Takes over look and cells. */
+int ad_model_set_look(adtool_model *m, struct ad_look *look, struct ad_cells *cells, adtool_error *err);
 /* Fills detector, basis and limit from info, parts and calibration. */
 int ad_model_assemble(adtool_model *m, adtool_error *err);
-/* Scores one upright picture: the whole flow for one, on the caller's thread. map may be NULL. */
-int ad_model_score(const adtool_model *m, const adtool_image *image, double *score, float *map, adtool_error *err);
+/*
+ * Scores one upright picture, without tiles: the whole flow for one, on the caller's thread. map (g^2 values) may be NULL.
+ * plain: the whole picture is stretched, whatever the model's geometry.
+ */
+int ad_model_score(const adtool_model *m, const adtool_image *image, int plain, double *score, float *map,
+		   adtool_error *err);
 /* The built-in picture: waves, an edge and seeded noise, so that every part of a net has something to do. */
 int ad_selftest_picture(adtool_image **out, adtool_error *err);
 int ad_selftest_score(const adtool_model *m, double *score, adtool_error *err);

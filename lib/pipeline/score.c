@@ -18,6 +18,8 @@ void adtool_score_options_init(adtool_score_options *o)
 
 struct scored {
 	double score;
+	adtool_row place; /* size of the picture; its map, and where that lies */
+	struct adtool_view view;
 	ad_buf heatmap, overlay, map; /* files written */
 	ad_buf thumbnail, thumbnail_heat;
 	adtool_region *regions;
@@ -41,8 +43,9 @@ struct scorer {
 	ad_limit limit;
 	double threshold;
 	struct scored *results; /* per slot */
-	float *maps;            /* per slot: cells */
-	void **work;            /* per worker; created by it */
+	float *maps;            /* per slot: cells of the grid */
+	float **kept;           /* per worker: the detector's cells; created by it */
+	void **work;            /* the same */
 	struct ad_extractor extractor;
 	struct ad_stream *stream;
 	adtool_score_report report;
@@ -109,16 +112,15 @@ static int write_picture(const char *dir, const char *name, const adtool_image *
 	return code ? ad_fail_within(err, code, "%s", ad_buf_text(path)) : 0;
 }
 
-static int write_map(const char *dir, const char *name, const float *map, unsigned grid, ad_buf *path,
-		     adtool_error *err)
+static int write_map(const char *dir, const char *name, const adtool_row *row, ad_buf *path, adtool_error *err)
 {
-	size_t shape[2] = {grid, grid};
+	size_t shape[2] = {row->map_rows, row->map_cols};
 	ad_buf npy = {0};
 	int code = make_path(dir, name, ".npy", path, err);
 
 	if (code)
 		return code;
-	if (ad_npy_append(&npy, sizeof(float), 2, shape, map))
+	if (ad_npy_append(&npy, sizeof(float), 2, shape, row->map))
 		code = ad_fail_nomem(err);
 	else
 		code = ad_file_write((char *)path->data, npy.data, npy.size, err);
@@ -127,11 +129,13 @@ static int write_map(const char *dir, const char *name, const float *map, unsign
 }
 
 /* What else is wanted of a picture that was scored; a file that cannot be written ends the job, not the picture. */
-static int draw_maps(const struct scorer *c, struct scored *result, const struct ad_picture *p, const float *map,
+static int draw_maps(const struct scorer *c, struct scored *result, const struct ad_picture *p,
 		     const adtool_image *image, adtool_error *err)
 {
 	const adtool_model_info *info = &c->model->info;
-	ad_heat heat = {.map = map, .rows = info->grid, .cols = info->grid, .level = info->heat_level};
+	const adtool_row *at = &result->place;
+	ad_heat heat = {.map = at->map, .rows = at->map_rows, .cols = at->map_cols, .level = info->heat_level,
+			.view = at->view ? &at->view->view : NULL};
 	adtool_image *drawn = NULL;
 	int code = 0;
 
@@ -151,12 +155,11 @@ static int draw_maps(const struct scorer *c, struct scored *result, const struct
 		adtool_image_free(drawn);
 	}
 	if (!code && c->options->map_dir)
-		code = write_map(c->options->map_dir, ad_buf_text(&p->name), map, info->grid, &result->map, err);
+		code = write_map(c->options->map_dir, ad_buf_text(&p->name), at, &result->map, err);
 	if (!code && c->options->regions && info->method == ADTOOL_FRE) {
 		ad_free(result->regions);
 		result->regions = NULL;
-		code = adtool_regions_find(map, info->grid, info->grid, p->width, p->height, info->heat_level,
-					   &result->regions, &result->region_count, err);
+		code = ad_regions_find(&heat, p->width, p->height, &result->regions, &result->region_count, err);
 	}
 	if (!code && c->options->thumbnail) {
 		ad_buf_clear(&result->thumbnail);
@@ -174,18 +177,31 @@ static int score_work(struct ad_stream *s, struct ad_picture *p, size_t slot, st
 	struct scorer *c = s->context;
 	const ad_detector *d = &c->model->detector;
 	struct scored *result = &c->results[slot];
-	float *map = c->maps + slot * d->cells;
+	const adtool_model_info *info = &c->model->info;
+	float *map = c->maps + slot * info->grid * info->grid, **kept = &c->kept[scratch - s->scratch];
 	void **work = &c->work[scratch - s->scratch];
+	int code;
 
 	if (!*work)
 		*work = ad_malloc_aligned(ad_detector_scratch(d, 1), 1);
-	if (!*work)
+	if (!*kept)
+		*kept = ad_malloc_aligned(d->cells, sizeof(float));
+	if (!*work || !*kept)
 		return ad_fail_nomem(err);
 	result->failed.code = 0;
-	ad_detector_score(d, 1, row, &result->score, d->method == ADTOOL_FRE ? map : NULL, *work);
+	result->place = (adtool_row){.width = p->width, .height = p->height};
+	ad_detector_score(d, 1, row, &result->score, d->method == ADTOOL_FRE ? *kept : NULL, *work);
 	if (!isfinite(result->score))
 		return ad_fail(err, ADTOOL_ENUMERIC, "its score is not finite");
-	draw_maps(c, result, p, map, image, &result->failed);
+	if (d->method == ADTOOL_FRE) {
+		ad_model_spread(c->model, *kept, map);
+		result->place.map = map;
+		result->place.map_rows = result->place.map_cols = info->grid;
+		code = ad_row_place(&c->model->look, info->width, info->height, &result->place, &result->view, err);
+		if (code)
+			return code;
+	}
+	draw_maps(c, result, p, image, &result->failed);
 	return 0;
 }
 
@@ -215,10 +231,11 @@ static int score_emit(struct ad_stream *s, struct ad_picture *p, size_t slot, co
 		out.digest = c->options->digest ? p->digest : NULL;
 		out.width = p->width;
 		out.height = p->height;
-		if (m->info.method == ADTOOL_FRE) {
-			out.map = c->maps + slot * m->detector.cells;
-			out.map_rows = out.map_cols = m->info.grid;
-		}
+		out.map = result->place.map;
+		out.map_rows = result->place.map_rows;
+		out.map_cols = result->place.map_cols;
+		memcpy(out.map_box, result->place.map_box, sizeof(out.map_box));
+		out.view = result->place.view;
 		out.heatmap = c->options->heatmap_dir ? ad_buf_text(&result->heatmap) : NULL;
 		out.overlay = c->options->overlay_dir ? ad_buf_text(&result->overlay) : NULL;
 		if (!result->failed.code) {
@@ -293,9 +310,10 @@ int adtool_score(const adtool_model *model, adtool_dataset *dataset, const adtoo
 	ad_model_extractor(model, o->max_pixels, &c.extractor);
 	s.extractor = &c.extractor;
 	c.results = ad_calloc(slots, sizeof(*c.results));
-	c.maps = ad_calloc(slots * model->detector.cells, sizeof(float));
+	c.maps = ad_calloc(slots * model->info.grid * model->info.grid, sizeof(float));
 	c.work = ad_calloc(s.threads, sizeof(*c.work));
-	if (!c.results || !c.maps || !c.work)
+	c.kept = ad_calloc(s.threads, sizeof(*c.kept));
+	if (!c.results || !c.maps || !c.work || !c.kept)
 		code = ad_fail_nomem(err);
 	if (!code)
 		code = ad_stream_run(&s, err);
@@ -310,6 +328,9 @@ int adtool_score(const adtool_model *model, adtool_dataset *dataset, const adtoo
 		scored_release(&c.results[i]);
 	for (i = 0; c.work && i < s.threads; i++)
 		ad_free_aligned(c.work[i]);
+	for (i = 0; c.kept && i < s.threads; i++)
+		ad_free_aligned(c.kept[i]);
+	ad_free(c.kept);
 	ad_free(c.results);
 	ad_free(c.maps);
 	ad_free(c.work);
@@ -324,7 +345,7 @@ int adtool_score_image(const adtool_model *model, const void *data, size_t size,
 	int code = adtool_image_decode(data, size, 0, &image, err);
 
 	if (!code)
-		code = ad_model_score(model, image, &got, map, err);
+		code = ad_model_score(model, image, 0, &got, map, err);
 	if (!code && !isfinite(got))
 		code = ad_fail(err, ADTOOL_ENUMERIC, "its score is not finite");
 	if (!code) {

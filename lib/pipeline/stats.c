@@ -136,6 +136,8 @@ int adtool_train_options_from(const adtool_model *model, adtool_train_options *o
 	o->layer = info->layer;
 	o->width = info->width;
 	o->height = info->height;
+	o->geometry = info->geometry;
+	o->mask = model->mask_image;
 	o->grid = info->grid;
 	o->method = info->method;
 	o->channels = info->channels;

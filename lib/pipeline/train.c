@@ -16,6 +16,7 @@ void adtool_train_options_init(adtool_train_options *o)
 {
 	memset(o, 0, sizeof(*o));
 	o->width = o->height = 224;
+	o->geometry = (adtool_geometry){.fit = ADTOOL_STRETCH};
 	o->grid = 7;
 	o->method = ADTOOL_FRE;
 	o->channels = 128;
@@ -151,6 +152,8 @@ struct trainer {
 	char (*digests)[65];    /* per entry */
 	struct ad_thumbnail *thumbnails; /* per entry; NULL unless options->thumbnail */
 	struct ad_extractor extractor;
+	struct ad_look look;
+	struct ad_cells cells;
 	unsigned threads;
 	int want_sampled; /* which pass this is */
 	ad_channels basis;
@@ -343,8 +346,9 @@ static int merge_kept(struct trainer *t, adtool_error *err)
 		return ad_fail(err, ADTOOL_EINVAL,
 			       "the model keeps no stats, so it cannot be updated: train it again on all pictures, keeping stats");
 	if (strcmp(o->layer ? o->layer : "", old->layer) || o->width != old->width || o->height != old->height ||
-	    o->method != old->method || t->extractor.grid != old->grid)
-		return ad_fail(err, ADTOOL_EINVAL, "an update keeps layer, input size, grid and method");
+	    o->method != old->method || t->extractor.grid != old->grid || o->mask != o->from->mask_image ||
+	    !ad_look_same(&o->geometry, &old->geometry))
+		return ad_fail(err, ADTOOL_EINVAL, "an update keeps layer, input size, geometry, mask, grid and method");
 	if (!fresh)
 		return ad_fail(err, ADTOOL_EINVAL, "no new picture");
 	code = ad_stats_open(o->from, &t->stats, err);
@@ -506,7 +510,7 @@ static int train_keeping(struct trainer *t, ad_fit_options *fit, size_t channels
 static int model_fill_stats(adtool_model *m, struct trainer *t, adtool_error *err)
 {
 	size_t size = ad_extractor_pooled(&t->extractor), i, rows = 0;
-	unsigned g = t->extractor.grid;
+	size_t g = t->extractor.grid, high = t->extractor.cells ? 1 : g, wide = t->extractor.cells ? t->extractor.cells->count : g;
 
 	for (i = 0; i < t->list.count; i++) {
 		ad_stats_line(&m->stats_names, t->used[i] ? t->digests[i] : NULL, t->list.entries[i].name);
@@ -520,7 +524,7 @@ static int model_fill_stats(adtool_model *m, struct trainer *t, adtool_error *er
 		return ad_fail_nomem(err);
 	m->stats = t->pooled;
 	t->pooled = NULL;
-	m->parts.stats = (ad_npy){.item_size = 4, .ndim = 4, .shape = {rows, t->extractor.shape[0], g, g},
+	m->parts.stats = (ad_npy){.item_size = 4, .ndim = 4, .shape = {rows, t->extractor.shape[0], high, wide},
 				  .count = rows * size, .data = m->stats};
 	m->parts.stats_names = ad_buf_text(&m->stats_names);
 	m->parts.stats_names_size = m->stats_names.size;
@@ -566,6 +570,10 @@ int ad_train_check_options(const adtool_train_options *o, adtool_error *err)
 		return ad_fail(err, ADTOOL_EINVAL, "top fraction %g; it is more than 0 and at most 1", o->top);
 	if (!(o->alpha > 0 && o->alpha < 1))
 		return ad_fail(err, ADTOOL_EINVAL, "alpha %g; it lies between 0 and 1", o->alpha);
+	if (adtool_geometry_check(&o->geometry, err))
+		return ADTOOL_EINVAL;
+	if (o->geometry.tile_width)
+		return ad_fail(err, ADTOOL_EINVAL, "tiles are not trained on");
 	if (o->group_by && (!*o->group_by || strlen(o->group_by) > 127))
 		return ad_fail(err, ADTOOL_EINVAL, "group by: 'dir', or an expression of 1 to 127 bytes");
 	return ad_stream_check_threads(o->threads, err);
@@ -589,6 +597,14 @@ static int model_fill_parts(adtool_model *m, struct trainer *t, const ad_calibra
 
 	parts->onnx = m->onnx.data;
 	parts->onnx_size = m->onnx.size;
+	if (m->mask_image) {
+		int code = ad_png_encode(m->mask_image, &m->mask_file, err);
+
+		if (code)
+			return code;
+		parts->mask = m->mask_file.data;
+		parts->mask_size = m->mask_file.size;
+	}
 	if (t->basis.from) {
 		m->channels = t->basis.basis;
 		m->channels_mean = t->basis.mean;
@@ -651,6 +667,12 @@ static int model_fill_info(adtool_model *m, const adtool_backbone *backbone, con
 	info->preprocessing = b.preprocessing;
 	info->width = o->width;
 	info->height = o->height;
+	info->geometry = o->geometry;
+	if (m->mask_image) {
+		info->mask_width = adtool_image_width(m->mask_image);
+		info->mask_height = adtool_image_height(m->mask_image);
+		info->mask_cells = m->cells.count;
+	}
 	COPY_TEXT(info->layer, o->layer ? o->layer : ad_backbone_default_layer(backbone));
 	info->layer_channels = t->extractor.shape[0];
 	info->layer_height = t->extractor.shape[1];
@@ -743,6 +765,8 @@ static int train_selftest(adtool_model *m, const struct trainer *t, adtool_error
 		struct ad_extractor projecting = *e;
 
 		projecting.basis = m->basis.from ? &m->basis : NULL;
+		projecting.look = NULL;
+		projecting.cells = m->cells.index ? &m->cells : NULL;
 		code = ad_extract_image(&projecting, &s, NULL, image, row, err);
 	}
 	if (!code) {
@@ -778,6 +802,22 @@ static int trainer_allocate(struct trainer *t, adtool_error *err)
 		return ad_fail_nomem(err);
 	name_pictures(t);
 	return 0;
+}
+
+/* What the extractor looks at. */
+static int trainer_look(struct trainer *t, adtool_error *err)
+{
+	const adtool_train_options *o = t->options;
+	struct ad_extractor *e = &t->extractor;
+	int code = ad_look_create(&o->geometry, o->mask, &t->look, err);
+
+	if (!code && o->method == ADTOOL_FRE)
+		code = ad_look_cells(&t->look, e->width, e->height, e->grid, &t->cells, err);
+	if (!ad_look_is_plain(&t->look))
+		e->look = &t->look;
+	if (t->cells.index)
+		e->cells = &t->cells;
+	return code;
 }
 
 /* Fits, says what it finds, and fits again without the worst if so told. */
@@ -835,6 +875,8 @@ static void trainer_release(struct trainer *t)
 	ad_fitter_free(t->fitter);
 	ad_free_aligned(t->pooled);
 	ad_stats_release(&t->stats);
+	ad_look_release(&t->look);
+	ad_cells_release(&t->cells);
 	list_release(&t->list);
 }
 
@@ -885,6 +927,8 @@ int adtool_train(const adtool_backbone *backbone, const char *const *inputs, siz
 	ad_extractor_init(&t.extractor, plan, &b.preprocessing, o->width, o->height,
 			  o->method == ADTOOL_PPCA ? 1 : o->grid, o->max_pixels);
 	code = ad_extractor_check(&t.extractor, err);
+	if (!code)
+		code = trainer_look(&t, err);
 	if (!code)
 		code = list_pictures(inputs, count, dataset_options, o, &t.list, err);
 	if (!code && o->update)
@@ -958,6 +1002,12 @@ int adtool_train(const adtool_backbone *backbone, const char *const *inputs, siz
 		code = ad_backbone_cut(backbone, o->layer, &m->onnx, err);
 	else if (!code && ad_buf_add(&m->onnx, o->from->parts.onnx, o->from->parts.onnx_size))
 		code = ad_fail_nomem(err);
+	if (!code)
+		code = ad_model_set_look(m, &t.look, &t.cells, err);
+	if (!code && t.extractor.look)
+		t.extractor.look = &m->look;
+	if (!code && t.extractor.cells)
+		t.extractor.cells = &m->cells;
 	if (!code)
 		code = model_fill_info(m, backbone, own ? o->from : NULL, &t, &calibration, energy_kept, err);
 	if (!code)

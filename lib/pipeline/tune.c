@@ -33,6 +33,7 @@ struct tuner {
 	unsigned folds;  /* 0: no estimate */
 	unsigned *fold_of; /* repeats x pictures */
 	int seen;        /* whether the pictures were counted yet */
+	struct ad_look look;
 	uint64_t limit;
 	ad_pool *pool;
 	adtool_error why; /* of the last candidate left out */
@@ -56,6 +57,7 @@ struct stage {
 	struct ad_extractor extractor;
 	struct source *sources;   /* `count`; a layer's are neighbours */
 	struct ad_pooled *pooled; /* of each source */
+	struct ad_cells *cells;   /* the same, with a mask */
 	size_t count;
 	struct ad_gather train, normals, anomalies;
 };
@@ -69,13 +71,16 @@ static void stage_release(struct stage *s)
 	ad_gather_release(&s->anomalies);
 	for (i = 0; i < s->count; i++)
 		ad_channels_release(&s->sources[i].basis);
+	for (i = 0; s->cells && i < s->count; i++)
+		ad_cells_release(&s->cells[i]);
+	ad_free(s->cells);
 	ad_free(s->sources);
 	ad_free(s->pooled);
 }
 
 static size_t cells_of(const struct stage *s, size_t source)
 {
-	return (size_t)s->pooled[source].grid * s->pooled[source].grid;
+	return ad_pooled_cells(&s->pooled[source]);
 }
 
 static int train_rows(const struct stage *s, size_t source, const float ***out, adtool_error *err)
@@ -436,8 +441,9 @@ static int try_size(struct tuner *t, size_t backbone, const char *const *layers,
 	if (count <= SIZE_MAX / o->grid_count) {
 		s.sources = ad_calloc(count * o->grid_count, sizeof(*s.sources));
 		s.pooled = ad_calloc(count * o->grid_count, sizeof(*s.pooled));
+		s.cells = ad_calloc(count * o->grid_count, sizeof(*s.cells));
 	}
-	if (!names || !s.sources || !s.pooled)
+	if (!names || !s.sources || !s.pooled || !s.cells)
 		code = ad_fail_nomem(err);
 	for (i = 0; !code && i < count; i++)
 		code = add_layer(t, &s, layers[i], names, &used, err);
@@ -451,7 +457,13 @@ static int try_size(struct tuner *t, size_t backbone, const char *const *layers,
 	}
 	find_maps(t, &s, plan);
 	ad_extractor_init(&s.extractor, plan, ad_backbone_preprocessing(b), size[0], size[1], 0, o->train.max_pixels);
-	code = gather_stage(t, &s, err);
+	s.extractor.look = ad_look_is_plain(&t->look) ? NULL : &t->look;
+	for (i = 0; !code && i < s.count; i++) {
+		code = ad_look_cells(&t->look, size[0], size[1], s.pooled[i].grid, &s.cells[i], err);
+		s.pooled[i].cells = s.cells[i].index ? &s.cells[i] : NULL;
+	}
+	if (!code)
+		code = gather_stage(t, &s, err);
 	for (i = 0; !code && i < s.count; i++)
 		for (j = 0; !code && j < o->energy_count; j++) {
 			code = try_energy(t, &s, i, o->energies[j], &t->why);
@@ -642,6 +654,8 @@ static int check_options(const adtool_tune_options *o, adtool_error *err)
 		return ad_fail(err, ADTOOL_EINVAL, "nothing to try: a backbone, size, grid, energy and aggregate are needed");
 	if (o->train.method != ADTOOL_FRE)
 		return ad_fail(err, ADTOOL_EINVAL, "only the method fre is tuned");
+	if (o->train.geometry.tile_width)
+		return ad_fail(err, ADTOOL_EINVAL, "pictures cut into tiles are not tuned on");
 	if (o->folds < 2 || !o->repeats || o->repeats > 10000)
 		return ad_fail(err, ADTOOL_EINVAL, "%u folds, %u repeats; at least 2, and 1 to 10000, make sense", o->folds,
 			       o->repeats);
@@ -684,6 +698,9 @@ int adtool_tune(const adtool_tune_options *o, const char *const *train, size_t t
 
 	if (code)
 		return code;
+	code = ad_look_create(&o->train.geometry, o->train.mask, &t.look, err);
+	if (code)
+		return code;
 	t.result = ad_calloc(1, sizeof(*t.result));
 	code = t.result ? ad_pool_create(ad_stream_threads(o->train.threads), &t.pool, err) : ad_fail_nomem(err);
 	for (i = 0; !code && i < o->backbone_count; i++)
@@ -699,6 +716,7 @@ int adtool_tune(const adtool_tune_options *o, const char *const *train, size_t t
 	ad_free(t.scores);
 	ad_free(t.truth);
 	ad_free(t.fold_of);
+	ad_look_release(&t.look);
 	ad_pool_free(t.pool);
 	if (code)
 		adtool_tune_result_free(t.result);

@@ -84,6 +84,8 @@ static void put_regions(ad_buf *b, const adtool_row *row)
 
 static void put_jsonl(ad_buf *b, const adtool_row *row, const adtool_model_info *model)
 {
+	int i;
+
 	if (!row)
 		return;
 	ad_buf_puts(b, "{\"path\":");
@@ -107,6 +109,14 @@ static void put_jsonl(ad_buf *b, const adtool_row *row, const adtool_model_info 
 		if (model)
 			put_string(b, "rule", adtool_rule_name(model->rule));
 		ad_buf_printf(b, ",\"width\":%u,\"height\":%u", row->width, row->height);
+		if (row->map && row->view) {
+			ad_buf_puts(b, ",\"map_box\":");
+			for (i = 0; i < 4; i++) {
+				ad_buf_putc(b, i ? ',' : '[');
+				ad_text_json_number(b, row->map_box[i]);
+			}
+			ad_buf_putc(b, ']');
+		}
 		if (row->heatmap)
 			put_string(b, "heatmap", row->heatmap);
 		if (row->overlay)

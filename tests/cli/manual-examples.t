@@ -12,6 +12,7 @@ mv sample/masks folder/masks
 cp -r folder/bad folder/incoming
 cp folder/ok/* folder/incoming/
 cp folder/bad/scratch/000.png folder/image.jpg
+"$BUILD/tests/tools/draw_mask" 64x64 folder/mask.png 8,8,48,48 || exit 1
 have zip && (cd folder && zip -qr batch.zip incoming)
 ok 'a model for the examples' adtool train -q -o folder/model.zip folder/normal_dir
 

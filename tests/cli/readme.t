@@ -12,6 +12,7 @@ cp test/good/*.png today/
 cp test/bad/dent/000.png today/dent.png
 cp -R today pictures
 cp test/good/000.png new.jpg
+"$BUILD/tests/tools/draw_mask" 64x64 mask.png 8,8,48,48 || exit 1
 ok 'a backbone of one'\''s own' adtool backbone cut "$ROOT/lib/net/adnet.onnx" --layer layer16 -o resnet50.onnx
 
 # Those that name places outside cannot run here.

@@ -26,7 +26,7 @@ static void random_map(float *map, size_t cells, uint64_t seed)
 
 static float *upsample(const float *map, unsigned rows, unsigned cols, unsigned width, unsigned height)
 {
-	ad_heat heat = {map, rows, cols, 1};
+	ad_heat heat = {map, rows, cols, 1, NULL};
 	float *out = malloc((size_t)width * height * sizeof(*out));
 	adtool_error err;
 
@@ -132,7 +132,7 @@ static void upsampling_of_odd_shapes(void **state)
 
 static adtool_image *draw_map(const float *map, double level, unsigned width, unsigned height)
 {
-	ad_heat heat = {map, SIDE, SIDE, level};
+	ad_heat heat = {map, SIDE, SIDE, level, NULL};
 	adtool_image *image = NULL;
 	adtool_error err;
 
@@ -143,7 +143,7 @@ static adtool_image *draw_map(const float *map, double level, unsigned width, un
 
 static adtool_image *draw_over(const float *map, double level, const adtool_image *picture)
 {
-	ad_heat heat = {map, SIDE, SIDE, level};
+	ad_heat heat = {map, SIDE, SIDE, level, NULL};
 	adtool_image *image = NULL;
 	adtool_error err;
 
@@ -328,7 +328,7 @@ static void enlarged_pictures_keep_their_pixels_square(void **state)
 static void what_cannot_be_drawn_is_refused(void **state)
 {
 	float map[SIDE * SIDE] = {0}, out[16];
-	ad_heat heat = {map, SIDE, SIDE, 1};
+	ad_heat heat = {map, SIDE, SIDE, 1, NULL};
 	adtool_image *image = NULL;
 	adtool_error err;
 

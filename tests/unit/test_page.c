@@ -276,7 +276,7 @@ static void thumbnails_keep_the_proportions(void **state)
 	static const unsigned sizes[][4] = {
 	    {640, 480, 320, 240}, {480, 640, 240, 320}, {10, 10, 80, 80}, {1, 1, 8, 8}, {2000, 1, 320, 1}, {320, 320, 320, 320}};
 	float map[4] = {0, 1, 2, 3};
-	ad_heat heat = {map, 2, 2, 1};
+	ad_heat heat = {map, 2, 2, 1, NULL};
 	size_t i, k;
 
 	(void)state;
