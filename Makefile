@@ -59,6 +59,16 @@ SONAMES := -DAD_SONAME_ZIP='"$(call soname,zip,libzip.so.4)"' \
 	-DAD_SONAME_ARCHIVE='"$(call soname,archive,libarchive.so.13)"' \
 	-DAD_SONAME_LAPACKE='"$(call soname,lapacke,liblapacke.so.3)"'
 
+# Picture formats whose libraries are optional: those that are here, but for WITHOUT='tiff webp gif heif jxl icc'. They are
+# opened at run time too.
+WITHOUT ?=
+format = $(if $(filter $(1),$(WITHOUT)),,$(if $(call soname,$(2)),-DAD_SONAME_$(3)='"$(call soname,$(2))"'))
+FORMATS := $(call format,tiff,tiff,TIFF) $(call format,webp,webp,WEBP) $(call format,webp,webpdemux,WEBPDEMUX) \
+	$(call format,gif,gif,GIF) $(call format,heif,heif,HEIF) $(call format,jxl,jxl,JXL) $(call format,icc,lcms2,LCMS)
+FORMAT_LIBS := $(if $(findstring _TIFF,$(FORMATS)),-ltiff) $(if $(findstring _WEBP=,$(FORMATS)),-lwebp -lwebpmux) \
+	$(if $(findstring _GIF,$(FORMATS)),-lgif) $(if $(findstring _HEIF,$(FORMATS)),-lheif) \
+	$(if $(findstring _JXL,$(FORMATS)),-ljxl)
+
 # Each command in short; V=1 shows them whole.
 quiet = $(if $(filter 1,$(V)),,@printf '  %-6s %s\n' $(1) $@;)
 
@@ -76,7 +86,7 @@ ISA_CFLAGS := $(if $(filter fuzz,$(CONFIG)),-O1 -fno-sanitize=all,$(if $(SAN),-O
 CPPFLAGS += -Iinclude -I$(B)/gen -D_GNU_SOURCE -include lib/base/banned.h $(HARDEN) \
 	$(foreach r,$(ISA_ROOMS),-DAD_ROOM_$(r)=1)
 ALL_CFLAGS = -std=c11 $(WARN) $(CFLAGS) $(SAN) -pthread -MMD -MP
-LDLIBS := -ljpeg -lpng -lprotobuf-c -ljansson -lxxhash -lmd -lm
+LDLIBS := -ljpeg -lpng -lz -lprotobuf-c -ljansson -lxxhash -lmd -lm
 
 LIB_SRC := $(wildcard lib/*.c lib/*/*.c) $(foreach r,$(ISA_ROOMS),$(wildcard lib/kernel/$(r)/*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o) $(B)/gen/onnx.pb-c.o
@@ -129,9 +139,17 @@ $$(B)/lib/kernel/$(1)/%.o: lib/kernel/$(1)/%.c | $$(B)/gen/onnx.pb-c.h
 endef
 $(foreach r,$(ISA_ROOMS),$(eval $(call isa_room_rule,$(r))))
 
+# What was left out may change from one run to the next.
+$(B)/gen/formats: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(FORMATS)' | cmp -s - $@ || printf '%s\n' '$(FORMATS)' >$@
+.PHONY: FORCE
+FORCE:
+$(patsubst lib/%.c,$(B)/lib/%.o,$(wildcard lib/image/*.c)): $(B)/gen/formats
+
 $(B)/lib/%.o: lib/%.c | $(B)/gen/onnx.pb-c.h
 	@mkdir -p $(@D)
-	$(call quiet,CC)$(CC) $(CPPFLAGS) $(SONAMES) -DADTOOL_DATADIR='"$(DATADIR)"' $(ALL_CFLAGS) -fPIC -fvisibility=hidden -c -o $@ $<
+	$(call quiet,CC)$(CC) $(CPPFLAGS) $(SONAMES) $(FORMATS) -DADTOOL_DATADIR='"$(DATADIR)"' $(ALL_CFLAGS) -fPIC -fvisibility=hidden -c -o $@ $<
 
 # .incbin is not seen by -MMD.
 $(B)/lib/net/embedded.o: lib/net/adnet.onnx
@@ -170,7 +188,7 @@ $(B)/examples/%: examples/%.c $(B)/lib/libadtool.a
 
 $(B)/tests/unit/%.o: tests/unit/%.c | $(B)/gen/onnx.pb-c.h
 	@mkdir -p $(@D)
-	$(call quiet,CC)$(CC) $(CPPFLAGS) $(SONAMES) $(filter-out -Wconversion,$(ALL_CFLAGS)) -c -o $@ $<
+	$(call quiet,CC)$(CC) $(CPPFLAGS) $(SONAMES) $(FORMATS) $(filter-out -Wconversion,$(ALL_CFLAGS)) -c -o $@ $<
 
 $(B)/tests/test_%: $(B)/tests/unit/test_%.o $(UNIT_COMMON_OBJ) $(B)/lib/libadtool.a
 	$(call quiet,LINK)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)

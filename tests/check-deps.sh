@@ -28,6 +28,8 @@ BEGIN {
 
 	# third-party header -> the rooms it may be seen in
 	third["jpeglib.h"] = third["jerror.h"] = third["png.h"] = third["zlib.h"] = "image"
+	third["tiffio.h"] = third["gif_lib.h"] = third["lcms2.h"] = third["libheif/heif.h"] = "image"
+	third["webp/decode.h"] = third["webp/demux.h"] = third["jxl/decode.h"] = "image"
 	third["archive.h"] = third["archive_entry.h"] = "dataset"
 	third["onnx.pb-c.h"] = third["protobuf-c/protobuf-c.h"] = "net"
 	third["cblas.h"] = "detect"

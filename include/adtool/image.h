@@ -21,19 +21,49 @@ typedef struct adtool_image adtool_image;
 /* A black picture of width x height (both 1 .. 65535). The caller frees *out. */
 ADTOOL_API int adtool_image_create(unsigned width, unsigned height, adtool_image **out, adtool_error *err);
 
+/* How a file becomes a picture. */
+typedef struct adtool_image_options {
+	uint64_t max_pixels;   /* 0: ADTOOL_MAX_PIXELS_DEFAULT */
+	uint8_t background[3]; /* what shows where the picture is transparent: R G B, sRGB; default black */
+	unsigned page;         /* of a TIFF of several, from 1; 0: the first */
+} adtool_image_options;
+
+ADTOOL_API void adtool_image_options_init(adtool_image_options *options);
+
 /*
- * Decodes a whole picture file held in memory; the kind (JPEG, PNG) is found from the bytes, another is refused
- * with ADTOOL_EUNSUPPORTED and what it seems to be. The result is upright (EXIF orientation, of PNG too); gray is
- * repeated over R, G, B; CMYK and YCCK are converted without a profile, and taken as inverted
- * where an Adobe marker stands; 16-bit samples are scaled to 8 bits; alpha is composed over black.
- * A picture of more than max_pixels (0: the default) or with a side above 65535 is refused with ADTOOL_ELIMIT, from
- * its header. Truncated or damaged data is refused (ADTOOL_EFORMAT), never guessed; what stands behind
- * the end of the picture, stray bytes between JPEG segments and damaged EXIF blocks are passed over. Memory at the
- * peak: 3 bytes a pixel, up to 11 while decoding progressive JPEG, 7 for interlaced PNG.
- * The caller frees *out.
+ * Decodes a whole picture file held in memory; the format is found from the bytes, never from a name: JPEG, PNG, BMP,
+ * PBM, PGM, PPM and PAM, and where this build has them (adtool_image_formats) TIFF, WebP, GIF, HEIC, AVIF and JPEG XL.
+ * Another is refused with ADTOOL_EUNSUPPORTED and what it seems to be. Of an animation it is the first frame.
+ *
+ * The result is upright (EXIF or TIFF orientation) and sRGB: an embedded ICC profile that is not sRGB is followed; one
+ * that is damaged is passed over, as are gAMA and cHRM of PNG unless both are there and say something else than sRGB. Gray
+ * is repeated over R, G, B; CMYK and YCCK without a profile are converted by R = (1 - C)(1 - K), JPEG's taken as inverted
+ * where an Adobe marker stands; 16-bit samples are scaled to 8 bits; alpha is composed over the background.
+ *
+ * A picture of more than max_pixels or with a side above 65535 is refused with ADTOOL_ELIMIT, from its header. Truncated
+ * or damaged data is refused (ADTOOL_EFORMAT), never guessed; what stands behind the end of the picture, stray bytes
+ * between JPEG segments and damaged EXIF blocks are passed over. Memory at the peak, in bytes a pixel: 3; up to 11
+ * while decoding progressive JPEG, 7 for interlaced PNG, 12 for the other formats.
+ * options may be NULL. The caller frees *out.
  */
+ADTOOL_API int adtool_image_decode_with(const void *data, size_t size, const adtool_image_options *options,
+                                        adtool_image **out, adtool_error *err);
+
+/* The same, with a limit (0: the default) and no other options. */
 ADTOOL_API int adtool_image_decode(const void *data, size_t size, uint64_t max_pixels, adtool_image **out,
                                    adtool_error *err);
+
+/*
+ * The formats, and "ICC profile": calls fn for each, with the library that it needs ("" for none but this one), or with NULL
+ * when this build does without it.
+ */
+ADTOOL_API void adtool_image_formats(void (*fn)(void *context, const char *format, const char *library), void *context);
+
+/*
+ * A colour: "#rrggbb", "#rgb", or black, white, gray, red, green, blue, cyan, magenta, yellow, as CSS has them. ADTOOL_EINVAL
+ * for another text.
+ */
+ADTOOL_API int adtool_color_parse(const char *text, uint8_t rgb[3], adtool_error *err);
 
 /* Reads and decodes a regular file of at most 1 GiB. */
 ADTOOL_API int adtool_image_read(const char *path, uint64_t max_pixels, adtool_image **out, adtool_error *err);

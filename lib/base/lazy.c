@@ -4,10 +4,10 @@
 
 #include "fail.h"
 
-int ad_lazy_open(const char *soname, const char *const *names, size_t n, void **handle, void **slots,
-                 adtool_error *err)
+static int open_library(const char *soname, int flags, const char *const *names, size_t n, void **handle, void **slots,
+                        adtool_error *err)
 {
-	void *library = dlopen(soname, RTLD_NOW | RTLD_LOCAL);
+	void *library = dlopen(soname, RTLD_NOW | RTLD_LOCAL | flags);
 	size_t i;
 
 	if (!library)
@@ -22,6 +22,22 @@ int ad_lazy_open(const char *soname, const char *const *names, size_t n, void **
 	}
 	*handle = library;
 	return 0;
+}
+
+int ad_lazy_open(const char *soname, const char *const *names, size_t n, void **handle, void **slots,
+                 adtool_error *err)
+{
+	return open_library(soname, 0, names, n, handle, slots, err);
+}
+
+int ad_lazy_resident(const char *soname, const char *const *names, size_t n, void **slots, adtool_error *err)
+{
+	void *library;
+	int code = open_library(soname, RTLD_NODELETE, names, n, &library, slots, err);
+
+	if (!code)
+		dlclose(library);
+	return code;
 }
 
 void ad_lazy_close(void *handle)

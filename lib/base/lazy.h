@@ -22,4 +22,11 @@ int ad_lazy_open(const char *soname, const char *const *names, size_t n, void **
                  adtool_error *err);
 void ad_lazy_close(void *handle);
 
+/*
+ * The same of a library that stays until the process ends, so that nothing has to be closed, or kept: for calls that have
+ * no handle of their own and come often, such as the decoder of a rare picture format. A second time it costs a
+ * few microseconds.
+ */
+int ad_lazy_resident(const char *soname, const char *const *names, size_t n, void **slots, adtool_error *err);
+
 #endif

@@ -7,10 +7,11 @@
 #include <stdint.h>
 
 #include "../base/buf.h"
+#include "../base/magic.h"
 
 /* -- kind: what a file is ---------------------------------------------------------------------------- */
 
-enum { AD_SNIFF_BYTES = 16 }; /* enough for every picture format's first bytes */
+enum { AD_SNIFF_BYTES = AD_MAGIC_BYTES };
 enum { AD_HEAD_BYTES = 512 }; /* enough for every archive's: a tar header */
 
 /* What an archive is wrapped in. */

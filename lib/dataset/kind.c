@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "../base/fail.h"
+#include "../base/magic.h"
 #include "dataset.h"
 
 static int ends_in(const char *name, const char *suffix)
@@ -28,7 +29,7 @@ int ad_kind_suffix(const char *name)
 {
 	static const char *const suffixes[] = {
 	        ".jpg", ".jpeg", ".jpe",  ".jfif", ".png",  ".bmp", ".dib",  ".pnm",  ".pgm",  ".ppm",
-	        ".pbm", ".tif",  ".tiff", ".webp", ".gif",  ".heic", ".heif", ".avif", ".jxl",
+	        ".pbm", ".pam", ".tif",  ".tiff", ".webp", ".gif",  ".heic", ".heif", ".avif", ".jxl",
 	};
 	size_t i;
 
@@ -45,44 +46,11 @@ static int begins(const uint8_t *head, size_t size, size_t at, const char *bytes
 
 #define BEGINS(at, text) begins(head, size, at, text, sizeof(text) - 1)
 
-static int is_bmp(const uint8_t *head, size_t size)
-{
-	/* The sizes that the header after the 14 bytes of the file header has had since 1985. */
-	static const uint8_t sizes[] = {12, 16, 40, 52, 56, 64, 108, 124};
-
-	return size >= 16 && BEGINS(0, "BM") && head[15] == 0 && memchr(sizes, head[14], sizeof(sizes));
-}
-
-static int is_space(uint8_t c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-static int is_pnm(const uint8_t *head, size_t size)
-{
-	return size >= 4 && head[0] == 'P' && head[1] >= '1' && head[1] <= '6' && is_space(head[2]) &&
-	       (is_space(head[3]) || head[3] == '#' || (head[3] >= '0' && head[3] <= '9'));
-}
-
-static int is_heif(const uint8_t *head, size_t size)
-{
-	static const char brands[][5] = {"heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1", "avif", "avis"};
-	size_t i;
-
-	if (!BEGINS(4, "ftyp"))
-		return 0;
-	for (i = 0; i < sizeof(brands) / sizeof(brands[0]); i++)
-		if (begins(head, size, 8, brands[i], 4))
-			return 1;
-	return 0;
-}
-
 int ad_kind_picture(const uint8_t *head, size_t size)
 {
-	return BEGINS(0, "\xff\xd8\xff") || BEGINS(0, "\x89PNG\r\n\x1a\n") || BEGINS(0, "GIF87a") ||
-	       BEGINS(0, "GIF89a") || BEGINS(0, "II*\0") || BEGINS(0, "MM\0*") || BEGINS(0, "II+\0") ||
-	       BEGINS(0, "MM\0+") || (BEGINS(0, "RIFF") && BEGINS(8, "WEBP")) || BEGINS(0, "\xff\x0a") ||
-	       BEGINS(0, "\0\0\0\x0cJXL \r\n\x87\n") || is_bmp(head, size) || is_pnm(head, size) || is_heif(head, size);
+	const ad_magic *magic = ad_magic_of(head, size);
+
+	return magic && magic->picture;
 }
 
 /* A tar header's checksum: the sum of its 512 bytes, itself taken as spaces, in octal at 148. */

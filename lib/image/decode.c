@@ -1,84 +1,61 @@
 #include "internal.h"
 
 #include "../base/fail.h"
+#include "../base/magic.h"
 
 /*
- * The kinds of files known by their first bytes ('?' matches any). To add a format: write its ad_decode_fn in a
- * file of its own, declare it in internal.h, and give its row the decoder; add rows of
- * test pictures to tests/unit/test_image.c. Rows are tried in order.
+ * A build leaves libraries out with make WITHOUT=. To add a format: write its ad_decode_fn in a file of its own, declare it
+ * in internal.h, give it a row here and its first bytes one in ../base/magic.c; add a picture of it to
+ * tests/tools/draw_formats.c.
  */
-static const struct format {
-	const char *name;
-	ad_decode_fn *decode; /* NULL: recognised only to say what it is */
-	unsigned length;
-	const char *magic;
-} formats[] = {
-    {"JPEG", ad_jpeg_decode, 3, "\xff\xd8\xff"},
-    {"PNG", ad_png_decode, 8, "\x89PNG\r\n\x1a\n"},
-    {"GIF", NULL, 6, "GIF8?a"},
-    {"BMP", NULL, 6, "BM????"},
-    {"TIFF", NULL, 4, "II*\0"},
-    {"TIFF", NULL, 4, "MM\0*"},
-    {"BigTIFF", NULL, 4, "II+\0"},
-    {"BigTIFF", NULL, 4, "MM\0+"},
-    {"WebP", NULL, 12, "RIFF????WEBP"},
-    {"AVIF", NULL, 11, "????ftypavi"},
-    {"HEIC", NULL, 11, "????ftyphei"},
-    {"HEIC", NULL, 11, "????ftyphev"},
-    {"HEIF", NULL, 12, "????ftypmif1"},
-    {"HEIF", NULL, 12, "????ftypmsf1"},
-    {"JPEG XL", NULL, 12, "\0\0\0\x0cJXL \r\n\x87\n"},
-    {"JPEG XL", NULL, 2, "\xff\x0a"},
-    {"JPEG 2000", NULL, 8, "\0\0\0\x0cjP  "},
-    {"JPEG 2000", NULL, 4, "\xff\x4f\xff\x51"},
-    {"JPEG-LS or a damaged JPEG", NULL, 2, "\xff\xd8"},
-    {"PNM", NULL, 3, "P1\n"},
-    {"PNM", NULL, 3, "P2\n"},
-    {"PNM", NULL, 3, "P3\n"},
-    {"PNM", NULL, 3, "P4\n"},
-    {"PNM", NULL, 3, "P5\n"},
-    {"PNM", NULL, 3, "P6\n"},
-    {"PNM", NULL, 3, "P7\n"},
-    {"Photoshop", NULL, 4, "8BPS"},
-    {"OpenEXR", NULL, 4, "\x76\x2f\x31\x01"},
-    {"QOI", NULL, 4, "qoif"},
-    {"icon", NULL, 4, "\0\0\1\0"},
-    {"DICOM or zeros", NULL, 4, "\0\0\0\0"},
-    {"MP4 video", NULL, 8, "????ftyp"},
-    {"PDF", NULL, 5, "%PDF-"},
-    {"PostScript", NULL, 4, "%!PS"},
-    {"zip archive", NULL, 4, "PK\3\4"},
-    {"gzip", NULL, 2, "\x1f\x8b"},
-    {"xz", NULL, 6, "\xfd\x37zXZ\0"},
-    {"Zstandard", NULL, 4, "\x28\xb5\x2f\xfd"},
-    {"NumPy array", NULL, 6, "\x93NUMPY"},
-    {"program", NULL, 4, "\x7f\x45LF"},
-    {"Git LFS pointer", NULL, 23, "version https://git-lfs"},
-    {"SVG", NULL, 4, "<svg"},
-    {"XML or SVG", NULL, 5, "<?xml"},
-    {"HTML", NULL, 5, "<html"},
-    {"HTML", NULL, 9, "<!DOCTYPE"},
-    {"HTML", NULL, 9, "<!doctype"},
+#ifdef AD_SONAME_TIFF
+#define TIFF_ROW {"TIFF", ad_tiff_decode, "libtiff"}
+#else
+#define TIFF_ROW {"TIFF", NULL, "libtiff"}
+#endif
+#ifdef AD_SONAME_WEBP
+#define WEBP_ROW {"WebP", ad_webp_decode, "libwebp"}
+#else
+#define WEBP_ROW {"WebP", NULL, "libwebp"}
+#endif
+#ifdef AD_SONAME_GIF
+#define GIF_ROW {"GIF", ad_gif_decode, "giflib"}
+#else
+#define GIF_ROW {"GIF", NULL, "giflib"}
+#endif
+#ifdef AD_SONAME_HEIF
+#define HEIC_ROW {"HEIC", ad_heif_decode, "libheif"}
+#define AVIF_ROW {"AVIF", ad_heif_decode, "libheif"}
+#else
+#define HEIC_ROW {"HEIC", NULL, "libheif"}
+#define AVIF_ROW {"AVIF", NULL, "libheif"}
+#endif
+#ifdef AD_SONAME_JXL
+#define JXL_ROW {"JPEG XL", ad_jxl_decode, "libjxl"}
+#else
+#define JXL_ROW {"JPEG XL", NULL, "libjxl"}
+#endif
+
+static const ad_image_format formats[] = {
+    {"JPEG", ad_jpeg_decode, "libjpeg"}, {"PNG", ad_png_decode, "libpng"}, {"BMP", ad_bmp_decode, ""},
+    {"PNM", ad_pnm_decode, ""},          TIFF_ROW,                         WEBP_ROW,
+    GIF_ROW,                             HEIC_ROW,                         AVIF_ROW,
+    JXL_ROW,
 };
+enum { FORMATS = sizeof(formats) / sizeof(formats[0]) };
 
-static int matches(const struct format *f, const uint8_t *data, size_t size)
+const ad_image_format *ad_image_format_at(size_t i)
 {
-	unsigned i;
-
-	if (size < f->length)
-		return 0;
-	for (i = 0; i < f->length; i++)
-		if (f->magic[i] != '?' && (uint8_t)f->magic[i] != data[i])
-			return 0;
-	return 1;
+	return i < FORMATS ? &formats[i] : NULL;
 }
 
-static const struct format *find_format(const uint8_t *data, size_t size)
+const ad_image_format *ad_image_format_of(const void *data, size_t size)
 {
+	const ad_magic *magic = ad_magic_of(data, size);
 	size_t i;
 
-	for (i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)
-		if (matches(&formats[i], data, size))
+	for (i = 0; magic && i < FORMATS; i++)
+		if (!strcmp(formats[i].name, magic->name))
 			return &formats[i];
 	return NULL;
 }
@@ -102,23 +79,61 @@ static int looks_like_text(const uint8_t *data, size_t size)
 
 const char *ad_image_sniff(const void *data, size_t size)
 {
-	const struct format *f = find_format(data, size);
+	const ad_magic *magic = ad_magic_of(data, size);
 
-	return f ? f->name : NULL;
+	return magic ? magic->name : NULL;
+}
+
+void adtool_image_options_init(adtool_image_options *options)
+{
+	memset(options, 0, sizeof(*options));
+}
+
+int adtool_image_decode_with(const void *data, size_t size, const adtool_image_options *options, adtool_image **out,
+			     adtool_error *err)
+{
+	static const adtool_image_options defaults;
+	const ad_image_format *f;
+	const ad_magic *magic;
+
+	if (!size)
+		return ad_fail(err, ADTOOL_EUNSUPPORTED, "not a picture: it is empty");
+	if (!options)
+		options = &defaults;
+	f = ad_image_format_of(data, size);
+	magic = ad_magic_of(data, size);
+	if (f && options->page > 1 && strcmp(f->name, "TIFF") != 0)
+		return ad_fail(err, ADTOOL_EINVAL, "page %u of a %s: only TIFF has pages here", options->page, f->name);
+	if (f && f->decode)
+		return f->decode(data, size, options, out, err);
+	if (f)
+		return ad_fail(err, ADTOOL_EUNSUPPORTED, "%s, which this adtool was built without (it needs %s)", f->name,
+			       f->library);
+	if (magic)
+		return ad_fail(err, ADTOOL_EUNSUPPORTED, "not a picture adtool reads: it seems to be %s", magic->name);
+	if (looks_like_text(data, size))
+		return ad_fail(err, ADTOOL_EUNSUPPORTED, "not a picture: it seems to be text");
+	return ad_fail(err, ADTOOL_EUNSUPPORTED, "not a picture of a known kind (adtool(1) lists those that are read)");
 }
 
 int adtool_image_decode(const void *data, size_t size, uint64_t max_pixels, adtool_image **out, adtool_error *err)
 {
-	const struct format *f;
+	adtool_image_options options;
 
-	if (!size)
-		return ad_fail(err, ADTOOL_EUNSUPPORTED, "not a picture: it is empty");
-	f = find_format(data, size);
-	if (f && f->decode)
-		return f->decode(data, size, max_pixels, out, err);
-	if (f)
-		return ad_fail(err, ADTOOL_EUNSUPPORTED, "not a picture adtool reads: it seems to be %s", f->name);
-	if (looks_like_text(data, size))
-		return ad_fail(err, ADTOOL_EUNSUPPORTED, "not a picture: it seems to be text");
-	return ad_fail(err, ADTOOL_EUNSUPPORTED, "not a picture of a known kind (JPEG and PNG are read)");
+	adtool_image_options_init(&options);
+	options.max_pixels = max_pixels;
+	return adtool_image_decode_with(data, size, &options, out, err);
+}
+
+void adtool_image_formats(void (*fn)(void *context, const char *format, const char *library), void *context)
+{
+	size_t i;
+
+	for (i = 0; i < FORMATS; i++)
+		fn(context, formats[i].name, formats[i].decode ? formats[i].library : NULL);
+#ifdef AD_SONAME_LCMS
+	fn(context, "ICC profile", "lcms2");
+#else
+	fn(context, "ICC profile", NULL);
+#endif
 }

@@ -26,10 +26,75 @@ int ad_image_check_size(uint64_t width, uint64_t height, uint64_t max_pixels, ad
 
 /*
  * Decoders. A decoder is handed bytes that begin as its format does, and must refuse with one clear message
- * whatever it cannot decode whole.
+ * whatever it cannot decode whole. It checks the size by ad_image_check_size before it takes memory for pixels. Those of
+ * libraries that few pictures need open theirs at run time (../base/lazy.h).
  */
-typedef int ad_decode_fn(const uint8_t *data, size_t size, uint64_t max_pixels, adtool_image **out, adtool_error *err);
-ad_decode_fn ad_jpeg_decode, ad_png_decode;
+typedef int ad_decode_fn(const uint8_t *data, size_t size, const adtool_image_options *options, adtool_image **out,
+			 adtool_error *err);
+ad_decode_fn ad_jpeg_decode, ad_png_decode, ad_bmp_decode, ad_pnm_decode, ad_tiff_decode, ad_webp_decode, ad_gif_decode,
+    ad_heif_decode, ad_jxl_decode;
+
+/*
+ * The formats that are read, one after another from i = 0; NULL behind the last. What tests and fuzzers go by.
+ * `begins`: whether the bytes begin as the format does.
+ */
+typedef struct ad_image_format {
+	const char *name;
+	ad_decode_fn *decode; /* NULL: left out of this build */
+	const char *library;  /* what it needs, "" when nothing but this */
+} ad_image_format;
+const ad_image_format *ad_image_format_at(size_t i);
+/* Which of them the bytes begin as; NULL: none. */
+const ad_image_format *ad_image_format_of(const void *data, size_t size);
+
+/* What a file says of its colours. Zeroed: nothing, which is taken as sRGB. */
+typedef struct ad_profile {
+	const uint8_t *icc; /* an ICC profile */
+	size_t size;
+	/* Without one, when not 0: the exponent that encoded the samples, and x, y of white, red, green, blue. */
+	double gamma, xy[8];
+} ad_profile;
+
+/* As gamma: the curve of sRGB. */
+#define AD_GAMMA_SRGB 2.0
+
+enum ad_alpha { AD_OPAQUE, AD_STRAIGHT, AD_PREMULTIPLIED };
+
+/* Samples as decoders find them: interleaved, 16-bit ones in the machine's byte order. */
+typedef struct ad_layout {
+	unsigned colours; /* 1: gray; 3: R G B; 4: C M Y K */
+	unsigned depth;   /* bits: 8 or 16 */
+	enum ad_alpha alpha; /* one more sample, behind the colours */
+	unsigned extra;   /* samples behind those, which mean nothing */
+	int flipped;      /* of gray: 0 is white; of CMYK: 0 is full ink */
+} ad_layout;
+
+/*
+ * Samples to what a picture holds: sRGB, 8 bits, opaque. With a profile that is not sRGB through lcms2; one that is
+ * damaged, or not for such samples, is passed over. Gray stays gray. Without a profile of its own CMYK becomes
+ * R = (255 - C) (255 - K) / 255, rounded. 16-bit samples are scaled by 255 / 65535 and rounded, behind any profile. Alpha is
+ * composed over the options' background, as sRGB.
+ */
+typedef struct ad_convert {
+	ad_layout layout;
+	uint8_t background[3];
+	uint8_t *curve;      /* gray: 256 or 65536 values; or NULL */
+	struct ad_icc *icc;  /* or NULL */
+} ad_convert;
+
+int ad_convert_init(ad_convert *c, const ad_layout *layout, const ad_profile *profile,
+		    const adtool_image_options *options, adtool_error *err);
+/* Whether it is more than copying, or repeating gray. */
+int ad_convert_works(const ad_convert *c);
+/* The samples may be changed. */
+void ad_convert_rows(const ad_convert *c, void *samples, uint8_t *rgb, size_t pixels);
+void ad_convert_release(ad_convert *c); /* harmless on a zeroed one */
+
+/* icc.c: a transform to 8-bit sRGB. *out is NULL when none is wanted (sRGB), or none can be had (damaged). */
+int ad_icc_open(const ad_profile *profile, const ad_layout *layout, struct ad_icc **out, adtool_error *err);
+/* Bytes of a pixel are those of the layout; gray is handed in as such. rgb: 3 bytes a pixel. */
+void ad_icc_run(const struct ad_icc *icc, const void *samples, uint8_t *rgb, size_t pixels);
+void ad_icc_close(struct ad_icc *icc); /* harmless on NULL */
 
 /*
  * The orientation 1 .. 8 that a block of EXIF (beginning with its TIFF header) asks for. A block that is damaged
@@ -65,6 +130,20 @@ static inline uint8_t ad_mul255(unsigned a, unsigned b)
 	unsigned t = a * b + 128;
 
 	return (uint8_t)((t + (t >> 8)) >> 8);
+}
+
+/* a over b: (a * alpha + b * (255 - alpha)) / 255, rounded to nearest. */
+static inline uint8_t ad_over255(unsigned a, unsigned b, unsigned alpha)
+{
+	unsigned t = a * alpha + b * (255 - alpha) + 128;
+
+	return (uint8_t)((t + (t >> 8)) >> 8);
+}
+
+/* A 16-bit sample as 8 bits, rounded to nearest: v * 255 / 65535. */
+static inline uint8_t ad_scale16(unsigned v)
+{
+	return (uint8_t)((v * 255 + 32895) >> 16);
 }
 
 #endif

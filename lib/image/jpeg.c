@@ -4,7 +4,7 @@
  * Refused, besides what the library refuses: every warning that means missing or damaged picture data, an end of
  * the bytes before the EOI marker, components that no scan brought, more than MAX_SCANS scans. Tolerated: stray
  * bytes between segments and after the entropy-coded data, odd JFIF versions and Adobe transform codes, damaged
- * ICC profiles (not used), the SOS parameters that sequential JPEG does not use, and anything after EOI.
+ * ICC profiles, the SOS parameters that sequential JPEG does not use, and anything after EOI.
  */
 #include "internal.h"
 
@@ -33,9 +33,11 @@ struct job {
 	struct jpeg_progress_mgr progress;
 	jmp_buf escape;
 	size_t size;
-	uint64_t max_pixels;
+	const adtool_image_options *options;
 	ad_upright upright;
-	uint8_t *strip, *rgb; /* stored rows; the same as RGB when they are CMYK */
+	ad_convert convert;
+	uint8_t *icc;         /* the profile, put together */
+	uint8_t *strip, *rgb; /* stored rows; the same as RGB when they are to be converted */
 	adtool_error *err;
 	int code;
 };
@@ -137,21 +139,62 @@ static int orientation_of(const struct job *job)
 }
 
 /*
- * Without a colour profile: R = (255 - C) (255 - K) / 255. With an Adobe marker the samples are stored inverted, as
- * Photoshop began to.
+ * The profile comes in numbered pieces: "ICC_PROFILE\0", number from 1, count, bytes. A set that is not complete is passed
+ * over.
  */
-static void cmyk_to_rgb(const struct job *job, const uint8_t *cmyk, uint8_t *rgb, size_t pixels)
+static int join_profile(struct job *job, ad_profile *profile)
 {
-	unsigned flip = job->cinfo.saw_Adobe_marker ? 0 : 255;
-	size_t i;
+	enum { HEAD = 14 };
+	jpeg_saved_marker_ptr m, pieces[256] = {0};
+	unsigned count = 0, i;
+	size_t size = 0;
 
-	for (i = 0; i < pixels; i++, cmyk += 4, rgb += 3) {
-		unsigned k = cmyk[3] ^ flip;
-
-		rgb[0] = ad_mul255(cmyk[0] ^ flip, k);
-		rgb[1] = ad_mul255(cmyk[1] ^ flip, k);
-		rgb[2] = ad_mul255(cmyk[2] ^ flip, k);
+	for (m = job->cinfo.marker_list; m; m = m->next) {
+		if (m->marker != JPEG_APP0 + 2 || m->data_length < HEAD || memcmp(m->data, "ICC_PROFILE", 12) != 0)
+			continue;
+		if (!m->data[12] || m->data[12] > m->data[13] || (count && count != m->data[13]) || pieces[m->data[12]])
+			return 0;
+		count = m->data[13];
+		pieces[m->data[12]] = m;
+		size += m->data_length - HEAD;
 	}
+	for (i = 1; i <= count; i++)
+		if (!pieces[i])
+			return 0;
+	if (!size)
+		return 0;
+	job->icc = ad_malloc(size);
+	if (!job->icc)
+		return ad_fail_nomem(job->err);
+	for (size = 0, i = 1; i <= count; i++) {
+		memcpy(job->icc + size, pieces[i]->data + HEAD, pieces[i]->data_length - HEAD);
+		size += pieces[i]->data_length - HEAD;
+	}
+	profile->icc = job->icc;
+	profile->size = size;
+	return 0;
+}
+
+/* Photoshop began to store inks inverted; an Adobe marker tells. */
+static int prepare_conversion(struct job *job)
+{
+	J_COLOR_SPACE space = job->cinfo.out_color_space;
+	ad_layout layout = {.colours = 3, .depth = 8};
+	ad_profile profile = {0};
+	int rc = join_profile(job, &profile);
+
+	if (rc)
+		return rc;
+	if (space == JCS_CMYK) {
+		layout.colours = 4;
+		layout.flipped = job->cinfo.saw_Adobe_marker;
+	} else if (job->cinfo.jpeg_color_space == JCS_GRAYSCALE) {
+		layout.colours = 1;
+	}
+	rc = ad_convert_init(&job->convert, &layout, &profile, job->options, job->err);
+	if (!rc && layout.colours == 1 && ad_convert_works(&job->convert))
+		job->cinfo.out_color_space = JCS_GRAYSCALE;
+	return rc;
 }
 
 static void choose_colours(struct job *job)
@@ -191,13 +234,13 @@ static void read_rows(struct job *job)
 {
 	struct jpeg_decompress_struct *c = &job->cinfo;
 	const ad_upright *u = &job->upright;
-	int cmyk = c->out_color_space == JCS_CMYK;
-	size_t pitch = (size_t)c->output_width * (cmyk ? 4 : 3);
+	int convert = job->rgb != NULL;
+	size_t pitch = (size_t)c->output_width * (unsigned)c->output_components;
 	JSAMPROW rows[AD_UPRIGHT_ROWS];
 
 	while (c->output_scanline < c->output_height) {
 		unsigned y = c->output_scanline, n = c->output_height - y, i;
-		int direct = !cmyk && ad_upright_row(u, y);
+		int direct = !convert && ad_upright_row(u, y);
 
 		if (n > AD_UPRIGHT_ROWS)
 			n = AD_UPRIGHT_ROWS;
@@ -205,17 +248,17 @@ static void read_rows(struct job *job)
 			rows[i] = direct ? ad_upright_row(u, y + i) : job->strip + i * pitch;
 		while (c->output_scanline < y + n)
 			jpeg_read_scanlines(c, rows + (c->output_scanline - y), y + n - c->output_scanline);
-		if (cmyk)
-			cmyk_to_rgb(job, job->strip, job->rgb, (size_t)n * c->output_width);
+		if (convert)
+			ad_convert_rows(&job->convert, job->strip, job->rgb, (size_t)n * c->output_width);
 		if (!direct)
-			ad_upright_put(u, cmyk ? job->rgb : job->strip, y, n);
+			ad_upright_put(u, convert ? job->rgb : job->strip, y, n);
 	}
 }
 
 static int run(struct job *job, const uint8_t *data)
 {
 	struct jpeg_decompress_struct *c = &job->cinfo;
-	int cmyk, strip;
+	int convert, strip;
 	size_t pixels;
 
 	if (setjmp(job->escape))
@@ -232,21 +275,25 @@ static int run(struct job *job, const uint8_t *data)
 	c->progress = &job->progress;
 	c->progress->progress_monitor = on_progress;
 	jpeg_save_markers(c, JPEG_APP0 + 1, 0xffff);
+	jpeg_save_markers(c, JPEG_APP0 + 2, 0xffff);
 	jpeg_read_header(c, TRUE);
 
-	job->code = ad_image_check_size(c->image_width, c->image_height, job->max_pixels, job->err);
+	job->code = ad_image_check_size(c->image_width, c->image_height, job->options->max_pixels, job->err);
 	if (job->code)
 		return job->code;
 	choose_colours(job);
 	job->code = ad_upright_init(&job->upright, c->image_width, c->image_height, orientation_of(job), job->err);
 	if (job->code)
 		return job->code;
-	cmyk = c->out_color_space == JCS_CMYK;
-	strip = cmyk || !ad_upright_row(&job->upright, 0);
+	job->code = prepare_conversion(job);
+	if (job->code)
+		return job->code;
+	convert = ad_convert_works(&job->convert);
+	strip = convert || !ad_upright_row(&job->upright, 0);
 	pixels = (size_t)c->image_width * AD_UPRIGHT_ROWS;
-	job->strip = strip ? ad_malloc_array(pixels, cmyk ? 4 : 3) : NULL;
-	job->rgb = cmyk ? ad_malloc_array(pixels, 3) : NULL;
-	if ((strip && !job->strip) || (cmyk && !job->rgb))
+	job->strip = strip ? ad_malloc_array(pixels, c->out_color_space == JCS_CMYK ? 4 : 3) : NULL;
+	job->rgb = convert ? ad_malloc_array(pixels, 3) : NULL;
+	if ((strip && !job->strip) || (convert && !job->rgb))
 		return ad_fail_nomem(job->err);
 
 	jpeg_start_decompress(c);
@@ -256,7 +303,8 @@ static int run(struct job *job, const uint8_t *data)
 	return 0;
 }
 
-int ad_jpeg_decode(const uint8_t *data, size_t size, uint64_t max_pixels, adtool_image **out, adtool_error *err)
+int ad_jpeg_decode(const uint8_t *data, size_t size, const adtool_image_options *options, adtool_image **out,
+		   adtool_error *err)
 {
 	struct job *job = ad_calloc(1, sizeof(*job));
 	int rc;
@@ -268,7 +316,7 @@ int ad_jpeg_decode(const uint8_t *data, size_t size, uint64_t max_pixels, adtool
 	job->errors.error_exit = on_error;
 	job->errors.emit_message = on_message;
 	job->size = size;
-	job->max_pixels = max_pixels;
+	job->options = options;
 	job->err = err;
 	rc = run(job, data);
 	jpeg_destroy_decompress(&job->cinfo);
@@ -276,6 +324,8 @@ int ad_jpeg_decode(const uint8_t *data, size_t size, uint64_t max_pixels, adtool
 		adtool_image_free(job->upright.image);
 	else
 		*out = job->upright.image;
+	ad_convert_release(&job->convert);
+	ad_free(job->icc);
 	ad_free(job->strip);
 	ad_free(job->rgb);
 	ad_free(job);

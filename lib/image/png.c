@@ -2,7 +2,7 @@
  * PNG through libpng.
  *
  * The chunks are walked once before libpng sees them: that refuses truncated files at once, finds the
- * orientation wherever it stands, and tells where the compressed picture ends. libpng then reads
+ * orientation wherever it stands and the colours, and tells where the compressed picture ends. libpng then reads
  * only IHDR, PLTE, tRNS, IDAT and IEND, and checks the CRC of every chunk; a wrong one is refused whatever it is of.
  */
 #include "internal.h"
@@ -13,6 +13,7 @@
 #include <inttypes.h>
 
 #include <png.h>
+#include <zlib.h>
 
 /* Only IDAT may hold more in one chunk (libpng bounds that by the picture's size). */
 #define MAX_CHUNK ((png_alloc_size_t)64 << 20)
@@ -26,9 +27,13 @@ struct job {
 	unsigned width, height;
 	size_t stored; /* bytes of a row before any transformation */
 	int orientation;
+	const adtool_image_options *options;
+	ad_profile profile;
+	ad_convert convert;
+	uint8_t *icc; /* the profile, inflated */
 	ad_upright upright;
 	uint8_t *rows; /* a strip of rows, or of the whole picture when interlaced; NULL: decoded in place */
-	uint8_t *rgb;  /* the strip without alpha */
+	uint8_t *rgb;  /* the strip converted; NULL: nothing is to be */
 	adtool_error *err;
 	int code;
 };
@@ -68,9 +73,93 @@ static uint32_t get32(const uint8_t *p)
 	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-/* Size, orientation, extent. */
-static int walk(struct job *job, uint64_t max_pixels)
+/* What the chunks before the picture say of its colours. */
+struct colours {
+	const uint8_t *icc, *gamma, *chromaticities;
+	size_t icc_size;
+	int srgb;
+};
+
+/*
+ * The profile of an iCCP chunk: a name, NUL, 0, and a zlib stream. What cannot be inflated, or is longer than any profile
+ * in use, is passed over.
+ */
+static int inflate_profile(struct job *job, const uint8_t *chunk, size_t size)
 {
+	enum { LONGEST = 16 << 20 };
+	const uint8_t *end = memchr(chunk, 0, size < 80 ? size : 80);
+	size_t skip = end ? (size_t)(end - chunk) + 2 : 0, room = 4096;
+	z_stream z = {0};
+	uint8_t *bytes = NULL;
+	int rc = Z_OK;
+
+	if (!end || skip >= size || end[1] != 0 || inflateInit(&z) != Z_OK)
+		return 0;
+	z.next_in = (uint8_t *)(uintptr_t)chunk + skip;
+	z.avail_in = (uInt)(size - skip);
+	while (rc == Z_OK && room < LONGEST) {
+		uint8_t *more = ad_realloc_array(bytes, room *= 2, 1);
+
+		if (!more) {
+			ad_free(bytes);
+			inflateEnd(&z);
+			return ad_fail_nomem(job->err);
+		}
+		bytes = more;
+		z.next_out = bytes + z.total_out;
+		z.avail_out = (uInt)(room - z.total_out);
+		rc = inflate(&z, Z_NO_FLUSH);
+	}
+	inflateEnd(&z);
+	if (rc != Z_STREAM_END) {
+		ad_free(bytes);
+		return 0;
+	}
+	job->icc = bytes;
+	job->profile.icc = bytes;
+	job->profile.size = z.total_out;
+	return 0;
+}
+
+/*
+ * As browsers do: sRGB goes before iCCP, that before gAMA and cHRM, and those count only together. (Chunks that only one
+ * of them has are written by programs that mean sRGB.)
+ */
+static int read_colours(struct job *job, const struct colours *c)
+{
+	ad_profile *p = &job->profile;
+	int i;
+
+	if (c->srgb)
+		return 0;
+	if (c->icc)
+		return inflate_profile(job, c->icc, c->icc_size);
+	if (!c->gamma || !c->chromaticities || get32(c->gamma) < 10000 || get32(c->gamma) > 150000)
+		return 0;
+	p->gamma = get32(c->gamma) / 100000.0;
+	for (i = 0; i < 8; i++)
+		p->xy[i] = get32(c->chromaticities + 4 * i) / 100000.0;
+	return 0;
+}
+
+static void note_colours(struct colours *c, const uint8_t *type, size_t length)
+{
+	if (memcmp(type, "sRGB", 4) == 0 && length == 1) {
+		c->srgb = 1;
+	} else if (memcmp(type, "iCCP", 4) == 0 && !c->icc) {
+		c->icc = type + 4;
+		c->icc_size = length;
+	} else if (memcmp(type, "gAMA", 4) == 0 && length == 4) {
+		c->gamma = type + 4;
+	} else if (memcmp(type, "cHRM", 4) == 0 && length == 32) {
+		c->chromaticities = type + 4;
+	}
+}
+
+/* Size, orientation, colours, extent. */
+static int walk(struct job *job)
+{
+	struct colours colours = {0};
 	const uint8_t *d = job->data;
 	size_t at = 8;
 	int rc, exif = 0;
@@ -79,7 +168,7 @@ static int walk(struct job *job, uint64_t max_pixels)
 		return ad_fail(job->err, ADTOOL_EFORMAT, "truncated PNG: %zu bytes hold no header", job->size);
 	if (memcmp(d + 8, "\0\0\0\rIHDR", 8) != 0)
 		return ad_fail(job->err, ADTOOL_EFORMAT, "damaged PNG: it does not begin with IHDR");
-	rc = ad_image_check_size(get32(d + 16), get32(d + 20), max_pixels, job->err);
+	rc = ad_image_check_size(get32(d + 16), get32(d + 20), job->options->max_pixels, job->err);
 	if (rc)
 		return rc;
 	job->width = get32(d + 16);
@@ -98,7 +187,9 @@ static int walk(struct job *job, uint64_t max_pixels)
 			job->orientation = ad_exif_orientation(type + 4, length);
 			exif = 1;
 		} else if (memcmp(type, "IEND", 4) == 0) {
-			return 0;
+			return read_colours(job, &colours);
+		} else if (!job->idat_end) {
+			note_colours(&colours, type, length);
 		}
 	}
 	return ad_fail(job->err, ADTOOL_EFORMAT, "truncated PNG: its %zu bytes end before IEND", job->size);
@@ -120,29 +211,17 @@ static void check_excess(struct job *job, uint64_t rows_left)
 	}
 }
 
-static void over_black(const uint8_t *rgba, uint8_t *rgb, size_t pixels)
+static void put_rows(struct job *job, uint8_t *rows, unsigned y, unsigned n)
 {
-	size_t i;
-
-	for (i = 0; i < pixels; i++, rgba += 4, rgb += 3) {
-		rgb[0] = ad_mul255(rgba[0], rgba[3]);
-		rgb[1] = ad_mul255(rgba[1], rgba[3]);
-		rgb[2] = ad_mul255(rgba[2], rgba[3]);
-	}
-}
-
-static void put_rows(struct job *job, const uint8_t *rows, unsigned channels, unsigned y, unsigned n)
-{
-	if (channels == 4) {
-		over_black(rows, job->rgb, (size_t)n * job->width);
+	if (job->rgb) {
+		ad_convert_rows(&job->convert, rows, job->rgb, (size_t)n * job->width);
 		rows = job->rgb;
 	}
 	ad_upright_put(&job->upright, rows, y, n);
 }
 
-static void read_rows(struct job *job, unsigned channels, int passes)
+static void read_rows(struct job *job, size_t pitch, int passes)
 {
-	size_t pitch = (size_t)channels * job->width;
 	unsigned strip = passes > 1 ? job->height : AD_UPRIGHT_ROWS;
 	unsigned y, n, i;
 	int pass;
@@ -158,7 +237,7 @@ static void read_rows(struct job *job, unsigned channels, int passes)
 				png_read_row(job->png, to, NULL);
 			}
 			if (passes == 1 && job->rows)
-				put_rows(job, job->rows, channels, y, n);
+				put_rows(job, job->rows, y, n);
 		}
 	}
 	png_read_end(job->png, NULL);
@@ -166,14 +245,48 @@ static void read_rows(struct job *job, unsigned channels, int passes)
 		return;
 	for (y = 0; y < job->height; y += n) {
 		n = job->height - y < AD_UPRIGHT_ROWS ? job->height - y : AD_UPRIGHT_ROWS;
-		put_rows(job, job->rows + y * pitch, channels, y, n);
+		put_rows(job, job->rows + y * pitch, y, n);
 	}
+}
+
+/*
+ * What libpng is to hand over: RGB or RGBA of 8 bits; with a profile, gray stays such, and 16 bits are kept, as both
+ * matter to it.
+ */
+static int set_transformations(struct job *job)
+{
+	png_structp png = job->png;
+	int deep = png_get_bit_depth(png, job->info) == 16;
+	int gray = !(png_get_color_type(png, job->info) & PNG_COLOR_MASK_COLOR);
+	ad_layout layout = {.colours = gray ? 1 : 3, .depth = deep ? 16 : 8};
+	unsigned channels;
+
+	if (png_get_color_type(png, job->info) & PNG_COLOR_MASK_ALPHA || png_get_valid(png, job->info, PNG_INFO_tRNS))
+		layout.alpha = AD_STRAIGHT;
+	job->code = ad_convert_init(&job->convert, &layout, &job->profile, job->options, job->err);
+	if (job->code)
+		return job->code;
+	png_set_expand(png);
+	if (!job->convert.icc) {
+		layout.colours = 3;
+		layout.depth = 8;
+		job->convert.layout = layout;
+		png_set_scale_16(png);
+		png_set_gray_to_rgb(png);
+	} else if (deep && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__) {
+		png_set_swap(png);
+	}
+	png_read_update_info(png, job->info);
+	channels = layout.colours + (layout.alpha != AD_OPAQUE);
+	if (png_get_bit_depth(png, job->info) != layout.depth || png_get_channels(png, job->info) != channels)
+		png_error(png, "a row of unexpected shape");
+	return 0;
 }
 
 static int run(struct job *job)
 {
 	png_structp png = job->png;
-	unsigned channels;
+	size_t pitch;
 	int passes;
 
 	if (setjmp(png_jmpbuf(png)))
@@ -187,41 +300,40 @@ static int run(struct job *job)
 	if (png_get_image_width(png, job->info) != job->width || png_get_image_height(png, job->info) != job->height)
 		png_error(png, "two headers");
 	job->stored = png_get_rowbytes(png, job->info);
-	png_set_scale_16(png);
-	png_set_expand(png);
-	png_set_gray_to_rgb(png);
 	passes = png_set_interlace_handling(png);
-	png_read_update_info(png, job->info);
-	channels = png_get_channels(png, job->info);
-	if (png_get_bit_depth(png, job->info) != 8 || (channels != 3 && channels != 4))
-		png_error(png, "a row of unexpected shape");
+	if (set_transformations(job))
+		return job->code;
 
 	job->code = ad_upright_init(&job->upright, job->width, job->height, job->orientation, job->err);
 	if (job->code)
 		return job->code;
-	if (channels == 4 || !ad_upright_row(&job->upright, 0)) {
-		size_t rows = passes > 1 ? job->height : AD_UPRIGHT_ROWS;
+	pitch = png_get_rowbytes(png, job->info);
+	if (ad_convert_works(&job->convert) || !ad_upright_row(&job->upright, 0)) {
+		int convert = ad_convert_works(&job->convert);
 
-		job->rows = ad_malloc_array(rows * job->width, channels);
-		job->rgb = channels == 4 ? ad_malloc_array((size_t)AD_UPRIGHT_ROWS * job->width, 3) : NULL;
-		if (!job->rows || (channels == 4 && !job->rgb))
+		job->rows = ad_malloc_array(passes > 1 ? job->height : AD_UPRIGHT_ROWS, pitch);
+		job->rgb = convert ? ad_malloc_array((size_t)AD_UPRIGHT_ROWS * job->width, 3) : NULL;
+		if (!job->rows || (convert && !job->rgb))
 			return job->code = ad_fail_nomem(job->err);
 	}
-	read_rows(job, channels, passes);
+	read_rows(job, pitch, passes);
 	return 0;
 }
 
-int ad_png_decode(const uint8_t *data, size_t size, uint64_t max_pixels, adtool_image **out, adtool_error *err)
+int ad_png_decode(const uint8_t *data, size_t size, const adtool_image_options *options, adtool_image **out,
+		  adtool_error *err)
 {
-	struct job job = {.data = data, .size = size, .err = err};
-	int rc = walk(&job, max_pixels);
+	struct job job = {.data = data, .size = size, .options = options, .err = err};
+	int rc = walk(&job);
 
-	if (rc)
-		return rc;
-	job.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &job, on_error, on_warning);
-	job.info = job.png ? png_create_info_struct(job.png) : NULL;
-	rc = job.info ? run(&job) : ad_fail_nomem(err);
-	png_destroy_read_struct(&job.png, &job.info, NULL);
+	if (!rc) {
+		job.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &job, on_error, on_warning);
+		job.info = job.png ? png_create_info_struct(job.png) : NULL;
+		rc = job.info ? run(&job) : ad_fail_nomem(err);
+		png_destroy_read_struct(&job.png, &job.info, NULL);
+	}
+	ad_convert_release(&job.convert);
+	ad_free(job.icc);
 	ad_free(job.rows);
 	ad_free(job.rgb);
 	if (rc)

@@ -45,7 +45,7 @@ err_like 'says what is missing, and why' '^  libzip-dev +lib/bundle: writes mode
 echo zip >lacking
 packages install
 exits 'goes on when only a test wants it' 0
-err_like 'and says so' 'tests that need them skip'
+err_like 'and says so' 'formats and tests that need them are left out'
 
 echo 'libzip-dev zip' >lacking
 echo 'echo "apt-get $*" >>log; case $* in *install*) [ ! -e broken ] ;; esac' | fake apt-get

@@ -343,6 +343,7 @@ static void directories_give_pictures_only(void **state)
 	        F("P6\n2 2\n255\n", 1),
 	        F("P5 #", 1),
 	        F("P7\n2 2\n", 0),
+	        F("P7\nWIDTH 2\n", 1),
 	        F("P5ab", 0),
 	        F("\0\0\0\x20" "ftypheic\0\0\0\0", 1),
 	        F("\0\0\0\x20" "ftypavif\0\0\0\0", 1),

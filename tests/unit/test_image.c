@@ -864,19 +864,12 @@ static void other_kinds_are_named(void **state)
 		const char *name;
 	} cases[] = {
 	    {"", 0, "empty"},
-	    {"GIF89a\1\0\1\0", 10, "GIF"},
-	    {"BM\x3a\0\0\0\0\0\0\0", 10, "BMP"},
-	    {"II*\0\x08\0\0\0", 8, "TIFF"},
-	    {"MM\0*\0\0\0\x08", 8, "TIFF"},
-	    {"RIFF\x10\0\0\0WEBPVP8 ", 16, "WebP"},
+	    {"BM\x3a\0\0\0\0\0\0\0", 10, "known kind"},
 	    {"\0\0\0\x18"
-	     "ftypheic\0\0\0\0",
-	     16, "HEIC"},
-	    {"\0\0\0\x1c"
-	     "ftypavif\0\0\0\0",
-	     16, "AVIF"},
+	     "ftypisom\0\0\0\0",
+	     16, "MP4"},
+	    {"\0\0\0\x0cjP  \r\n\x87\n", 12, "JPEG 2000"},
 	    {"%PDF-1.7\n", 9, "PDF"},
-	    {"P6\n1 1\n255\nabc", 14, "PNM"},
 	    {"PK\3\4\x14\0", 6, "zip"},
 	    {"<svg xmlns=''/>", 15, "SVG"},
 	    {"just a few words\n", 17, "text"},
