@@ -180,7 +180,11 @@ $(B)/cli/%.o: cli/%.c
 
 $(B)/bin/%: $(B)/cli/%.o $(CLI_COMMON_OBJ) $(B)/lib/libadtool.a
 	@mkdir -p $(@D)
-	$(call quiet,LINK)$(CC) $(ALL_CFLAGS) -pie $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(call quiet,LINK)$(CC) $(ALL_CFLAGS) -pie $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS)
+
+# The parts that one command alone has.
+CLI_PARTS := $(patsubst cli/%.c,%,$(wildcard cli/*/*.c))
+$(foreach p,$(CLI_PARTS),$(eval $(B)/bin/adtool-$(firstword $(subst /, ,$(p))): $(B)/cli/$(p).o))
 
 $(B)/examples/%: examples/%.c $(B)/lib/libadtool.a
 	@mkdir -p $(@D)
@@ -225,7 +229,7 @@ endef
 $(eval $(call fuzz_rules,tests/fuzz,$$(B)/tests/fuzz/replay.o,))
 $(eval $(call fuzz_rules,fuzz,,-fsanitize=fuzzer))
 
--include $(LIB_OBJ:.o=.d) $(wildcard $(B)/cli/*.d $(B)/tests/*/*.d $(B)/examples/*.d)
+-include $(LIB_OBJ:.o=.d) $(wildcard $(B)/cli/*.d $(B)/cli/*/*.d $(B)/tests/*/*.d $(B)/examples/*.d)
 .SECONDARY:
 
 ##@ Using
@@ -328,7 +332,7 @@ check-headers: ## each public header compiles alone, as C and as C++
 
 .PHONY: format
 format: ## format the sources with clang-format
-	clang-format -i $(wildcard include/adtool/*.h lib/*.[ch] lib/*/*.[ch] lib/kernel/*/*.[ch] cli/*.[ch] examples/*.c tests/*/*.[ch])
+	clang-format -i $(wildcard include/adtool/*.h lib/*.[ch] lib/*/*.[ch] lib/kernel/*/*.[ch] cli/*.[ch] cli/*/*.[ch] examples/*.c tests/*/*.[ch])
 
 .PHONY: help
 help: ## this list

@@ -3,6 +3,7 @@
 const cli_command_row cli_commands[] = {
     {"train", "learn what is normal from pictures of normal things"},
     {"score", "tell of each picture how normal it is, and where it is not"},
+    {"watch", "score pictures as they come into folders"},
     {"eval", "measure a model on labelled pictures"},
     {"drift", "tell whether the pictures are still those the model knows"},
     {"tune", "find the backbone, layer and settings that do best"},

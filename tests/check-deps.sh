@@ -47,7 +47,7 @@ BEGIN {
 
 	n = split("assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign " \
 		"stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string strings threads time " \
-		"dirent endian fcntl fnmatch getopt glob langinfo libgen poll pwd sched semaphore spawn sysexits " \
+		"dirent endian fcntl fnmatch getopt glob langinfo libgen poll pwd sched search semaphore spawn sysexits " \
 		"termios unistd regex wchar wctype", std, " ")
 	for (i = 1; i <= n; i++)
 		libc[std[i] ".h"] = 1

@@ -37,4 +37,37 @@ err_like 'the other is named' '^features: text\.png: '
 run features none.png
 exits 'features of nothing' 0
 err_like 'says why' '^features: none\.png: '
+# The service: systemd reads it, and its command does what it is there for.
+unit=$ROOT/examples/adtool-watch@.service
+if have systemd-analyze; then
+	mkdir units
+	cp "$unit" units/adtool-watch@line3.service
+	run systemd-analyze verify --man=no --recursive-errors=no "$TMP/units/adtool-watch@line3.service"
+	exits 'systemd takes the unit' 0
+	err_is 'systemd takes the unit without a word' ''
+else
+	skip 2 'needs systemd-analyze'
+fi
+mkdir -p incoming state
+cp set/test/anomalous/missing/000.png incoming/
+command=$(sed -n 's|^ExecStart=/usr/bin/env ||p' "$unit" | sed 's/ watch / watch --once /')
+run env MODEL=m.zip INCOMING=incoming STATE_DIRECTORY=state sh -c "$command"
+exits "the unit's command runs" 0
+out_like "the unit's command: a row" '^{"path":"incoming/000\.png",.*"verdict":"anomalous"'
+ok "the unit's command: moved" test -s state/anomalous/000.png
+ok "the unit's command: remembered" test -s state/state
+
+# The crontab: each line is a time and a command, and the commands run.
+sed -n 's/^\([A-Z]*\)=.*/\1/p' "$ROOT/examples/adtool.crontab" | LC_ALL=C sort >set.txt
+is 'crontab: its variables' "$(tr '\n' ' ' <set.txt)" 'INCOMING MAILTO MODEL PATH '
+is 'crontab: its lines' "$(grep -v '^#\|^$\|^[A-Z]*=' "$ROOT/examples/adtool.crontab" |
+	grep -c -v -E '^([0-9*/,-]+ +){5}[a-z]')" 0
+grep -v '^#\|^$\|^[A-Z]*=' "$ROOT/examples/adtool.crontab" | sed -E 's/^([^ ]+ +){5}//' >commands
+cp set/train/normal/*.png incoming/
+while read -r line; do
+	run env HOME="$TMP" MODEL=m.zip INCOMING=incoming sh -c "$line"
+	exits "crontab: $line" 0
+	err_is "crontab: $line: no mail without reason" ''
+done <commands
+like 'crontab: rows are kept' "$(cat line3.tsv)" '^incoming/000\.png	.*	(normal|anomalous)$'
 done_testing

@@ -1,0 +1,603 @@
+/* Scores pictures as they come into folders. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <poll.h>
+#include <search.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "watch/watch.h"
+
+enum { BATCH = 64, ONCE_PATIENCE = 10 };
+
+static const char *move_dir, *command, *state_path;
+static double rescan = 60, settle = 2;
+static bool once, exit_code;
+
+static const cli_option options[] = {
+    CLI_OPTION_MODEL,
+    CLI_OPTIONS_ROWS,
+    CLI_OPTIONS_DECISION,
+    {CLI_STRING, 0, "move-anomalous", "D", "move pictures that are anomalous to this folder", &move_dir, 0, 0, NULL, 0,
+     0},
+    {CLI_STRING, 0, "exec", "CMD", "run this for each picture, {} standing for its path", &command, 0, 0, NULL, 0, 0},
+    {CLI_FLAG, 0, "once", NULL, "score what is there and new, and end", &once, 0, 0, NULL, 0, 0},
+    {CLI_FLAG, 0, "exit-code", NULL, "with --once: end with status 1 when something is anomalous", &exit_code, 0, 0, NULL,
+     0, 0},
+    {CLI_DOUBLE, 0, "rescan", "SECONDS", "look at everything so often; 0: never (default 60)", &rescan, 0, 1e6, NULL, 0,
+     0},
+    {CLI_DOUBLE, 0, "settle", "SECONDS", "a file is whole when unchanged so long (default 2)", &settle, 0, 1e6, NULL, 0,
+     0},
+    {CLI_STRING, 0, "state", "FILE", "remember here what was scored", &state_path, 0, 0, NULL, 0, 0},
+    {CLI_FLAG, '0', "null", NULL, "rows of tsv end in NUL, not newline", &cli_null, 0, 0, NULL, 0, 0},
+    CLI_OPTIONS_PACE,
+    CLI_OPTION_JOBS,
+    CLI_OPTION_END,
+};
+
+/* A file that is there but was not scored yet. */
+typedef struct candidate {
+	char *shown, *key, *label;
+	struct stat st;       /* as last looked at */
+	double since;         /* it has been so since then */
+	bool ready, written;  /* closed by who wrote it; since it was told of, or may be */
+	/* In a batch: */
+	char digest[WATCH_DIGEST]; /* when the row has this one nothing is said; "" */
+} candidate;
+
+typedef struct watcher {
+	watch_tree *tree;
+	watch_state *state;
+	watch_hook hook;
+	void *candidates;      /* tree by key; owns */
+	adtool_model *model;
+	const char *model_path;
+	struct stat model_st;  /* of the file that was opened, or refused */
+	adtool_model_info info;
+	/* The batch under way. */
+	candidate *batch[BATCH];
+	size_t batch_count, batch_at;
+	int status;            /* a failure that ends the job */
+	uint64_t normal, suspect, anomalous, errors, hook_failures;
+} watcher;
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* -- candidates --------------------------------------------------------------------------------------- */
+
+static int by_key(const void *a, const void *b)
+{
+	return strcmp(((const candidate *)a)->key, ((const candidate *)b)->key);
+}
+
+static void free_candidate(void *p)
+{
+	candidate *c = p;
+
+	free(c->shown);
+	free(c->key);
+	free(c->label);
+	free(c);
+}
+
+static void drop_candidate(watcher *w, candidate *c)
+{
+	tdelete(c, &w->candidates, by_key);
+	free_candidate(c);
+}
+
+static void found(void *context, const char *shown, const char *key, const char *label, enum watch_how how)
+{
+	watcher *w = context;
+	candidate wanted = {.key = (char *)(uintptr_t)key};
+	candidate **at = tfind(&wanted, &w->candidates, by_key), *c = at ? *at : NULL;
+	struct stat st;
+
+	if (stat(shown, &st) && lstat(shown, &st))
+		return;
+	if (!c) {
+		const char *digest;
+		if (S_ISDIR(st.st_mode) ||
+		    watch_state_judge(w->state, key, &st, how == WATCH_CLOSED, &digest) == WATCH_KNOWN)
+			return;
+		c = cli_alloc(1, sizeof(*c));
+		c->shown = cli_text("%s", shown);
+		c->key = cli_text("%s", key);
+		c->label = cli_text("%s", label);
+		c->st = st;
+		c->since = now();
+		if (!tsearch(c, &w->candidates, by_key)) {
+			cli_message(NULL, "out of memory");
+			exit(CLI_FAILURE);
+		}
+	}
+	if (how == WATCH_CLOSED)
+		c->ready = c->written = true;
+}
+
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+/* Whether somebody has it open for writing, as far as that can be told: by a lease, for our own files on local disks. */
+static bool is_being_written(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	bool written = false;
+
+	if (fd < 0)
+		return false;
+	if (!fcntl(fd, F_SETLEASE, F_RDLCK))
+		fcntl(fd, F_SETLEASE, F_UNLCK);
+	else
+		written = errno == EAGAIN;
+	close(fd);
+	return written;
+}
+
+typedef struct listing {
+	candidate **items;
+	size_t count;
+} listing;
+
+static void list_one(const void *node, VISIT which, void *context)
+{
+	listing *l = context;
+
+	if (which == postorder || which == leaf)
+		l->items[l->count++] = *(candidate *const *)node;
+}
+
+static void count_one(const void *node, VISIT which, void *context)
+{
+	(void)node;
+	*(size_t *)context += which == postorder || which == leaf;
+}
+
+/* All of them, in byte order of their keys; the caller frees the items. */
+static listing list_all(const watcher *w)
+{
+	listing l = {0};
+	size_t count = 0;
+
+	twalk_r(w->candidates, count_one, &count);
+	l.items = cli_alloc(count + 1, sizeof(*l.items));
+	twalk_r(w->candidates, list_one, &l);
+	return l;
+}
+
+/* Whether a candidate may be scored now; drops it when it is gone. *due: when to look again. */
+static bool is_whole(watcher *w, candidate *c, double *due)
+{
+	struct stat st;
+	double t = now();
+
+	if (stat(c->shown, &st) && lstat(c->shown, &st)) {
+		drop_candidate(w, c);
+		return false;
+	}
+	bool regular = S_ISREG(st.st_mode);
+	if (!same_file(&st, &c->st)) {
+		c->st = st;
+		c->since = t;
+	}
+	/* Who wrote it has closed it, unless it was opened again. */
+	if (!regular || ((c->ready || t >= c->since + settle) && !is_being_written(c->shown)))
+		return true;
+	c->ready = false;
+	if (t >= c->since + settle)
+		c->since = t;
+	if (*due > c->since + settle)
+		*due = c->since + settle;
+	return false;
+}
+
+/* Takes the candidates that may be scored now into the batch. Returns when to look at the others, or INFINITY. */
+static double take_batch(watcher *w)
+{
+	listing l = list_all(w);
+	double due = INFINITY;
+
+	w->batch_count = w->batch_at = 0;
+	for (size_t i = 0; i < l.count && w->batch_count < BATCH; i++) {
+		candidate *c = l.items[i];
+		const char *digest = "";
+		/* Most of them wait: not looked at before their time. */
+		if (!c->ready && now() < c->since + settle) {
+			if (due > c->since + settle)
+				due = c->since + settle;
+			continue;
+		}
+		if (!is_whole(w, c, &due))
+			continue;
+		enum watch_verdict verdict = watch_state_judge(w->state, c->key, &c->st, c->written, &digest);
+		if (verdict == WATCH_KNOWN || !adtool_dataset_would_list(c->shown)) {
+			drop_candidate(w, c);
+			continue;
+		}
+		snprintf(c->digest, sizeof(c->digest), "%s", verdict == WATCH_COMPARE && strcmp(digest, "-") ? digest : "");
+		w->batch[w->batch_count++] = c;
+	}
+	free(l.items);
+	return due;
+}
+
+/* -- rows --------------------------------------------------------------------------------------------- */
+
+static void count_row(watcher *w, const adtool_row *row)
+{
+	if (row->verdict == ADTOOL_ERROR)
+		w->errors++;
+	else if (row->verdict == ADTOOL_ANOMALOUS)
+		w->anomalous++;
+	else if (row->verdict == ADTOOL_SUSPECT)
+		w->suspect++;
+	else
+		w->normal++;
+}
+
+/* What every row of this picture begins with: what its row has in common with that of an error. */
+static size_t common_prefix(const adtool_row *row, const char *text, size_t size)
+{
+	adtool_row other = {.name = row->name, .label = row->label, .verdict = ADTOOL_ERROR, .score = NAN, .p = NAN};
+	char *other_text;
+	size_t other_size, n = 0;
+
+	if (row->verdict == ADTOOL_ERROR) {
+		other.verdict = ADTOOL_NORMAL;
+		other.score = other.p = other.threshold = 0;
+	}
+	if (cli_row_text(&other, NULL, &other_text, &other_size))
+		return size;
+	while (n < size && n < other_size && text[n] == other_text[n])
+		n++;
+	adtool_free(other_text);
+	return n;
+}
+
+/* begin, print, what follows, done: see watch.h. */
+static int tell(watcher *w, candidate *c, const adtool_row *given)
+{
+	adtool_row labelled = *given, *row = &labelled;
+	char *text;
+	size_t size;
+
+	row->label = c->label;
+	int status = cli_row_text(row, &w->info, &text, &size);
+	if (status)
+		return status;
+	size_t printed = watch_state_printed(w->state, c->key, text, size, common_prefix(row, text, size));
+	if (!printed)
+		status = watch_state_begin(w->state, c->key);
+	if (!status && row->verdict == ADTOOL_ERROR)
+		cli_message(row->name, "%s", row->why);
+	if (!status && printed < size &&
+	    (printed ? cli_write_whole(text + printed, size - printed) : cli_print_row(row, &w->info)))
+		status = CLI_FAILURE;
+	adtool_free(text);
+	if (status)
+		return status;
+	count_row(w, row);
+	if (command && watch_hook_run(&w->hook, row))
+		w->hook_failures++;
+	if (move_dir && row->verdict == ADTOOL_ANOMALOUS)
+		watch_move(c->shown, move_dir);
+	return watch_state_done(w->state, c->key, &c->st, row->digest);
+}
+
+static int take_row(void *context, const adtool_row *row)
+{
+	watcher *w = context;
+	candidate *c = w->batch[w->batch_at++];
+	struct stat st;
+
+	if (row->verdict == ADTOOL_ERROR && lstat(c->shown, &st) && errno == ENOENT) {
+		/* It was deleted, or renamed and will be found under its new name. */
+	} else if (c->digest[0] && row->digest && !strcmp(c->digest, row->digest)) {
+		w->status = watch_state_done(w->state, c->key, &c->st, row->digest);
+	} else {
+		w->status = tell(w, c, row);
+	}
+	drop_candidate(w, c);
+	if (w->status)
+		cli_request_stop();
+	return w->status;
+}
+
+/* -- the model ---------------------------------------------------------------------------------------- */
+
+/*
+ * A copy in memory, so that a model that is written over in place, and not replaced, leaves the one in use as it is.
+ * -1 where that is not possible.
+ */
+static int copy_model(const char *path)
+{
+	int from = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), to = memfd_create("model", MFD_CLOEXEC);
+	bool whole = from >= 0 && to >= 0 && !watch_copy_bytes(from, to);
+
+	if (from >= 0)
+		close(from);
+	if (to >= 0 && !whole) {
+		close(to);
+		to = -1;
+	}
+	return to;
+}
+
+static int open_model(const char *path, adtool_model **model, adtool_error *err)
+{
+	int copy = copy_model(path);
+	char *name = copy < 0 ? cli_text("%s", path) : cli_text("/proc/self/fd/%d", copy);
+	int code = adtool_model_open(name, model, err);
+
+	free(name);
+	if (copy >= 0)
+		close(copy);
+	return code;
+}
+
+/* Opens it, when it was replaced; one that cannot be used leaves the old one in force. */
+static int renew_model(watcher *w)
+{
+	struct stat st;
+	adtool_model *model;
+	adtool_error err;
+
+	if (w->model && (stat(w->model_path, &st) || same_file(&st, &w->model_st)))
+		return 0;
+	/* From before it is opened, so that what is written meanwhile is seen the next time. */
+	if (!w->model && stat(w->model_path, &st))
+		memset(&st, 0, sizeof(st));
+	w->model_st = st;
+	if (open_model(w->model_path, &model, &err)) {
+		cli_fail(w->model_path, &err);
+		if (!w->model)
+			return CLI_FAILURE;
+		cli_message(w->model_path, "has changed, and cannot be used: going on with the model as it was");
+		return 0;
+	}
+	if (w->model && !cli_quiet)
+		cli_message(w->model_path, "has changed, and was read again");
+	adtool_model_free(w->model);
+	w->model = model;
+	return 0;
+}
+
+/* -- the work ----------------------------------------------------------------------------------------- */
+
+static int score_batch(watcher *w)
+{
+	const char *inputs[BATCH];
+	adtool_dataset_options dataset_options;
+	adtool_dataset *dataset;
+	adtool_score_options o;
+	adtool_error err;
+
+	int status = renew_model(w);
+	if (!status)
+		status = cli_score_options(w->model, &o, &w->info);
+	if (status)
+		return status;
+	o.digest = 1;
+	o.row = take_row;
+	o.context = w;
+	cli_dataset_options(&dataset_options);
+	dataset_options.plain_files = 1;
+	dataset_options.stop_fd = cli_stop_fd();
+	dataset_options.rate = cli_score.rate;
+	for (size_t i = 0; i < w->batch_count; i++)
+		inputs[i] = w->batch[i]->shown;
+	if (adtool_dataset_open(inputs, w->batch_count, &dataset_options, &dataset, &err))
+		return cli_fail("watch", &err);
+	int code = adtool_score(w->model, dataset, &o, NULL, &err);
+	adtool_dataset_free(dataset);
+	if (w->status)
+		return w->status;
+	return code ? cli_fail("watch", &err) : 0;
+}
+
+/* Whether a file is gone, and its folder was not merely unmounted: then that would be missing, or empty. */
+static bool is_gone(void *context, const char *key)
+{
+	struct stat st;
+	char *folder = cli_text("%.*s", (int)(strrchr(key, '/') - key), key);
+	(void)context;
+	bool gone = lstat(key, &st) && errno == ENOENT;
+	if (gone) {
+		DIR *dir = opendir(folder);
+		size_t entries = 0;
+		while (dir && entries < 3 && readdir(dir))
+			entries++;
+		gone = entries > 2;
+		if (dir)
+			closedir(dir);
+	}
+	free(folder);
+	return gone;
+}
+
+/* Waits for an event, a signal, or the time. */
+static void wait_until(const watcher *w, double when)
+{
+	struct pollfd p[2] = {{.fd = cli_stop_fd(), .events = POLLIN}, {.fd = watch_tree_fd(w->tree), .events = POLLIN}};
+	double left = when - now();
+	/* The model and folders that are gone are looked for every second. */
+	int ms = left <= 0 ? 0 : left >= 1 ? 1000 : (int)ceil(left * 1e3);
+
+	if (ms)
+		poll(p, 2, ms);
+}
+
+static size_t candidates_left(const watcher *w)
+{
+	size_t count = 0;
+
+	twalk_r(w->candidates, count_one, &count);
+	return count;
+}
+
+/* With --once: what goes on being written is left for the next time. */
+static bool is_through(watcher *w, double started)
+{
+	size_t left = candidates_left(w);
+
+	if (left && now() < started + settle * ONCE_PATIENCE + 1)
+		return false;
+	if (left && !cli_quiet)
+		cli_message("watch", "%zu files are still being written; left for the next time", left);
+	return true;
+}
+
+static int work(watcher *w)
+{
+	double started = now(), next_scan = started, due;
+	int status = 0;
+
+	while (!status && !cli_stopped()) {
+		if (watch_tree_read(w->tree))
+			next_scan = 0;
+		if (watch_tree_lacks(w->tree))
+			watch_tree_find_again(w->tree);
+		if (now() >= next_scan) {
+			watch_tree_scan(w->tree);
+			next_scan = once || rescan <= 0 ? INFINITY : now() + rescan;
+			status = watch_state_tidy(w->state, is_gone, NULL);
+			if (status)
+				break;
+		}
+		due = take_batch(w);
+		if (w->batch_count) {
+			status = score_batch(w);
+			/* What was not come to is a candidate still. */
+			started = now();
+			continue;
+		}
+		if (once && is_through(w, started))
+			break;
+		status = renew_model(w);
+		wait_until(w, due < next_scan ? due : next_scan);
+	}
+	return status;
+}
+
+/* -- running ------------------------------------------------------------------------------------------ */
+
+/* $XDG_STATE_HOME/adtool/watch-HASH, of the folders. */
+static char *default_state(size_t count, const char **dirs)
+{
+	const char *base = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+	uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a */
+
+	for (size_t i = 0; i < count; i++) {
+		char *real = realpath(dirs[i], NULL);
+		for (const char *c = real ? real : dirs[i]; *c; c++)
+			hash = (hash ^ (unsigned char)*c) * 0x100000001b3u;
+		hash *= 0x100000001b3u;
+		free(real);
+	}
+	if (!(base && base[0] == '/') && !(home && home[0] == '/')) {
+		cli_message("watch", "neither XDG_STATE_HOME nor HOME says where to remember what was scored: name a --state FILE");
+		return NULL;
+	}
+	char *folder = base && base[0] == '/' ? cli_text("%s/adtool", base) : cli_text("%s/.local/state/adtool", home);
+	char *path = watch_make_folder(folder) ? NULL : cli_text("%s/watch-%016llx", folder, (unsigned long long)hash);
+	free(folder);
+	return path;
+}
+
+static bool output_is_empty(void)
+{
+	struct stat st;
+
+	return fstat(STDOUT_FILENO, &st) || !S_ISREG(st.st_mode) || !st.st_size;
+}
+
+static int prepare(watcher *w, size_t count, const char **dirs)
+{
+	static const char *outputs[5];
+	size_t n = 0;
+	int status = cli_set_nice();
+
+	if (!status)
+		status = cli_catch_stop();
+	if (!status && command)
+		status = watch_hook_parse(&w->hook, command);
+	if (!status && move_dir)
+		status = watch_make_folder(move_dir);
+	w->model_path = status ? NULL : cli_model_path(cli_score.model);
+	if (!w->model_path)
+		return status ? status : CLI_FAILURE;
+	const char *const given[] = {move_dir, cli_score.heatmap_dir, cli_score.overlay_dir, cli_score.map_dir};
+	for (size_t i = 0; i < 4; i++)
+		if (given[i])
+			outputs[n++] = given[i];
+	status = renew_model(w);
+	if (!status)
+		status = watch_tree_open(dirs, count, outputs, !once, found, w, &w->tree);
+	if (status)
+		return status;
+	char *path = state_path ? cli_text("%s", state_path) : default_state(count, dirs);
+	status = path ? watch_state_open(path, &w->state) : CLI_FAILURE;
+	if (path && cli_verbose)
+		cli_message("watch", "what was scored is remembered in %s", path);
+	free(path);
+	if (!status) {
+		adtool_score_options o;
+		status = cli_score_options(w->model, &o, &w->info);
+	}
+	/* A header goes before the first row of a file only. */
+	if (!status && output_is_empty() && cli_print_row(NULL, &w->info))
+		status = CLI_FAILURE;
+	return status;
+}
+
+static int run(size_t count, const char **dirs)
+{
+	watcher w = {0};
+
+	/* When a lease is broken: see is_being_written. */
+	signal(SIGIO, SIG_IGN);
+	if (exit_code && !once)
+		return cli_usage_error("option '--exit-code' goes with '--once'");
+	int status = prepare(&w, count, dirs);
+	if (!status)
+		status = work(&w);
+	if (cli_verbose)
+		cli_message("watch", "%llu normal, %llu suspect, %llu anomalous, %llu errors, %llu commands failed",
+			    (unsigned long long)w.normal, (unsigned long long)w.suspect, (unsigned long long)w.anomalous,
+			    (unsigned long long)w.errors, (unsigned long long)w.hook_failures);
+	if (!status && once && cli_stopped())
+		status = CLI_SIGNAL + cli_stopped();
+	else if (!status && once && w.errors)
+		status = CLI_UNREADABLE;
+	else if (!status && exit_code && w.anomalous)
+		status = CLI_ANOMALOUS;
+	watch_tree_free(w.tree);
+	watch_state_free(w.state);
+	watch_hook_release(&w.hook);
+	tdestroy(w.candidates, free_candidate);
+	adtool_model_free(w.model);
+	return status;
+}
+
+const cli_command cli_program = {
+    .name = "watch",
+    .page = "adtool-watch",
+    .operands = "DIR...",
+    .options = options,
+    .min_operands = 1,
+    .max_operands = -1,
+    .run = run,
+};

@@ -1,0 +1,410 @@
+#!/bin/sh
+# adtool watch.
+. "${0%/*}/lib.sh"
+
+draw d --train 16 --normal 6 --each 2 --size 64
+adtool train -q d/train/normal || exit 1
+adtool train -q --alpha 0.2 --seed 1 --components 2 -o other.zip d/train/normal || exit 1
+good=d/test/normal
+bad=d/test/anomalous
+adtool score $good $bad >all.rows || exit 1
+# What shares no bytes with another picture, one anomalous and one normal.
+anomalous=$(awk -F '\t' '$4 == "anomalous" { print $1; exit }' all.rows)
+normal=$(awk -F '\t' '$4 == "normal" { print $1; exit }' all.rows)
+isnt 'the set has an anomalous picture' "$anomalous" ''
+XDG_STATE_HOME=$TMP/home-state
+export XDG_STATE_HOME
+
+until_true() { # CMD...: tries for half a minute
+	_tries=0
+	while ! "$@"; do
+		_tries=$((_tries + 1))
+		[ $_tries -lt 300 ] || return 1
+		sleep 0.1
+	done
+}
+has_lines() { [ -e "$1" ] && [ $(($(wc -l <"$1"))) -ge "$2" ]; }
+has_text() { grep -q -e "$2" "$1" 2>/dev/null; }
+# The scores and verdicts of FILE, by the base names of its paths.
+by_name() { sed 's|^[^	]*/||' "$1" | LC_ALL=C sort; }
+once() { adtool watch --once --settle 0.1 "$@"; }
+start() { # ARGUMENT...: adtool watch in the background; rows to `out`, messages to `err`
+	: >out
+	: >err
+	adtool watch --settle 0.3 "$@" >>out 2>>err &
+	pid=$!
+}
+stop() { # SIGNAL: `code` is then the status
+	kill -s "${1:-TERM}" $pid
+	wait $pid
+	code=$?
+}
+
+# -- once ----------------------------------------------------------------------------------------------
+
+mkdir in
+cp $good/*.png in/
+cp -r $bad in/sub
+run once in
+exits '--once' 0
+err_is '--once: nothing to say' ''
+cp "$OUT" first
+adtool score in >wanted
+same '--once: the rows of score' first wanted
+run once in
+exits '--once, again' 0
+out_is '--once, again: nothing is new' ''
+cd in && run once .
+out_is '--once, from elsewhere: nothing is new' ''
+cd ..
+echo text >in/notes.txt
+cp $good/000.png in/.hidden.png
+cp $good/000.png in/new.png.part
+run once in
+out_is 'what score passes over, and what is under way: not scored' ''
+mv in/new.png.part in/new.png
+run once in
+is 'a new picture: its row' "$(cat "$OUT")" "$(sed -n 's|^in/000.png|in/new.png|p' first)"
+mv in/new.png in/renamed.png
+mv in/sub in/moved
+run once in
+out_is 'pictures that were renamed, in folders too, are known' ''
+touch -d '2001-01-01 00:00:00' in/renamed.png
+run once in
+out_is 'a picture with other times and the same bytes is known' ''
+mv in/renamed.png in/again.png
+run once in
+out_is 'a picture of whole seconds that was renamed is known' ''
+cp $good/001.png in/again.png
+run once in
+is 'a picture that was overwritten: its row' "$(cut -f 2- "$OUT")" "$(sed -n 's|^in/001.png	||p' first)"
+ln in/again.png in/second.png
+run once in
+is 'a second name for a file: its row' "$(cut -f 1 "$OUT")" in/second.png
+head -c 500 $good/002.png >in/cut.png
+mkfifo in/fifo
+run timeout 60 adtool watch --once --settle 0.1 in
+exits 'a damaged picture: status 2' 2
+is 'a damaged picture, a FIFO: error rows' "$(cut -f 1,4 "$OUT" | tr '\t' ' ')" 'in/cut.png error
+in/fifo error'
+run once in
+exits 'a damaged picture: once' 0
+out_is 'a damaged picture: once' ''
+cp $good/002.png in/cut.png
+run once in
+is 'a damaged picture made whole: its row' "$(cut -f 1,4 "$OUT")" "in/cut.png	normal"
+rm in/fifo
+for format in csv jsonl; do
+	run once --state s.$format --format $format in
+	cp "$OUT" got
+	adtool score --format $format in >wanted
+	same "--format $format: the rows of score" got wanted
+done
+run once --exit-code --state s1 --threshold -1 in
+exits '--exit-code' 1
+run once -0 --state s2 in
+is '-0: rows end in NUL' "$(tr '\0' '\n' <"$OUT" | cut -f 1)" "$(adtool score in | cut -f 1)"
+run once in gone
+exits 'a folder that is not there' 128
+err_is 'a folder that is not there: said' 'adtool: gone: No such file or directory'
+run once $normal
+exits 'a file in place of a folder' 128
+err_is 'a file in place of a folder: said' "adtool: $normal: Not a directory"
+run adtool watch
+exits 'no folder' 129
+run adtool watch --exit-code in
+exits '--exit-code without --once' 129
+run adtool watch --exec ' ' --once in
+exits 'no command' 129
+run adtool watch -m gone.zip --once in
+exits 'no model' 128
+run env -u XDG_STATE_HOME -u HOME adtool watch --once in
+exits 'nowhere to keep the state' 128
+err_like 'nowhere to keep the state: said' '^adtool: watch: .*--state FILE$'
+
+# -- the state -----------------------------------------------------------------------------------------
+
+printf 'done 1 2 3' >>s1
+run once --state s1 --threshold -1 in
+exits 'a last line that was cut' 0
+out_is 'a last line that was cut: nothing is lost' ''
+cp $good/003.png in/more.png
+run once --state s1 in
+lines 'a last line that was cut: what follows is kept' 1
+run once --state s1 in
+lines 'a last line that was cut: what follows is kept' 0
+printf 'done x\nbegin\nwhat\n' >>s1
+run once --state s1 in
+out_is 'damaged lines: the others count' ''
+err_is 'damaged lines: said' 'adtool: s1: 3 of its lines are damaged and passed over'
+head -c 7 s1 >s3
+run once --state s3 in
+exits 'a state that was cut in its first line begins anew' 0
+num 'a state that was cut in its first line begins anew' "$(wc -l <"$OUT")" '>' 5
+cp s3 kept
+run once --state $normal in
+exits 'a state that is none' 128
+same 'a state that is none is left alone' $normal "$good/${normal##*/}"
+run once --state . in
+exits 'a state that is a folder' 128
+run once --state no/where in
+exits 'a state in no folder' 128
+# Long, and of things long gone: it is made short, and what is there stays known.
+{
+	head -n 1 s3
+	i=0
+	while [ $i -lt 1500 ]; do
+		i=$((i + 1))
+		echo "done 1 $i 100 1000 1000 - $TMP/in/gone$i.png"
+	done
+	sed 1d s3
+} >s4
+run once --state s4 in
+out_is 'a long state: what is there is known' ''
+num 'a long state: made short' "$(wc -l <s4)" '<' 100
+run once --state s4 in
+out_is 'a state made short: what is there is known' ''
+# One that ages in an empty folder, as where a share is not mounted.
+mkdir share
+{
+	head -n 1 s3
+	sed -n "s|$TMP/in/gone|$TMP/share/|p" s4
+	i=0
+	while [ $i -lt 1500 ]; do
+		i=$((i + 1))
+		echo "done 1 $i 100 1000 1000 - $TMP/share/$i.png"
+	done
+} >s5
+run once --state s5 share
+num 'a share that is not there: nothing is forgotten' "$(wc -l <s5)" '>' 1500
+
+# A row that an earlier run printed before it was killed is not printed again, if it is in the output.
+mkdir one
+cp "$normal" one/a.png
+once --state s6 one >>rows6
+cp rows6 whole6
+forget() { sed -i '/^done/d' s6; }
+forget
+once --state s6 one >>rows6
+same 'killed after a row was printed: no second one' rows6 whole6
+forget
+: >rows6
+once --state s6 one >>rows6
+same 'killed before a row was printed: it is' rows6 whole6
+forget
+head -c 20 whole6 >rows6
+once --state s6 one >>rows6
+same 'killed within a row: the rest of it' rows6 whole6
+forget
+cp whole6 rows6
+once --state s6 -m other.zip one >>rows6
+same 'killed, and another model since: no second row' rows6 whole6
+forget
+is 'killed, and another output since: the row is there' "$(once --state s6 one)" "$(cat whole6)"
+
+# -- watching ------------------------------------------------------------------------------------------
+
+mkdir w
+cp $good/000.png w/000.png
+start w
+ok 'what is there is scored' until_true has_lines out 1
+cp $good/001.png w/001.png
+ok 'a copy is scored' until_true has_lines out 2
+cp $good/002.png aside.png
+mv aside.png w/002.png
+ok 'what is moved here is scored' until_true has_lines out 3
+mkdir -p w/x/y
+cp "$anomalous" w/x/y/
+ok 'what comes in new folders is scored' until_true has_lines out 4
+# In pieces, with pauses longer than --settle: the file stays open.
+{
+	head -c 1000 $good/003.png
+	sleep 1
+	tail -c +1001 $good/003.png
+} >w/003.png
+ok 'what comes in pieces is scored' until_true has_text out 003.png
+is 'what comes in pieces: once, when it is whole' "$(grep 003.png out | cut -f 2-)" "$(sed -n "s|^$good/003.png	||p" all.rows)"
+ln "$good/004.png" w/004.png
+ok 'a link is scored' until_true has_text out 004.png
+mv w/001.png w/z.png
+mv w/x w/renamed
+rm w/002.png
+cp $good/005.png w/renamed/y/last.png
+ok 'what comes in a folder that was renamed is scored' until_true has_text out last.png
+is 'and under its new name' "$(grep last.png out | cut -f 1)" w/renamed/y/last.png
+mv w away
+mkdir w
+cp $good/002.png w/back.png
+ok 'a folder that was replaced is watched again' until_true has_text out back.png
+err_gone=$(cat err)
+rm -r w
+ok 'a folder that is gone is said' until_true has_text err 'adtool: w: is gone; waiting for it to come back'
+mkdir w
+cp $good/003.png w/later.png
+ok 'and watched when it is there again' until_true has_text out later.png
+is 'no name twice' "$(cut -f 1 out | sort | uniq -d)" ''
+is 'all are scored as ever' "$(grep -v '	error$' out | wc -l | tr -d ' ')" "$(wc -l <out | tr -d ' ')"
+stop
+is 'SIGTERM ends it' $code 0
+start w
+sleep 1
+stop INT
+is 'SIGINT ends it' $code 0
+is 'a second run says nothing anew' "$(cat out)" ''
+
+# Two at one state.
+start w
+ok 'it runs' until_true test -s "$XDG_STATE_HOME/adtool/$(ls "$XDG_STATE_HOME/adtool" | grep -v lock | head -n 1)"
+sleep 0.5
+run once w
+exits 'a second one with the same state' 128
+err_like 'is told so' 'is in use by another adtool watch$'
+stop
+
+# More than inotify holds.
+limit=$(cat /proc/sys/fs/inotify/max_queued_events)
+if [ "$limit" -le 20000 ]; then
+	start w
+	sleep 0.5
+	kill -s STOP $pid
+	mkdir flood
+	(cd w && seq 1 $((limit / 2 + 500)) | sed 's/$/.txt/' | xargs touch)
+	cp $good/004.png w/after.png
+	kill -s CONT $pid
+	ok 'more events than inotify holds: said' until_true has_text err 'more happened than inotify can hold'
+	ok 'more events than inotify holds: nothing is lost' until_true has_text out after.png
+	stop
+	rm -f w/*.txt
+else
+	skip 2 "inotify holds $limit events here"
+fi
+
+# The model.
+cp model.zip m.zip
+rm -rf w
+mkdir w
+start -m m.zip --state s7 w
+cp "$anomalous" w/1.png
+ok 'with one model' until_true has_lines out 1
+cp other.zip new.zip
+mv new.zip m.zip
+ok 'a model that is replaced is said' until_true has_text err '^adtool: m.zip: has changed, and was read again$'
+cp "$anomalous" w/2.png
+ok 'and used' until_true has_lines out 2
+is 'and used: its score' "$(sed -n 2p out | cut -f 2-)" "$(adtool score -m other.zip "$anomalous" | cut -f 2-)"
+echo damaged >m.zip
+ok 'a model that is damaged is said' until_true has_text err 'cannot be used: going on with the model as it was'
+cp "$anomalous" w/3.png
+ok 'and the old one goes on' until_true has_lines out 3
+is 'and the old one goes on: its score' "$(sed -n 3p out | cut -f 2-)" "$(sed -n 2p out | cut -f 2-)"
+is 'a model that is damaged is said once' "$(grep -c 'going on' err)" 1
+stop
+is 'status' $code 0
+
+# -- what follows a row --------------------------------------------------------------------------------
+
+cat >hook <<'END'
+#!/bin/sh
+printf '%s|' "$@" "$ADTOOL_PATH" "$ADTOOL_SCORE" "$ADTOOL_P" "$ADTOOL_VERDICT" >>hook.log
+echo >>hook.log
+echo 'said by the command'
+case $1 in *fails*) exit 3 ;; *dies*) kill -s KILL $$ ;; esac
+END
+chmod +x hook
+rm -rf w bads
+mkdir w
+odd=$(printf "a b\n'\"\$(x);*.png")
+cp "$normal" "w/$odd"
+cp "$normal" w/fails.png
+cp "$normal" w/dies.png
+cp "$anomalous" w/z.png
+echo text >w/broken.png
+run once --state s8 --move-anomalous bads/here --exec './hook {} x{}y -v' w
+exits '--exec' 2
+is '--exec: its output is not among the rows' "$(grep -c said "$OUT")" 0
+is '--exec: but among the messages' "$(grep -c said "$ERR")" 5
+err_like '--exec: a command that fails' '^adtool: w/fails\.png: --exec: \./hook: ended with status 3$'
+err_like '--exec: a command that is killed' '^adtool: w/dies\.png: --exec: \./hook: killed by signal 9$'
+numbers=$(adtool score "$normal" | cut -f 2,3 | tr '\t' '|')
+is '--exec: its words and variables, whatever is in a name' "$(head -n 4 hook.log)" "w/$odd|xw/${odd}y|-v|w/$odd|$numbers|normal|"
+like '--exec: of an error' "$(cat hook.log)" '^w/broken\.png\|xw/broken\.pngy\|-v\|w/broken\.png\|\|\|error\|$'
+same '--move-anomalous' bads/here/z.png "$anomalous"
+not_ok '--move-anomalous: it is gone from the folder' test -e w/z.png
+ok '--move-anomalous: others stay' test -e w/fails.png
+run once --state s9 --exec ./no-such-command w
+err_like '--exec: a command that is not there' '^adtool: w/broken\.png: --exec: \./no-such-command: No such file or directory$'
+printf 'x' >bads/here/z.png.1
+cp "$anomalous" w/z.png
+printf 'z' >>w/z.png
+run once --state s8 --move-anomalous bads/here w
+is '--move-anomalous never overwrites' "$(cat bads/here/z.png.1)" x
+same '--move-anomalous never overwrites' bads/here/z.png "$anomalous"
+ok '--move-anomalous: the next name' test -s bads/here/z.png.2
+cp "$anomalous" w/again.png
+run once --state s8 --move-anomalous w/bads --heatmap w/maps --threshold -1 w
+run once --state s8 --move-anomalous w/bads --heatmap w/maps --threshold -1 w
+out_is 'what it writes itself into a folder is not scored' ''
+# To another file system.
+shm=$(mktemp -d /dev/shm/adtool-test.XXXXXX 2>/dev/null)
+if [ -n "$shm" ] && [ "$(stat -c %d "$shm")" != "$(stat -c %d w)" ]; then
+	rm -rf w
+	mkdir w
+	cp "$anomalous" w/far.png
+	touch -d '2020-02-02 02:02:02' w/far.png
+	echo other >"$shm/far.png"
+	run once --state s10 --move-anomalous "$shm" w
+	same '--move-anomalous to another file system' "$shm/far.png.1" "$anomalous"
+	is '--move-anomalous to another file system: what was there' "$(cat "$shm/far.png")" other
+	is '--move-anomalous to another file system: its time' "$(stat -c %Y "$shm/far.png.1")" "$(date -d '2020-02-02 02:02:02' +%s)"
+	not_ok '--move-anomalous to another file system: gone from the folder' test -e w/far.png
+	is '--move-anomalous to another file system: nothing else is left' "$(ls -A "$shm" | wc -l | tr -d ' ')" 2
+	# Killed before the old one went: the copy that is there is not made again.
+	cp -p "$shm/far.png.1" w/far.png
+	run once --state s11 --move-anomalous "$shm" w
+	is '--move-anomalous, cut off before: no second copy' "$(ls -A "$shm" | wc -l | tr -d ' ')" 2
+	rm -rf "$shm"
+else
+	[ -z "$shm" ] || rm -rf "$shm"
+	skip 6 'needs two file systems'
+fi
+
+# -- killed --------------------------------------------------------------------------------------------
+
+# At many moments, while pictures come in by copying, moving and linking, and are renamed: in the end there is one row
+# for each, and it is that of score.
+rm -rf w
+mkdir w
+: >out
+find $good $bad -name '*.png' >files
+count=$(($(wc -l <files)))
+i=0
+n=0
+while [ $i -lt 25 ]; do
+	i=$((i + 1))
+	# Not a job of this shell, which would tell of every kill.
+	(exec setsid adtool watch --state s12 --settle 0 --rescan 1 w >>out 2>>err12 & echo $! >pid12)
+	for turn in 1 2 3; do
+		n=$((n + 1))
+		file=$(sed -n $((n % count + 1))p files)
+		case $((n % 3)) in
+		0) cp "$file" "w/$n.png" ;;
+		1) cp "$file" aside.png && mv aside.png "w/$n.png" ;;
+		2) ln "$file" "w/$n.png" ;;
+		esac
+		[ $((n % 7)) != 0 ] || mv "w/$n.png" "w/r$n.png"
+	done
+	sleep "0.$(printf '%02d' $((i * 37 % 40)))"
+	kill -s KILL "$(cat pid12)"
+done
+sleep 0.2
+once --state s12 w >>out 2>>err12
+ls w | sed 's|^|w/|' | LC_ALL=C sort >names
+# A picture that was renamed after it was told of keeps the row under its first name.
+cut -f 1 out | sed 's|/r|/|' | LC_ALL=C sort >told
+sed 's|/r|/|' names | LC_ALL=C sort >named
+same 'killed at random moments: a row for each, and none twice' told named
+is 'killed at random moments: rows are whole' "$(awk -F '\t' 'NF != 4 || $4 == "error"' out)" ''
+cut -f 2- out | sort -u >scores
+cut -f 2- all.rows | sort -u >wanted
+same 'killed at random moments: all scores are those of score' scores wanted
+done_testing
