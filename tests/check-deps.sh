@@ -21,8 +21,8 @@ BEGIN {
 	# room -> the rooms of lib/ it may include, beside itself
 	allowed["base"] = ""
 	allowed["kernel"] = "base"
-	allowed["image"] = allowed["dataset"] = allowed["bundle"] = allowed["report"] = "base"
-	allowed["net"] = allowed["detect"] = "base kernel"
+	allowed["dataset"] = allowed["bundle"] = allowed["report"] = "base"
+	allowed["image"] = allowed["net"] = allowed["detect"] = "base kernel"
 	allowed["pipeline"] = "base kernel image dataset net detect bundle report"
 	allowed["cli"] = allowed["examples"] = allowed["public"] = ""
 

@@ -178,56 +178,48 @@ void ad_fix_sign(double *row, size_t n)
 			row[i] = -row[i];
 }
 
-enum { LANES = 4, PAIR = 2 * LANES, GROUP = 4, CHUNK = 64 };
-typedef float lanes __attribute__((vector_size(LANES * sizeof(float))));
+enum { CHUNK = 128, ROWS = 128, BLOCKS = 2 };
 
-/* out[j][0 .. width-1] += sum_i basis[j * stride + i] * x[i] for `count` channels j; x: n centred samples of 8 cells.
+/*
+ * A matrix product in the shape of the convolution kernel: the rows of the basis are its pixels, a few cells of the
+ * centred map its packed weights. Sums go over CHUNK channels at a time.
  */
-static inline __attribute__((always_inline)) void project(const float *basis, size_t stride, size_t count,
-							  const lanes (*x)[2], size_t n, float *out, size_t cells,
-							  size_t width)
-{
-	lanes low[GROUP] = {{0}}, high[GROUP] = {{0}};
-	size_t i, j, lane;
-
-	for (i = 0; i < n; i++)
-		for (j = 0; j < count; j++) {
-			float weight = basis[j * stride + i];
-
-			low[j] += weight * x[i][0];
-			high[j] += weight * x[i][1];
-		}
-	for (j = 0; j < count; j++)
-		for (lane = 0; lane < width; lane++)
-			out[j * cells + lane] += lane < LANES ? low[j][lane] : high[j][lane - LANES];
-}
-
 void ad_channels_apply(const ad_channels *c, const float *map, size_t cells, float *out)
 {
-	size_t cell, begin, i, j, lane;
-	lanes x[CHUNK][2];
+	const ad_kernels *k = ad_detect_kernels();
+	float x[CHUNK * BLOCKS * AD_VL_MAX], sums[BLOCKS * ROWS * AD_VL_MAX];
+	size_t vl = k->vl, most = BLOCKS * vl, width, rows, n, i, j;
 
-	for (i = 0; i < c->to * cells; i++)
-		out[i] = 0;
-	for (cell = 0; cell < cells; cell += PAIR) {
-		size_t width = cells - cell < PAIR ? cells - cell : PAIR;
+	for (size_t cell = 0; cell < cells; cell += width) {
+		width = cells - cell < most ? cells - cell : most;
+		for (size_t row = 0; row < c->to; row += rows) {
+			ad_conv_args a = {.pixel = c->from,
+					  .n = {1, 1, 1},
+					  .w = x,
+					  .blocks = width > vl ? BLOCKS : 1,
+					  .out = sums,
+					  .out_block = ROWS * vl,
+					  .res_block = ROWS * vl};
 
-		for (begin = 0; begin < c->from; begin += CHUNK) {
-			size_t n = c->from - begin < CHUNK ? c->from - begin : CHUNK;
+			a.pixels = rows = c->to - row < ROWS ? c->to - row : ROWS;
+			for (size_t begin = 0; begin < c->from; begin += n) {
+				a.run = a.last = n = c->from - begin < CHUNK ? c->from - begin : CHUNK;
+				for (i = 0; i < n; i++) {
+					const float *from = map + (begin + i) * cells + cell;
+					float *to = x + i * a.blocks * vl, mean = c->mean[begin + i];
 
-			for (i = 0; i < n; i++) {
-				float centred[PAIR] = {0};
-
-				for (lane = 0; lane < width; lane++)
-					centred[lane] = map[(begin + i) * cells + cell + lane] - c->mean[begin + i];
-				memcpy(x[i], centred, sizeof(centred));
+					for (j = 0; j < width; j++)
+						to[j] = from[j] - mean;
+					for (; j < a.blocks * vl; j++)
+						to[j] = 0;
+				}
+				a.in = c->basis + row * c->from + begin;
+				k->conv(&a);
+				a.res = sums;
 			}
-			for (j = 0; j + GROUP <= c->to; j += GROUP)
-				project(c->basis + j * c->from + begin, c->from, GROUP, x, n, out + j * cells + cell,
-					cells, width);
-			if (j < c->to)
-				project(c->basis + j * c->from + begin, c->from, c->to - j, x, n,
-					out + j * cells + cell, cells, width);
+			for (i = 0; i < rows; i++)
+				for (j = 0; j < width; j++)
+					out[(row + i) * cells + cell + j] = sums[(j / vl * ROWS + i) * vl + j % vl];
 		}
 	}
 }

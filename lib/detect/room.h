@@ -2,7 +2,11 @@
 #ifndef AD_DETECT_ROOM_H
 #define AD_DETECT_ROOM_H
 
+#include "../kernel/kernel.h"
 #include "detect.h"
+
+/* This machine's table. */
+const ad_kernels *ad_detect_kernels(void);
 
 /* As ad_aggregate, on a map in double. */
 double ad_aggregate_double(const double *map, size_t cells, enum adtool_aggregate how, double top);

@@ -1,6 +1,7 @@
 /*
  * Scoring, without BLAS: every row goes through the same operations in the same order whatever stands beside it.
- * Rows go in blocks, so that the components are read from memory once a block.
+ * Rows go in blocks, so that the components are read from memory once a block. A dot product's error is that of a few
+ * hundred float additions, of values that are small beside |a|.
  */
 #include "room.h"
 
@@ -8,106 +9,43 @@
 
 #include "../base/mem.h"
 
-enum { BLOCK = 8, GROUP = 4, LANES = 4, CHUNK = 512 };
-
-/* Four floats side by side, at any address; the compiler makes of it what the machine has. */
-typedef float lanes __attribute__((vector_size(LANES * sizeof(float)), aligned(sizeof(float)), may_alias));
-
-static const lanes *at(const float *p)
-{
-	return (const lanes *)(const void *)p;
-}
-
-/*
- * dots[j] = <v_j, a> for `count` rows v_j. Products are summed in lanes over a chunk, the chunks in double: the
- * error is that of a few hundred float additions, of values that are small beside |a|.
- */
-static inline __attribute__((always_inline)) void dot_rows(const float *const *v, size_t count, const float *a,
-							   size_t n, double *dots)
-{
-	size_t begin, i, j, lane;
-
-	for (j = 0; j < count; j++)
-		dots[j] = 0;
-	for (begin = 0; begin < n; begin += CHUNK) {
-		size_t end = n - begin < CHUNK ? n : begin + CHUNK, whole = begin + (end - begin) / LANES * LANES;
-		lanes sums[GROUP] = {{0}};
-
-		for (i = begin; i < whole; i += LANES)
-			for (j = 0; j < count; j++)
-				sums[j] += *at(v[j] + i) * *at(a + i);
-		for (j = 0; j < count; j++) {
-			double sum = 0;
-
-			for (lane = 0; lane < LANES; lane++)
-				sum += (double)sums[j][lane];
-			for (i = whole; i < end; i++)
-				sum += (double)v[j][i] * (double)a[i];
-			dots[j] += sum;
-		}
-	}
-}
-
-/* r -= sum_j z_j v_j */
-static inline __attribute__((always_inline)) void subtract_rows(const float *const *v, size_t count, const float *z,
-								float *r, size_t n)
-{
-	size_t whole = n / LANES * LANES, i, j;
-
-	for (i = 0; i < whole; i += LANES) {
-		lanes sum = z[0] * *at(v[0] + i);
-
-		for (j = 1; j < count; j++)
-			sum += z[j] * *at(v[j] + i);
-		*(lanes *)(void *)(r + i) -= sum;
-	}
-	for (; i < n; i++) {
-		float sum = z[0] * v[0][i];
-
-		for (j = 1; j < count; j++)
-			sum += z[j] * v[j][i];
-		r[i] -= sum;
-	}
-}
+enum { BLOCK = 8 };
 
 /* r -= V_g V_g^T a for the components of one group. */
-static void remove_group(const float *const *v, size_t count, const float *a, float *r, size_t n)
+static void remove_group(const ad_kernels *k, const float *const *v, size_t count, const float *a, float *r, size_t n)
 {
-	double dots[GROUP];
-	float z[GROUP];
-	size_t j;
+	double sums[AD_DOTS_MAX];
+	float z[AD_DOTS_MAX];
+	ad_dots_args dots = {.count = count, .a = a, .n = n, .out = sums};
+	ad_subtract_args subtract = {.z = z, .count = count, .r = r, .n = n};
 
-	/* A constant count lets the compiler keep the sums in registers. */
-	if (count == GROUP)
-		dot_rows(v, GROUP, a, n, dots);
-	else
-		dot_rows(v, count, a, n, dots);
-	for (j = 0; j < count; j++)
-		z[j] = (float)dots[j];
-	if (count == GROUP)
-		subtract_rows(v, GROUP, z, r, n);
-	else
-		subtract_rows(v, count, z, r, n);
+	memcpy(dots.v, v, count * sizeof(*v));
+	memcpy(subtract.v, v, count * sizeof(*v));
+	k->dots(&dots);
+	for (size_t j = 0; j < count; j++)
+		z[j] = (float)sums[j];
+	k->subtract(&subtract);
 }
 
 /* centred, residual: rows x D each; cells: as many doubles as a map has cells. */
 static void score_fre(const ad_detector *d, size_t n, const float *rows, double *scores, float *maps, float *centred,
 		      float *residual, double *sums, float *map)
 {
+	const ad_kernels *k = ad_detect_kernels();
 	size_t dims = d->dimensions, channels = dims / d->cells, row, i, j, c;
 
 	for (row = 0; row < n; row++)
 		for (i = 0; i < dims; i++)
 			centred[row * dims + i] = rows[row * dims + i] - d->mean32[i];
 	memcpy(residual, centred, n * dims * sizeof(*residual));
-	for (j = 0; j < d->components; j += GROUP) {
-		size_t count = d->components - j < GROUP ? d->components - j : GROUP;
-		const float *v[GROUP];
+	for (j = 0; j < d->components; j += AD_DOTS_MAX) {
+		size_t count = d->components - j < AD_DOTS_MAX ? d->components - j : AD_DOTS_MAX;
+		const float *v[AD_DOTS_MAX];
 
 		for (i = 0; i < count; i++)
 			v[i] = d->rows32 + (j + i) * dims;
 		for (row = 0; row < n; row++)
-			remove_group(v, count, centred + row * dims, residual + row * dims, dims);
+			remove_group(k, v, count, centred + row * dims, residual + row * dims, dims);
 	}
 	for (row = 0; row < n; row++) {
 		float *to = maps ? maps + row * d->cells : map;
@@ -153,6 +91,14 @@ static double score_ppca(const ad_detector *d, const float *row, double *centred
 	for (i = 0; i < dims; i++)
 		squares += residual[i] * residual[i];
 	return (q + squares / d->noise_variance) / 2 + ad_detector_shift(d);
+}
+
+const ad_kernels *ad_detect_kernels(void)
+{
+	const ad_kernels *k;
+
+	/* A name in the environment that is none was refused when the plan was made. */
+	return ad_kernels_get(&k, NULL) ? ad_kernels_scalar(4) : k;
 }
 
 double ad_detector_shift(const ad_detector *d)

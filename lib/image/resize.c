@@ -1,12 +1,13 @@
 /*
  * Resampling with a triangle filter in 8 bits, such that every sample equals what Pillow's resize(..., BILINEAR) gives:
- * weights in double precision, normalised, rounded to WEIGHT_BITS of fraction; sums in integers, rounded once per pass;
+ * weights in double precision, normalised, rounded to AD_PAIR_BITS of fraction; sums in integers, rounded once per pass;
  * rows first, then columns.
  */
 #include "internal.h"
 
 #include "../base/fail.h"
 #include "../base/mem.h"
+#include "../kernel/kernel.h"
 
 #include <math.h>
 
@@ -14,23 +15,10 @@
 #include <emmintrin.h>
 #endif
 
-#define WEIGHT_BITS 22
-
-/*
- * A weight, 0 .. 1 << WEIGHT_BITS, is kept as high * (1 << LOW_BITS) + low, so that both parts are 16-bit factors of a
- * sample and two products are added at once; the sums are the same to the last bit.
- */
-#define LOW_BITS 11
-
-/* Two neighbouring inputs' weights; the second is 0 when there is no such input. */
-typedef struct pair {
-	int16_t high[2], low[2];
-} pair;
-
 /* For each output position: the first input, how many pairs of inputs from there, and their weights. */
 typedef struct taps {
 	unsigned *first, *count; /* per output; count in inputs */
-	pair *pairs;             /* per output: from stride * output on */
+	ad_pair *pairs;          /* per output: from stride * output on */
 	size_t stride;
 } taps;
 
@@ -71,11 +59,11 @@ static int taps_init(taps *t, unsigned from, unsigned to)
 			sum += w[k];
 		}
 		for (k = 0; k < t->count[i]; k++) {
-			pair *p = &t->pairs[t->stride * i + k / 2];
-			int weight = (int)(0.5 + (sum != 0 ? w[k] / sum : w[k]) * (1 << WEIGHT_BITS));
+			ad_pair *p = &t->pairs[t->stride * i + k / 2];
+			int weight = (int)(0.5 + (sum != 0 ? w[k] / sum : w[k]) * (1 << AD_PAIR_BITS));
 
-			p->high[k % 2] = (int16_t)(weight >> LOW_BITS);
-			p->low[k % 2] = (int16_t)(weight & ((1 << LOW_BITS) - 1));
+			p->high[k % 2] = (int16_t)(weight >> AD_PAIR_LOW);
+			p->low[k % 2] = (int16_t)(weight & ((1 << AD_PAIR_LOW) - 1));
 		}
 	}
 	ad_free(w);
@@ -87,33 +75,13 @@ static int taps_init(taps *t, unsigned from, unsigned to)
 /* Rounds and narrows four sums to the low four bytes. */
 static inline __m128i narrow(__m128i high, __m128i low)
 {
-	__m128i half = _mm_set1_epi32(1 << (WEIGHT_BITS - 1));
+	__m128i half = _mm_set1_epi32(1 << (AD_PAIR_BITS - 1));
 
-	return _mm_srai_epi32(_mm_add_epi32(_mm_add_epi32(_mm_slli_epi32(high, LOW_BITS), low), half), WEIGHT_BITS);
-}
-
-/* One output pixel from n pairs of pixels. Reads up to 11 bytes from the last pair on; writes 4 bytes. */
-static inline void across_one(const uint8_t *p, const pair *w, size_t n, uint8_t *to)
-{
-	__m128i zero = _mm_setzero_si128(), high = zero, low = zero;
-	int packed;
-
-	for (; n; n--, p += 6, w++) {
-		__m128i a = _mm_loadl_epi64((const __m128i *)p), b = _mm_loadl_epi64((const __m128i *)(p + 3));
-		__m128i s = _mm_unpacklo_epi8(_mm_unpacklo_epi8(a, b), zero); /* R R' G G' B B' . . */
-		__m128i k = _mm_loadl_epi64((const __m128i *)w);
-
-		high = _mm_add_epi32(high, _mm_madd_epi16(s, _mm_shuffle_epi32(k, 0x00)));
-		low = _mm_add_epi32(low, _mm_madd_epi16(s, _mm_shuffle_epi32(k, 0x55)));
-	}
-	high = narrow(high, low);
-	high = _mm_packs_epi32(high, high);
-	packed = _mm_cvtsi128_si32(_mm_packus_epi16(high, high));
-	memcpy(to, &packed, 4);
+	return _mm_srai_epi32(_mm_add_epi32(_mm_add_epi32(_mm_slli_epi32(high, AD_PAIR_LOW), low), half), AD_PAIR_BITS);
 }
 
 /* Eight neighbouring samples from 2n rows, from offset x on. */
-static inline void down_eight(const uint8_t *const *rows, size_t x, const pair *w, size_t n, uint8_t to[8])
+static inline void down_eight(const uint8_t *const *rows, size_t x, const ad_pair *w, size_t n, uint8_t to[8])
 {
 	__m128i zero = _mm_setzero_si128(), high0 = zero, high1 = zero, low0 = zero, low1 = zero;
 
@@ -138,32 +106,16 @@ static inline void down_eight(const uint8_t *const *rows, size_t x, const pair *
 /* Rounding errors of very many weights can carry a sum just over 255. */
 static inline uint8_t narrow(int32_t sum)
 {
-	sum = (sum + (1 << (WEIGHT_BITS - 1))) >> WEIGHT_BITS;
+	sum = (sum + (1 << (AD_PAIR_BITS - 1))) >> AD_PAIR_BITS;
 	return (uint8_t)(sum > 255 ? 255 : sum);
 }
 
-static inline int32_t weight_of(const pair *w, int which)
+static inline int32_t weight_of(const ad_pair *w, int which)
 {
-	return w->high[which] * (1 << LOW_BITS) + w->low[which];
+	return w->high[which] * (1 << AD_PAIR_LOW) + w->low[which];
 }
 
-static inline void across_one(const uint8_t *p, const pair *w, size_t n, uint8_t *to)
-{
-	int32_t r = 0, g = 0, b = 0;
-
-	for (; n; n--, p += 6, w++) {
-		int32_t w0 = weight_of(w, 0), w1 = weight_of(w, 1);
-
-		r += p[0] * w0 + p[3] * w1;
-		g += p[1] * w0 + p[4] * w1;
-		b += p[2] * w0 + p[5] * w1;
-	}
-	to[0] = narrow(r);
-	to[1] = narrow(g);
-	to[2] = narrow(b);
-}
-
-static inline void down_eight(const uint8_t *const *rows, size_t x, const pair *w, size_t n, uint8_t to[8])
+static inline void down_eight(const uint8_t *const *rows, size_t x, const ad_pair *w, size_t n, uint8_t to[8])
 {
 	int32_t sum[8] = {0};
 	size_t i;
@@ -187,13 +139,19 @@ static int resize(const adtool_image *image, adtool_image *out, adtool_error *er
 	const uint8_t **rows = NULL;
 	taps h = {0}, v = {0};
 	uint8_t *ring = NULL; /* rows of the output's width not yet done with: row y at y % depth */
+	const ad_kernels *kernels;
 	unsigned y, k, ready = 0;
 
+	rc = ad_kernels_get(&kernels, err);
+	if (rc)
+		return rc;
 	if ((narrower && taps_init(&h, image->width, out->width)) || taps_init(&v, image->height, out->height)) {
 		rc = ad_fail_nomem(err);
 		goto done;
 	}
-	depth = 2 * v.stride < image->height ? 2 * v.stride : image->height;
+	/* Rows are narrowed a few at a time, so that some come before they are needed. */
+	depth = 2 * v.stride + AD_NARROW_ROWS - 1;
+	depth = depth < image->height ? depth : image->height;
 	pitch = narrower ? samples + AD_BEHIND : from_pitch;
 	rows = ad_malloc_array(2 * v.stride, sizeof(*rows));
 	ring = narrower ? ad_calloc(depth, pitch) : NULL;
@@ -203,16 +161,26 @@ static int resize(const adtool_image *image, adtool_image *out, adtool_error *er
 	}
 	for (y = 0; y < out->height; y++) {
 		unsigned first = v.first[y], end = first + v.count[y], n = (v.count[y] + 1) / 2;
-		const pair *weights = &v.pairs[v.stride * y];
+		const ad_pair *weights = &v.pairs[v.stride * y];
 		uint8_t *to = out->pixels + y * samples;
 
 		if (ready < first)
 			ready = first;
-		for (; narrower && ready < end; ready++)
-			for (x = 0; x < out->width; x++)
-				across_one(image->pixels + ready * from_pitch + (size_t)3 * h.first[x],
-					   &h.pairs[h.stride * x], (h.count[x] + 1) / 2,
-					   ring + ready % depth * pitch + 3 * x);
+		while (narrower && ready < end) {
+			ad_narrow_args a = {.in = image->pixels + ready * from_pitch,
+					    .pitch = from_pitch,
+					    .rows = image->height - ready,
+					    .first = h.first,
+					    .count = h.count,
+					    .pairs = h.pairs,
+					    .stride = h.stride,
+					    .width = out->width};
+
+			a.rows = a.rows < AD_NARROW_ROWS ? a.rows : AD_NARROW_ROWS;
+			for (k = 0; k < a.rows; k++, ready++)
+				a.out[k] = ring + ready % depth * pitch;
+			kernels->narrow(&a);
+		}
 		for (k = first; k < first + 2 * n; k++) {
 			size_t row = k < end ? k : end - 1; /* the last of an odd number, again, at weight 0 */
 

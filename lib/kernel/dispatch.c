@@ -2,29 +2,16 @@
 
 #include "../base/fail.h"
 
-#ifdef AD_ROOM_avx2
-#include <cpuid.h>
-#endif
-
 static const char *const known[] = {"avx512", "avx2", "neon", "scalar"};
 
 #ifdef AD_ROOM_avx2
-/* CPUID, and XCR0 for what the system saves: SSE and AVX state (bits 1, 2), AVX-512's three (5, 6, 7). */
+/* What the compiler's own library has found once, at start: CPUID, and XCR0 for the state that the system saves. */
 static int x86_can(int avx512)
 {
-	unsigned a, b, c, d, low, high;
-
-	if (!__get_cpuid_count(1, 0, &a, &b, &c, &d) || !(c & bit_OSXSAVE) || !(c & bit_AVX) || !(c & bit_FMA))
+	if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma"))
 		return 0;
-	__asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-	if ((low & 0x6) != 0x6)
-		return 0;
-	if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & bit_AVX2))
-		return 0;
-	if (!avx512)
-		return 1;
-	return (low & 0xe6) == 0xe6 && (b & bit_AVX512F) && (b & bit_AVX512BW) && (b & bit_AVX512DQ) &&
-	       (b & bit_AVX512VL);
+	return !avx512 || (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+			   __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"));
 }
 #endif
 

@@ -169,6 +169,53 @@ typedef struct ad_unpack_args {
 	float *out;
 } ad_unpack_args;
 
+#define AD_DOTS_MAX 4
+
+/*
+ * out[j] = sum over i < n of v[j][i] a[i], j < count (1 .. AD_DOTS_MAX): summed in floats over AD_DOTS_CHUNK elements,
+ * then in doubles.
+ */
+#define AD_DOTS_CHUNK 512
+typedef struct ad_dots_args {
+	const float *v[AD_DOTS_MAX];
+	size_t count;
+	const float *a;
+	size_t n;
+	double *out;
+} ad_dots_args;
+
+/* r[i] -= sum over j < count (1 .. AD_DOTS_MAX) of z[j] v[j][i], i < n. */
+typedef struct ad_subtract_args {
+	const float *v[AD_DOTS_MAX];
+	const float *z;
+	size_t count;
+	float *r;
+	size_t n;
+} ad_subtract_args;
+
+/* Two neighbouring samples' weights, 0 .. 1 << AD_PAIR_BITS, each as high * (1 << AD_PAIR_LOW) + low. */
+#define AD_PAIR_BITS 22
+#define AD_PAIR_LOW 11
+typedef struct ad_pair {
+	int16_t high[2], low[2];
+} ad_pair;
+
+/*
+ * Resamples rows of 8-bit pixels of three samples: sample c of pixel x of row r is
+ *   (sum over i < 2 ceil(count[x] / 2) of weight i of x * in[r pitch + 3 (first[x] + i) + c] + half) >> AD_PAIR_BITS
+ * cut to 255; weight i is that of pairs[stride x + i / 2] (which sum up to no more than 1, but for rounding).
+ * May read 16 bytes from the last pixel on, and write one byte behind a row of out.
+ */
+#define AD_NARROW_ROWS 4
+typedef struct ad_narrow_args {
+	const uint8_t *in;
+	size_t pitch, rows; /* 1 .. AD_NARROW_ROWS */
+	const unsigned *first, *count;
+	const ad_pair *pairs;
+	size_t stride, width;
+	uint8_t *out[AD_NARROW_ROWS];
+} ad_narrow_args;
+
 typedef struct ad_kernels {
 	const char *isa; /* "scalar", "avx2", "avx512", "neon" */
 	unsigned vl;

@@ -548,6 +548,102 @@ static void check_pack(struct check *c, int back)
 			}
 }
 
+/* -- detection and resampling ------------------------------------------------------------------------- */
+
+static void check_rows(struct check *c, int subtract)
+{
+	static const size_t sizes[] = {1, 3, 4, 7, 8, 15, 16, 17, 31, 32, 33, 64, 100, 511, 512, 513, 1040, 1500};
+	char what[128];
+
+	for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++)
+		for (size_t count = 1; count <= AD_DOTS_MAX && !c->failed; count++) {
+			size_t n = sizes[s];
+			block v[AD_DOTS_MAX] = {{0}}, a = make_random(c, subtract ? count : n);
+			block start = make_random(c, n), out[2];
+			double dots[2][AD_DOTS_MAX] = {{0}};
+
+			for (size_t j = 0; j < count; j++)
+				v[j] = make_random(c, n);
+			for (int i = 0; i < 2; i++) {
+				const ad_kernels *k = i ? c->oracle : c->k;
+				ad_dots_args d = {.count = count, .a = a.data, .n = n, .out = dots[i]};
+				ad_subtract_args m = {.z = a.data, .count = count, .n = n};
+
+				for (size_t j = 0; j < count; j++)
+					d.v[j] = m.v[j] = v[j].data;
+				out[i] = make_copy(c, &start);
+				m.r = out[i].data;
+				if (subtract)
+					k->subtract(&m);
+				else
+					k->dots(&d);
+				for (size_t j = 0; j < count && !subtract; j++)
+					if (j < n)
+						out[i].data[j] = (float)dots[i][j];
+			}
+			snprintf(what, sizeof(what), "%s %zu elements, %zu rows", subtract ? "subtract" : "dots", n, count);
+			/* Chunks of 512 products of at most 1 in floats. */
+			same(c, &out[0], &out[1], subtract ? 1e-6 : 2e-5, what);
+			for (size_t j = 0; j < count; j++)
+				drop(&v[j]);
+			drop(&a);
+			drop(&start);
+			drop(&out[0]);
+			drop(&out[1]);
+		}
+}
+
+/* Weights as resizing has them, and as bad as they may be: 1 in all, unevenly dealt. */
+static void check_narrow(struct check *c)
+{
+	enum { WIDTH = 5, MOST = 23, PITCH = 3 * 64 };
+
+	for (unsigned count = 1; count <= MOST; count++)
+		for (size_t rows = 1; rows <= AD_NARROW_ROWS && !c->failed; rows++) {
+			size_t stride = (count + 1) / 2 + 1, bytes = rows * PITCH + 16, left;
+			block in = make(c, (bytes + 3) / 4), out[2];
+			unsigned first[WIDTH], counts[WIDTH];
+			ad_pair pairs[WIDTH * (MOST / 2 + 2)];
+			uint8_t *from = (uint8_t *)in.data + (in.count * 4 - bytes);
+
+			memset(pairs, 0, sizeof(pairs));
+			for (size_t i = 0; i < bytes; i++)
+				from[i] = count % 3 ? (uint8_t)((random_float(c) + 1) * 127.99f) : 255;
+			for (unsigned x = 0; x < WIDTH; x++) {
+				/* The last one ends where the last row does. */
+				counts[x] = count > x && x + 1 < WIDTH ? count - x : count;
+				first[x] = x + 1 < WIDTH ? 7 * x : 64 - count;
+				left = 1 << AD_PAIR_BITS;
+				for (unsigned i = 0; i < counts[x]; i++) {
+					size_t w = i + 1 < counts[x] ? (size_t)((random_float(c) + 1) / 2 * (float)left) : left;
+
+					left -= w;
+					pairs[stride * x + i / 2].high[i % 2] = (int16_t)(w >> AD_PAIR_LOW);
+					pairs[stride * x + i / 2].low[i % 2] = (int16_t)(w & ((1 << AD_PAIR_LOW) - 1));
+				}
+			}
+			for (int i = 0; i < 2; i++) {
+				ad_narrow_args a = {from, PITCH, rows, first, counts, pairs, stride, WIDTH, {0}};
+
+				out[i] = make(c, AD_NARROW_ROWS * 4);
+				/* 15 bytes of each row, and the one that may be overwritten. */
+				for (size_t r = 0; r < rows; r++)
+					a.out[r] = (uint8_t *)(out[i].data + 4 * r);
+				(i ? c->oracle : c->k)->narrow(&a);
+				for (size_t r = 0; r < rows; r++)
+					a.out[r][3 * WIDTH] = 0;
+			}
+			c->compared += (long)out[0].count;
+			if (memcmp(out[0].data, out[1].data, out[0].count * sizeof(float))) {
+				c->failed = 1;
+				snprintf(c->why, c->size, "narrow: %u taps, %zu rows: not the scalar one's bytes", count, rows);
+			}
+			drop(&in);
+			drop(&out[0]);
+			drop(&out[1]);
+		}
+}
+
 long check_kernel(const ad_kernels *k, size_t index, char *why, size_t size)
 {
 	struct check c = {k, ad_kernels_scalar(k->vl), 1, 0, 0, why, size, 0};
@@ -570,6 +666,10 @@ long check_kernel(const ad_kernels *k, size_t index, char *why, size_t size)
 			check_mean(&c);
 		else if (!strcmp(name, "pack") || !strcmp(name, "unpack"))
 			check_pack(&c, !strcmp(name, "unpack"));
+		else if (!strcmp(name, "dots") || !strcmp(name, "subtract"))
+			check_rows(&c, !strcmp(name, "subtract"));
+		else if (!strcmp(name, "narrow"))
+			check_narrow(&c);
 		else {
 			snprintf(why, size, "%s: no check is written for this kernel", name);
 			return -1;

@@ -67,6 +67,67 @@ static void fp_leave(unsigned long mode)
 	_mm_setcsr((unsigned)mode);
 }
 
+/* -- narrow: two rows, one in each 128-bit lane --------------------------------------------------------- */
+
+static inline __attribute__((always_inline)) __m256i two_rows(const uint8_t *p, size_t pitch)
+{
+	return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)p)),
+				       _mm_loadu_si128((const __m128i *)(const void *)(p + pitch)), 1);
+}
+
+static inline __attribute__((always_inline)) __m256i both(const int16_t w[2])
+{
+	int32_t two;
+
+	memcpy(&two, w, sizeof(two));
+	return _mm256_set1_epi32(two);
+}
+
+static void narrow(const ad_narrow_args *a)
+{
+	/* R R' G G' B B' . . of two neighbouring pixels, widened; and of the two after them. */
+	const __m256i first = _mm256_broadcastsi128_si256(
+	    _mm_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1));
+	const __m256i second = _mm256_broadcastsi128_si256(
+	    _mm_setr_epi8(6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1));
+	const __m256i half = _mm256_set1_epi32(1 << (AD_PAIR_BITS - 1));
+
+	for (size_t r = 0; r < a->rows; r += 2) {
+		/* A row that is not there is computed as the one before it, and not stored. */
+		size_t rows = a->rows - r < 2 ? 1 : 2, pitch = rows > 1 ? a->pitch : 0;
+
+		for (size_t x = 0; x < a->width; x++) {
+			const uint8_t *p = a->in + r * a->pitch + (size_t)3 * a->first[x];
+			const ad_pair *w = a->pairs + a->stride * x;
+			__m256i high = _mm256_setzero_si256(), low = high;
+			size_t n = (a->count[x] + 1) / 2;
+			uint8_t bytes[32];
+
+			for (; n >= 2; n -= 2, p += 12, w += 2) {
+				__m256i s = two_rows(p, pitch), t = _mm256_shuffle_epi8(s, second);
+
+				s = _mm256_shuffle_epi8(s, first);
+				high = _mm256_add_epi32(high, _mm256_madd_epi16(s, both(w[0].high)));
+				low = _mm256_add_epi32(low, _mm256_madd_epi16(s, both(w[0].low)));
+				high = _mm256_add_epi32(high, _mm256_madd_epi16(t, both(w[1].high)));
+				low = _mm256_add_epi32(low, _mm256_madd_epi16(t, both(w[1].low)));
+			}
+			if (n) {
+				__m256i s = _mm256_shuffle_epi8(two_rows(p, pitch), first);
+
+				high = _mm256_add_epi32(high, _mm256_madd_epi16(s, both(w->high)));
+				low = _mm256_add_epi32(low, _mm256_madd_epi16(s, both(w->low)));
+			}
+			high = _mm256_add_epi32(_mm256_add_epi32(_mm256_slli_epi32(high, AD_PAIR_LOW), low), half);
+			high = _mm256_srai_epi32(high, AD_PAIR_BITS);
+			high = _mm256_packs_epi32(high, high);
+			_mm256_storeu_si256((__m256i *)(void *)bytes, _mm256_packus_epi16(high, high));
+			for (size_t i = 0; i < rows; i++)
+				memcpy(a->out[r + i] + 3 * x, bytes + 16 * i, 4);
+		}
+	}
+}
+
 #define TILE1 9
 #define TILE2 6
 #define TILE3 4

@@ -68,6 +68,67 @@ static void fp_leave(unsigned long mode)
 	_mm_setcsr((unsigned)mode);
 }
 
+/* -- narrow: four rows, one in each 128-bit lane -------------------------------------------------------- */
+
+static inline __attribute__((always_inline)) __m512i four_rows(const uint8_t *p, size_t pitch, size_t rows)
+{
+	__m512i s = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)(const void *)p));
+
+	/* Rows that are not there are computed as the first, and not stored. */
+	s = _mm512_inserti32x4(s, _mm_loadu_si128((const __m128i *)(const void *)(p + (rows > 1 ? pitch : 0))), 1);
+	s = _mm512_inserti32x4(s, _mm_loadu_si128((const __m128i *)(const void *)(p + (rows > 2 ? 2 * pitch : 0))), 2);
+	return _mm512_inserti32x4(s, _mm_loadu_si128((const __m128i *)(const void *)(p + (rows > 3 ? 3 * pitch : 0))),
+				  3);
+}
+
+static inline __attribute__((always_inline)) __m512i both(const int16_t w[2])
+{
+	int32_t two;
+
+	memcpy(&two, w, sizeof(two));
+	return _mm512_set1_epi32(two);
+}
+
+static void narrow(const ad_narrow_args *a)
+{
+	/* R R' G G' B B' . . of two neighbouring pixels, widened; and of the two after them. */
+	const __m512i first = _mm512_broadcast_i32x4(
+	    _mm_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1));
+	const __m512i second = _mm512_broadcast_i32x4(
+	    _mm_setr_epi8(6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1));
+	const __m512i half = _mm512_set1_epi32(1 << (AD_PAIR_BITS - 1));
+
+	for (size_t x = 0; x < a->width; x++) {
+		const uint8_t *p = a->in + (size_t)3 * a->first[x];
+		const ad_pair *w = a->pairs + a->stride * x;
+		__m512i high = _mm512_setzero_si512(), low = high;
+		size_t n = (a->count[x] + 1) / 2;
+		uint8_t bytes[64];
+
+		for (; n >= 2; n -= 2, p += 12, w += 2) {
+			__m512i s = four_rows(p, a->pitch, a->rows), t = _mm512_shuffle_epi8(s, second);
+
+			s = _mm512_shuffle_epi8(s, first);
+			high = _mm512_add_epi32(high, _mm512_madd_epi16(s, both(w[0].high)));
+			low = _mm512_add_epi32(low, _mm512_madd_epi16(s, both(w[0].low)));
+			high = _mm512_add_epi32(high, _mm512_madd_epi16(t, both(w[1].high)));
+			low = _mm512_add_epi32(low, _mm512_madd_epi16(t, both(w[1].low)));
+		}
+		if (n) {
+			__m512i s = _mm512_shuffle_epi8(four_rows(p, a->pitch, a->rows), first);
+
+			high = _mm512_add_epi32(high, _mm512_madd_epi16(s, both(w->high)));
+			low = _mm512_add_epi32(low, _mm512_madd_epi16(s, both(w->low)));
+		}
+		high = _mm512_add_epi32(_mm512_add_epi32(_mm512_slli_epi32(high, AD_PAIR_LOW), low), half);
+		high = _mm512_srai_epi32(high, AD_PAIR_BITS);
+		high = _mm512_packs_epi32(high, high);
+		_mm512_storeu_si512(bytes, _mm512_packus_epi16(high, high));
+		for (size_t r = 0; r < a->rows; r++)
+			memcpy(a->out[r] + 3 * x, bytes + 16 * r, 4);
+	}
+}
+
 #define TILE1 14
 #define TILE2 14
 #define TILE3 9

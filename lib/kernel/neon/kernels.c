@@ -72,6 +72,13 @@ static void fp_leave(unsigned long mode)
 	__asm__ volatile("msr fpcr, %0" : : "r"(mode));
 }
 
+#include "../simd/narrow.h"
+
+static void narrow(const ad_narrow_args *a)
+{
+	narrow_rows(a);
+}
+
 #define TILE1 14
 #define TILE2 14
 #define TILE3 9

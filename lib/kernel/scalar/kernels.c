@@ -3,6 +3,7 @@
  * Compiled without contraction. One body serves every vector length.
  */
 #include "../kernel.h"
+#include "../simd/narrow.h"
 
 #include <math.h>
 
@@ -294,6 +295,36 @@ static void unpack(const ad_unpack_args *a, size_t vl)
 	for (size_t v = 0; v < a->channels; v++)
 		for (size_t p = 0; p < a->pixels; p++)
 			a->out[v * a->step + p] = a->in[p * vl + v];
+}
+
+static void dots(const ad_dots_args *a, size_t vl)
+{
+	(void)vl;
+	for (size_t j = 0; j < a->count; j++) {
+		double sum = 0;
+
+		for (size_t i = 0; i < a->n; i++)
+			sum += (double)a->v[j][i] * (double)a->a[i];
+		a->out[j] = sum;
+	}
+}
+
+static void subtract(const ad_subtract_args *a, size_t vl)
+{
+	(void)vl;
+	for (size_t i = 0; i < a->n; i++) {
+		float sum = 0;
+
+		for (size_t j = 0; j < a->count; j++)
+			sum += a->z[j] * a->v[j][i];
+		a->r[i] -= sum;
+	}
+}
+
+static void narrow(const ad_narrow_args *a, size_t vl)
+{
+	(void)vl;
+	narrow_rows(a);
 }
 
 static unsigned long fp_enter(void)

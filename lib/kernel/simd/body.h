@@ -744,6 +744,79 @@ static void unpack(const ad_unpack_args *a)
 			a->out[v * a->step + p] = a->in[p * VL + v];
 }
 
+/* -- detection --------------------------------------------------------------------------------------- */
+
+INLINE void dots_of(const ad_dots_args *a, size_t count)
+{
+	double total[AD_DOTS_MAX] = {0};
+	float lane[VL];
+
+	for (size_t begin = 0; begin < a->n; begin += AD_DOTS_CHUNK) {
+		size_t end = a->n - begin < AD_DOTS_CHUNK ? a->n : begin + AD_DOTS_CHUNK, i = begin;
+		vf sum[AD_DOTS_MAX][2];
+
+		EACH (j, count)
+			sum[j][0] = sum[j][1] = v_zero();
+		for (; i + 2 * VL <= end; i += 2 * VL) {
+			vf x = v_load(a->a + i), y = v_load(a->a + i + VL);
+
+			EACH (j, count) {
+				sum[j][0] = v_fma(v_load(a->v[j] + i), x, sum[j][0]);
+				sum[j][1] = v_fma(v_load(a->v[j] + i + VL), y, sum[j][1]);
+			}
+		}
+		for (; i + VL <= end; i += VL)
+			EACH (j, count)
+				sum[j][0] = v_fma(v_load(a->v[j] + i), v_load(a->a + i), sum[j][0]);
+		EACH (j, count) {
+			v_store(lane, v_add(sum[j][0], sum[j][1]));
+			for (size_t v = 0; v < VL; v++)
+				total[j] += (double)lane[v];
+			for (size_t k = i; k < end; k++)
+				total[j] += (double)a->v[j][k] * (double)a->a[k];
+		}
+	}
+	for (size_t j = 0; j < count; j++)
+		a->out[j] = total[j];
+}
+
+static void dots(const ad_dots_args *a)
+{
+	switch (a->count) {
+	case 1:
+		dots_of(a, 1);
+		break;
+	case 2:
+		dots_of(a, 2);
+		break;
+	case 3:
+		dots_of(a, 3);
+		break;
+	default:
+		dots_of(a, AD_DOTS_MAX);
+	}
+}
+
+static void subtract(const ad_subtract_args *a)
+{
+	size_t i = 0;
+
+	for (; i + VL <= a->n; i += VL) {
+		vf sum = v_mul(v_set1(a->z[0]), v_load(a->v[0] + i));
+
+		for (size_t j = 1; j < a->count; j++)
+			sum = v_fma(v_set1(a->z[j]), v_load(a->v[j] + i), sum);
+		v_store(a->r + i, v_sub(v_load(a->r + i), sum));
+	}
+	for (; i < a->n; i++) {
+		float sum = 0;
+
+		for (size_t j = 0; j < a->count; j++)
+			sum += a->z[j] * a->v[j][i];
+		a->r[i] -= sum;
+	}
+}
+
 const ad_kernels AD_TABLE = {
     AD_ISA, VL, 3, TILE2, fp_enter, fp_leave,
 #define K(name, args) name,
