@@ -49,7 +49,15 @@ static const cli_command list = {
 
 /* -- show -------------------------------------------------------------------------------------------- */
 
-static const cli_option show_options[] = {OPTION_SIZE, OPTION_LAYER, CLI_OPTION_END};
+static bool plan;
+
+static const cli_option show_options[] = {
+    OPTION_SIZE,
+    OPTION_LAYER,
+    {CLI_FLAG, 0, "plan", NULL, "how each node is computed, and how long it takes", &plan, 0, 0, NULL, 0, 0},
+    CLI_OPTION_JOBS,
+    CLI_OPTION_END,
+};
 
 static void print_metadata(const adtool_backbone_info *info)
 {
@@ -104,13 +112,76 @@ static int print_layers(const adtool_backbone *backbone, const adtool_backbone_i
 	return status;
 }
 
+/* The nodes come before their sum is known, and each is shown as a share of it. */
+struct plan_rows {
+	adtool_plan_node *nodes;
+	size_t count;
+};
+
+static void keep_node(void *context, const adtool_plan_node *node)
+{
+	struct plan_rows *rows = context;
+
+	rows->nodes = cli_realloc(rows->nodes, rows->count + 1, sizeof(*rows->nodes));
+	rows->nodes[rows->count] = *node;
+	rows->nodes[rows->count].name = cli_text("%s", node->name);
+	rows->nodes[rows->count].kind = cli_text("%s", node->kind);
+	rows->nodes[rows->count++].algorithm = cli_text("%s", node->algorithm);
+}
+
+static void print_node(const adtool_plan_node *n, double sum)
+{
+	char shape[72], speed[32] = "-";
+	double gflop = 2e-9 * n->multiply_adds;
+
+	snprintf(shape, sizeof(shape), "%zux%zux%zu", n->channels, n->height, n->width);
+	if (gflop > 0 && n->seconds > 0)
+		snprintf(speed, sizeof(speed), "%.1f", gflop / n->seconds);
+	cli_print("%-18s %-18s %-14s %8.4f %8.3f %5.1f%% %8s  %s\n", n->algorithm, cli_safe(n->kind), shape, gflop,
+		  1e3 * n->seconds, sum > 0 ? 100 * n->seconds / sum : 0.0, speed, cli_safe(n->name));
+}
+
+static int print_plan(const adtool_backbone *backbone, const char *name)
+{
+	struct plan_rows rows = {0};
+	adtool_plan_totals t;
+	char arena[CLI_NUMBER_SIZE], weights[CLI_NUMBER_SIZE];
+	adtool_error err;
+
+	int code = adtool_backbone_profile(backbone, layer, size.width, size.height, cli_jobs, keep_node, &rows, &t, &err);
+	if (!code) {
+		cli_print("layer          %s\n", cli_safe(layer ? layer : name));
+		cli_print("input          %ux%u\n", size.width, size.height);
+		cli_print("kernels        %s, %u thread%s\n", t.isa, t.threads, t.threads == 1 ? "" : "s");
+		cli_print("arena          %s\n", cli_bytes(arena, t.arena_bytes));
+		cli_print("weights        %s, packed\n", cli_bytes(weights, t.weight_bytes));
+		cli_print("planning       %.1f ms\n", 1e3 * t.planning);
+		cli_print("\n%-18s %-18s %-14s %8s %8s %6s %8s  %s\n", "algorithm", "kind", "shape", "GFLOP", "ms", "share",
+			  "GFLOP/s", "node");
+		for (size_t i = 0; i < rows.count; i++)
+			print_node(&rows.nodes[i], t.sum);
+		cli_print("%-18s %-18s %-14s %8.4f %8.3f %5.1f%% %8.1f  median of %u runs\n", "total", "", "",
+			  2e-9 * t.multiply_adds, 1e3 * t.seconds, 100.0,
+			  t.seconds > 0 ? 2e-9 * t.multiply_adds / t.seconds : 0.0, t.runs);
+	}
+	for (size_t i = 0; i < rows.count; i++) {
+		free((void *)(uintptr_t)rows.nodes[i].name);
+		free((void *)(uintptr_t)rows.nodes[i].kind);
+		free((void *)(uintptr_t)rows.nodes[i].algorithm);
+	}
+	free(rows.nodes);
+	return code ? cli_fail(name, &err) : CLI_OK;
+}
+
 static int run_show(size_t count, const char **operands)
 {
 	adtool_backbone *backbone = NULL;
 	adtool_backbone_info info;
 
 	int status = open_backbone(count ? operands[0] : NULL, &backbone, &info);
-	if (!status) {
+	if (!status && plan) {
+		status = print_plan(backbone, info.default_layer);
+	} else if (!status) {
 		print_metadata(&info);
 		status = print_layers(backbone, &info);
 	}
@@ -121,7 +192,7 @@ static int run_show(size_t count, const char **operands)
 static const cli_command show = {
     .name = "backbone show",
     .page = "adtool-backbone",
-    .help = "what a backbone is, its layers, what each costs",
+    .help = "what a backbone is, its layers, what each costs; with --plan where the time goes",
     .operands = "[NAME|FILE.onnx]",
     .options = show_options,
     .max_operands = 1,

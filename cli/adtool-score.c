@@ -129,8 +129,10 @@ static void remarks(const adtool_score_report *r, const adtool_model_info *m)
 	cli_message("score", "%llu normal, %llu suspect, %llu anomalous, %llu errors, %llu files passed over",
 		    (unsigned long long)r->normal, (unsigned long long)r->suspect, (unsigned long long)r->anomalous,
 		    (unsigned long long)r->errors, (unsigned long long)r->passed_over);
-	cli_message("score", "%.2f s, %.1f pictures/s, %u threads, arena %s for each", r->seconds,
-		    r->seconds > 0 ? (double)count / r->seconds : 0.0, r->threads, cli_bytes(number, r->arena_bytes));
+	char weights[CLI_NUMBER_SIZE];
+	cli_message("score", "%.2f s, %.1f pictures/s, %u threads, arena %s for each, weights %s", r->seconds,
+		    r->seconds > 0 ? (double)count / r->seconds : 0.0, r->threads, cli_bytes(number, r->arena_bytes),
+		    cli_bytes(weights, r->weight_bytes));
 }
 
 static int run(size_t count, const char **inputs)

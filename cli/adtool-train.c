@@ -155,6 +155,7 @@ static void print_report(const adtool_model *model, const adtool_train_report *r
 	cli_print("threads      %u\n", r->threads);
 	cli_print("memory       %s by the formula of adtool-train(1)\n", cli_bytes(number, r->memory_estimate));
 	cli_print("arena        %s of activations for each thread\n", cli_bytes(number, r->arena_bytes));
+	cli_print("weights      %s, packed, for all\n", cli_bytes(number, r->weight_bytes));
 }
 
 static adtool_page *page; /* NULL without --report */

@@ -84,6 +84,36 @@ typedef struct adtool_layer_cost {
 ADTOOL_API int adtool_backbone_cost(const adtool_backbone *backbone, const char *layer, unsigned width,
                                     unsigned height, adtool_layer_cost *cost, adtool_error *err);
 
+/* A node of a layer's plan, and how long it took. */
+typedef struct adtool_plan_node {
+	const char *name;      /* the ONNX node's, or its output's when it has none */
+	const char *kind;      /* "Conv", "MaxPool", ... */
+	const char *algorithm; /* "pointwise", "winograd-4x4", ...; "with the next" and "in place" take no time */
+	size_t channels, height, width; /* of its output */
+	double multiply_adds;
+	double seconds; /* the median of some runs */
+} adtool_plan_node;
+
+typedef struct adtool_plan_totals {
+	const char *isa; /* of the kernels */
+	unsigned threads, runs;
+	double multiply_adds;
+	double seconds;  /* of a picture: the median of whole runs */
+	double sum;      /* of the nodes' seconds */
+	double planning; /* seconds it took to make the plan */
+	size_t arena_bytes, weight_bytes;
+} adtool_plan_totals;
+
+/*
+ * Makes the plan of a layer (NULL: the default one) for an input of width x height, runs it some times on one picture
+ * split over the threads (0: one per CPU), and calls fn for each node, in order; what it gets is valid until it returns.
+ * totals may be NULL.
+ */
+ADTOOL_API int adtool_backbone_profile(const adtool_backbone *backbone, const char *layer, unsigned width,
+                                       unsigned height, unsigned threads,
+                                       void (*fn)(void *context, const adtool_plan_node *node), void *context,
+                                       adtool_plan_totals *totals, adtool_error *err);
+
 /*
  * Sends one raw tensor (1 x C x H x W floats, already normalised) through to `layer` (NULL: the default) and
  * gives the layer's whole output: *out (released with adtool_free) of shape[0..ndim-1], ndim at most 4.

@@ -141,7 +141,8 @@ typedef struct adtool_train_report {
 	uint64_t passed_over;     /* files that are no pictures */
 	double seconds_list, seconds_features, seconds_fit, seconds_selftest;
 	uint64_t memory_estimate; /* bytes, by the formula of adtool-train(1) */
-	size_t arena_bytes;
+	size_t arena_bytes;  /* activations of one picture: each thread has its own */
+	size_t weight_bytes; /* packed weights, which all threads share */
 	unsigned threads;
 } adtool_train_report;
 
@@ -183,7 +184,8 @@ ADTOOL_API void adtool_score_options_init(adtool_score_options *options);
 
 typedef struct adtool_score_report {
 	uint64_t normal, suspect, anomalous, errors, passed_over;
-	size_t arena_bytes;
+	size_t arena_bytes;  /* activations of one picture: each thread has its own */
+	size_t weight_bytes; /* packed weights, which all threads share */
 	double seconds;
 	unsigned threads;
 } adtool_score_report;

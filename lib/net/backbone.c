@@ -8,6 +8,7 @@
 #include "../base/fail.h"
 #include "../base/file.h"
 #include "../base/mem.h"
+#include "backbone.h"
 #include "embedded.h"
 #include "onnx.h"
 #include "plan.h"
@@ -612,7 +613,7 @@ static int resolve_layer(const adtool_backbone *b, const char *layer, const char
 	return ADTOOL_EINVAL;
 }
 
-static int build_plan(const adtool_backbone *b, const char *const *layers, size_t count, const size_t shape[3],
+int ad_backbone_plan(const adtool_backbone *b, const char *const *layers, size_t count, const size_t shape[3],
 		      ad_pool *pool, ad_plan **out, adtool_error *err)
 {
 	const char **names = ad_malloc_array(count, sizeof(*names));
@@ -640,17 +641,27 @@ int ad_plan_create_layers(const adtool_backbone *b, const char *const *layers, s
 {
 	const size_t shape[3] = {3, height, width};
 
-	return build_plan(b, layers, count, shape, pool, out, err);
+	return ad_backbone_plan(b, layers, count, shape, pool, out, err);
+}
+
+void ad_backbone_input_shape(const adtool_backbone *b, unsigned width, unsigned height, size_t shape[3])
+{
+	const int64_t channels = ad_onnx_picture_dim(b->onnx, 1);
+
+	shape[0] = channels ? (size_t)channels : 3;
+	shape[1] = height;
+	shape[2] = width;
 }
 
 int adtool_backbone_cost(const adtool_backbone *b, const char *layer, unsigned width, unsigned height,
 			 adtool_layer_cost *cost, adtool_error *err)
 {
-	const int64_t channels = ad_onnx_picture_dim(b->onnx, 1);
-	const size_t shape[3] = {channels ? (size_t)channels : 3, height, width};
 	ad_plan *plan;
-	size_t result[3];
-	int code = build_plan(b, &layer, 1, shape, NULL, &plan, err);
+	size_t shape[3], result[3];
+	int code;
+
+	ad_backbone_input_shape(b, width, height, shape);
+	code = ad_backbone_plan(b, &layer, 1, shape, NULL, &plan, err);
 
 	if (code)
 		return code;
@@ -682,7 +693,7 @@ int adtool_backbone_run(const adtool_backbone *b, const char *layer, const float
 		return ad_fail(err, ADTOOL_EINVAL, "the input is a batch of %zu; it must be 1", input_shape[0]);
 	code = ad_pool_create(threads, &pool, err);
 	if (!code)
-		code = build_plan(b, &layer, 1, input_shape + 1, pool, &plan, err);
+		code = ad_backbone_plan(b, &layer, 1, input_shape + 1, pool, &plan, err);
 	if (code)
 		goto out;
 	rank = ad_plan_output_dims(plan, 0, dims);

@@ -318,8 +318,10 @@ int adtool_score(const adtool_model *model, adtool_dataset *dataset, const adtoo
 	if (!code)
 		code = ad_stream_run(&s, err);
 	c.report.passed_over = adtool_dataset_passed_over(dataset);
-	if (c.extractor.plan)
+	if (c.extractor.plan) {
 		c.report.arena_bytes = ad_plan_arena_bytes(c.extractor.plan);
+		c.report.weight_bytes = ad_plan_weight_bytes(c.extractor.plan);
+	}
 	c.report.threads = s.threads;
 	c.report.seconds = ad_now() - start;
 	if (report)

@@ -1038,6 +1038,7 @@ out:
 		r.pictures_dropped = t.dropped;
 		r.passed_over = t.list.passed_over;
 		r.arena_bytes = ad_plan_arena_bytes(plan);
+		r.weight_bytes = ad_plan_weight_bytes(plan);
 		r.threads = t.threads;
 		if (report)
 			*report = r;

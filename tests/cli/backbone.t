@@ -22,6 +22,18 @@ out_like 'show: a layer with its stride and shape' '^layer16 +/16 +[0-9]+ x 14 x
 run adtool backbone show --size 320x224 --layer layer8
 out_like 'show: another size, one layer' '^layer8 .* x 28 x 40 '
 out_unlike 'show: only that layer' '^layer16 '
+run adtool backbone show --plan --layer layer8 -j 1
+exits 'show --plan' 0
+out_like 'show --plan: what it ran with' '^kernels +[a-z0-9]+, 1 thread$'
+out_like 'show --plan: a node with its algorithm, shape, GFLOP, time, share and speed' \
+	'^(direct|pointwise|winograd-[24]x[24]) +Conv +[0-9]+x28x28 +0\.[0-9]{4} +[0-9.]+ +[0-9.]+% +[0-9.]+ '
+out_like 'show --plan: the sum' '^total +0\.[0-9]{4} +[0-9.]+ 100\.0% +[0-9.]+  median of [0-9]+ runs$'
+ADTOOL_ISA=scalar run adtool backbone show --plan --size 64x32 -j 2
+out_like 'show --plan: the kernels asked for, another size' '^kernels +scalar, 2 threads$'
+out_like 'show --plan: the shapes follow the size' ' [0-9]+x2x4 '
+run adtool backbone show --plan --layer none
+exits 'show --plan: no such layer' 128
+err_like 'show --plan: it names those there are' "there is no layer 'none'"
 run adtool backbone show mine/small.onnx
 out_like 'show: a file' '^default layer +layer8'
 out_unlike 'show: the cut file has only its layer' '^layer16 '

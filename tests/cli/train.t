@@ -10,7 +10,7 @@ expect_filter() {
 	sed -e 's/[0-9]*\.[0-9]*e*[-+0-9]* %/P %/' -e '/^seconds/s/[0-9]*\.[0-9][0-9]/S/g' \
 		-e '/^threshold/s/above [^ ]*/above T/' -e '/^model/s/[0-9.]* [kM]B/SIZE/' -e '/^memory/s/[0-9.]* [kMG]B/SIZE/' \
 		-e 's/^\(worst  *\|             \)[-+.0-9e]* (p [-+.0-9e]*)  .*/\1SCORE (p P)  NAME/' \
-		-e '/^arena/s/[0-9.]* [kMG]B/SIZE/' -e '/^threads/s/[0-9][0-9]*/N/' -e 's/k = [0-9]*/k = K/'
+		-e '/^arena/s/[0-9.]* [kMG]B/SIZE/' -e '/^weights/s/[0-9.]* [kMG]B/SIZE/' -e '/^threads/s/[0-9][0-9]*/N/' -e 's/k = [0-9]*/k = K/'
 }
 run_expect plain 0 adtool train "$good"
 ok 'model.zip is the default' test -f model.zip
