@@ -96,7 +96,7 @@ static int extract(adtool_backbone *backbone, adtool_dataset *dataset, sink *s)
 	if (code)
 		return cli_fail(s->err.code ? output : "features", s->err.code ? &s->err : &err);
 	if (!s->shape[0]) {
-		cli_message("features", "no pictures found (%llu files passed over)",
+		cli_warn("features", "no pictures found (%llu files passed over)",
 			    (unsigned long long)adtool_dataset_passed_over(dataset));
 		return CLI_FAILURE;
 	}
@@ -121,9 +121,9 @@ static int finish(sink *s)
 			unlink(names);
 	}
 	if (!status && cli_verbose && grid == 1)
-		cli_message(output, "%zu pictures x %zu channels", s->shape[0], s->shape[1]);
+		cli_remark(output, "%zu pictures x %zu channels", s->shape[0], s->shape[1]);
 	else if (!status && cli_verbose)
-		cli_message(output, "%zu pictures x %zu channels x %zu x %zu", s->shape[0], s->shape[1], s->shape[2],
+		cli_remark(output, "%zu pictures x %zu channels x %zu x %zu", s->shape[0], s->shape[1], s->shape[2],
 			    s->shape[3]);
 	free(names);
 	return status;

@@ -104,12 +104,12 @@ static void remark_resolution(const adtool_model_info *m, uint64_t scored)
 	if (m->rule == ADTOOL_RULE_EXTRAPOLATED || m->rule == ADTOOL_RULE_TAIL || needed <= 1)
 		return;
 	if (needed > (double)scored) {
-		cli_message("score", "p-values of %zu calibration pictures end at %.3g, so none can be called anomalous at a "
+		cli_warn("score", "p-values of %zu calibration pictures end at %.3g, so none can be called anomalous at a "
 				     "false-discovery rate of %g",
 			    m->calibration_count, 1 / ((double)m->calibration_count + 1), fdr);
 		return;
 	}
-	cli_message("score", "p-values of %zu calibration pictures end at %.3g: of %llu pictures %.0f must reach that before "
+	cli_warn("score", "p-values of %zu calibration pictures end at %.3g: of %llu pictures %.0f must reach that before "
 			     "one is called anomalous at a false-discovery rate of %g",
 		    m->calibration_count, 1 / ((double)m->calibration_count + 1), (unsigned long long)scored, needed, fdr);
 }
@@ -120,17 +120,17 @@ static void remarks(const adtool_score_report *r, const adtool_model_info *m)
 		return;
 	uint64_t count = r->normal + r->suspect + r->anomalous + r->errors;
 	if (!count && !cli_stopped())
-		cli_message("score", "no pictures found (%llu files passed over)", (unsigned long long)r->passed_over);
+		cli_warn("score", "no pictures found (%llu files passed over)", (unsigned long long)r->passed_over);
 	if (fdr > 0 && count > r->errors && !r->anomalous)
 		remark_resolution(m, count - r->errors);
 	if (!cli_verbose)
 		return;
 	char number[CLI_NUMBER_SIZE];
-	cli_message("score", "%llu normal, %llu suspect, %llu anomalous, %llu errors, %llu files passed over",
+	cli_remark("score", "%llu normal, %llu suspect, %llu anomalous, %llu errors, %llu files passed over",
 		    (unsigned long long)r->normal, (unsigned long long)r->suspect, (unsigned long long)r->anomalous,
 		    (unsigned long long)r->errors, (unsigned long long)r->passed_over);
 	char weights[CLI_NUMBER_SIZE];
-	cli_message("score", "%.2f s, %.1f pictures/s, %u threads, arena %s for each, weights %s", r->seconds,
+	cli_remark("score", "%.2f s, %.1f pictures/s, %u threads, arena %s for each, weights %s", r->seconds,
 		    r->seconds > 0 ? (double)count / r->seconds : 0.0, r->threads, cli_bytes(number, r->arena_bytes),
 		    cli_bytes(weights, r->weight_bytes));
 }

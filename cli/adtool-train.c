@@ -54,11 +54,11 @@ static void note_finding(void *context, const adtool_finding *f)
 	switch (f->kind) {
 	case ADTOOL_FINDING_COPY:
 		if (!cli_quiet && (copies++ < NAMED || cli_verbose))
-			cli_message(f->name, "has the same bytes as %s", f->other);
+			cli_warn(f->name, "has the same bytes as %s", f->other);
 		break;
 	case ADTOOL_FINDING_NEAR_COPY:
 		if (!cli_quiet && (copies++ < NAMED || cli_verbose))
-			cli_message(f->name, "is nearly the same as %s (%.2g of the usual distance)", f->other, f->distance);
+			cli_warn(f->name, "is nearly the same as %s (%.2g of the usual distance)", f->other, f->distance);
 		break;
 	case ADTOOL_FINDING_WORST:
 		worst_pictures = cli_realloc(worst_pictures, worst_count + 1, sizeof(*worst_pictures));
@@ -66,7 +66,7 @@ static void note_finding(void *context, const adtool_finding *f)
 		break;
 	case ADTOOL_FINDING_DROPPED:
 		if (!cli_quiet)
-			cli_message(f->name, "dropped; its score when held out was %.6g", f->score);
+			cli_remark(f->name, "dropped; its score when held out was %.6g", f->score);
 		break;
 	}
 }
@@ -75,7 +75,7 @@ static void remark_copies(const adtool_train_report *r)
 {
 	if (cli_quiet || !(r->copies + r->near_copies))
 		return;
-	cli_message("train", "%zu copies and %zu near copies: a picture is held against its own copy, which makes the threshold "
+	cli_warn("train", "%zu copies and %zu near copies: a picture is held against its own copy, which makes the threshold "
 			     "too low; remove them, or keep them together with --group-by",
 		    r->copies, r->near_copies);
 }

@@ -365,11 +365,11 @@ static int renew_model(watcher *w)
 		cli_fail(w->model_path, &err);
 		if (!w->model)
 			return CLI_FAILURE;
-		cli_message(w->model_path, "has changed, and cannot be used: going on with the model as it was");
+		cli_warn(w->model_path, "has changed, and cannot be used: going on with the model as it was");
 		return 0;
 	}
 	if (w->model && !cli_quiet)
-		cli_message(w->model_path, "has changed, and was read again");
+		cli_remark(w->model_path, "has changed, and was read again");
 	adtool_model_free(w->model);
 	w->model = model;
 	return 0;
@@ -456,7 +456,7 @@ static bool is_through(watcher *w, double started)
 	if (left && now() < started + settle * ONCE_PATIENCE + 1)
 		return false;
 	if (left && !cli_quiet)
-		cli_message("watch", "%zu files are still being written; left for the next time", left);
+		cli_warn("watch", "%zu files are still being written; left for the next time", left);
 	return true;
 }
 
@@ -551,7 +551,7 @@ static int prepare(watcher *w, size_t count, const char **dirs)
 	char *path = state_path ? cli_text("%s", state_path) : default_state(count, dirs);
 	status = path ? watch_state_open(path, &w->state) : CLI_FAILURE;
 	if (path && cli_verbose)
-		cli_message("watch", "what was scored is remembered in %s", path);
+		cli_remark("watch", "what was scored is remembered in %s", path);
 	free(path);
 	if (!status) {
 		adtool_score_options o;
@@ -575,7 +575,7 @@ static int run(size_t count, const char **dirs)
 	if (!status)
 		status = work(&w);
 	if (cli_verbose)
-		cli_message("watch", "%llu normal, %llu suspect, %llu anomalous, %llu errors, %llu commands failed",
+		cli_remark("watch", "%llu normal, %llu suspect, %llu anomalous, %llu errors, %llu commands failed",
 			    (unsigned long long)w.normal, (unsigned long long)w.suspect, (unsigned long long)w.anomalous,
 			    (unsigned long long)w.errors, (unsigned long long)w.hook_failures);
 	if (!status && once && cli_stopped())

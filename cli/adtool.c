@@ -125,6 +125,8 @@ static int help(size_t count, const char **operands)
 
 static int run(size_t count, const char **operands)
 {
+	if (!count && cli_log_json)
+		return cli_usage_error("a command is missing");
 	if (!count) {
 		fprintf(stderr, "usage: adtool COMMAND [ARGUMENT...]\n\nCommands:\n");
 		for (const cli_command_row *row = cli_commands; row->name; row++)
@@ -132,9 +134,13 @@ static int run(size_t count, const char **operands)
 		fprintf(stderr, "\n'adtool help' says more.\n");
 		return CLI_USAGE;
 	}
-	if (cli_quiet || cli_verbose)
-		return cli_usage_error("'%s' belongs behind the command: adtool %s %s", cli_quiet ? "-q" : "-v",
-				       operands[0], cli_quiet ? "-q" : "-v");
+	const char *own = cli_given(&cli_quiet)     ? "-q"
+			  : cli_given(&cli_verbose)  ? "-v"
+			  : cli_given(&cli_color)    ? "--color"
+			  : cli_given(&cli_log_json) ? "--log-json"
+						     : NULL;
+	if (own)
+		return cli_usage_error("'%s' belongs behind the command: adtool %s %s", own, operands[0], own);
 	if (!strcmp(operands[0], "help"))
 		return help(count - 1, operands + 1);
 	return run_command(operands);

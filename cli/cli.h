@@ -96,7 +96,9 @@ typedef struct cli_option {
 
 /* What the shared options were set to. */
 extern unsigned cli_jobs;
-extern bool cli_null, cli_quiet, cli_verbose;
+extern bool cli_null, cli_quiet, cli_verbose, cli_log_json;
+/* --color, an index of auto, always, never. */
+extern int cli_color;
 /* The last option given that stands under a heading with an argument; NULL: none. */
 extern const char *cli_conditional;
 /* Whether the option with this `value` was given. */
@@ -157,8 +159,14 @@ int cli_write_whole(const void *data, size_t size);
 int cli_flush(void);
 int cli_output_failed(void);
 
-/* "adtool: <what>: <message>" on standard error, in one line: control characters are written as escapes. */
+/*
+ * "adtool: <what>: <message>" on standard error, in one line: control characters are written as escapes. With --log-json
+ * an object, with the level. what: the command, or the path that it is about; may be NULL. An error, something that
+ * should be looked at, and something that is good to know.
+ */
 void cli_message(const char *what, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void cli_warn(const char *what, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void cli_remark(const char *what, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* The library's message; "adtool: <what>: " goes before it when what is not NULL. Returns CLI_FAILURE. */
 int cli_fail(const char *what, const adtool_error *err);
@@ -381,7 +389,7 @@ extern const char *const cli_formats[];
 int cli_score_options(const adtool_model *model, adtool_score_options *options, adtool_model_info *info);
 /* A row as --format and -0 have it; NULL: the header. Release with adtool_free. 0, or CLI_FAILURE with a message. */
 int cli_row_text(const adtool_row *row, const adtool_model_info *model, char **text, size_t *size);
-/* Prints it in one piece; non-zero once that failed. */
+/* Prints it in one piece, in color where that is wanted; non-zero once that failed. */
 int cli_print_row(const adtool_row *row, const adtool_model_info *model);
 /* --nice, for threads that are started later. Returns 0 or CLI_FAILURE, with a message. */
 int cli_set_nice(void);

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -73,17 +74,74 @@ int cli_output_failed(void)
 
 /* -- messages ---------------------------------------------------------------------------------------- */
 
+/* {"time":...,"level":...,"what":...,"path":...,"message":...}; the path as rows have it. NULL: out of memory. */
+static char *json_line(const char *level, const char *what, const char *text)
+{
+	const char *command = cli_program.name[0] ? cli_program.name : "adtool";
+	adtool_row row = {.name = what, .verdict = ADTOOL_ERROR};
+	char time_text[32], *message = NULL, *path = NULL, *line = NULL, *end;
+	struct timespec t;
+	struct tm date;
+	size_t size;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	if (!gmtime_r(&t.tv_sec, &date) || !strftime(time_text, sizeof(time_text), "%Y-%m-%dT%H:%M:%S", &date))
+		time_text[0] = '\0';
+	if (adtool_json_string(text, &message, NULL))
+		goto done;
+	if (what && strcmp(what, cli_program.name)) {
+		/* {"path":"...","path_bytes":"...","verdict":... : a quote within a string would have a backslash. */
+		if (adtool_row_format(&row, ADTOOL_JSONL, NULL, &path, &size, NULL))
+			goto done;
+		end = strstr(path, ",\"verdict\":");
+		if (end)
+			*end = '\0';
+	}
+	line = cli_text("{\"time\":\"%s.%03ldZ\",\"level\":\"%s\",\"what\":\"%s\"%s%s,\"message\":%s}\n", time_text,
+			t.tv_nsec / 1000000, level, command, path ? "," : "", path ? path + 1 : "", message);
+done:
+	adtool_free(message);
+	adtool_free(path);
+	return line;
+}
+
+/* In one write, so that programs that share standard error do not cut each other's lines. */
+static void say(const char *level, const char *what, const char *fmt, va_list args)
+{
+	char text[4096], *line = NULL;
+
+	vsnprintf(text, sizeof(text), fmt, args);
+	cli_progress_erase();
+	if (cli_log_json)
+		line = json_line(level, what, text);
+	if (!line && asprintf(&line, "adtool: %s%s%s\n", what ? cli_safe(what) : "", what ? ": " : "", cli_safe(text)) < 0)
+		return;
+	fwrite(line, 1, strlen(line), stderr);
+	fflush(stderr);
+	free(line);
+}
+
+#define SAY(level)                     \
+	do {                           \
+		va_list args;          \
+		va_start(args, fmt);   \
+		say(level, what, fmt, args); \
+		va_end(args);          \
+	} while (0)
+
 void cli_message(const char *what, const char *fmt, ...)
 {
-	char text[4096];
-	va_list args;
+	SAY("error");
+}
 
-	va_start(args, fmt);
-	vsnprintf(text, sizeof(text), fmt, args);
-	va_end(args);
-	cli_progress_erase();
-	fprintf(stderr, "adtool: %s%s%s\n", what ? cli_safe(what) : "", what ? ": " : "", cli_safe(text));
-	fflush(stderr);
+void cli_warn(const char *what, const char *fmt, ...)
+{
+	SAY("warning");
+}
+
+void cli_remark(const char *what, const char *fmt, ...)
+{
+	SAY("info");
 }
 
 int cli_fail(const char *what, const adtool_error *err)

@@ -7,7 +7,8 @@
 #include "cli.h"
 
 unsigned cli_jobs;
-bool cli_null, cli_quiet, cli_verbose;
+bool cli_null, cli_quiet, cli_verbose, cli_log_json;
+int cli_color;
 const char *cli_conditional;
 
 static const void *given_values[128];
@@ -24,11 +25,16 @@ bool cli_given(const void *value)
 static bool want_help, want_manual, want_version;
 static const cli_command *current;
 
+static const char *const color_words[] = {"auto", "always", "never", NULL};
+
 /* Every command has these. */
 static const cli_option common_options[] = {
     {CLI_HEADING, 0, NULL, NULL, "Every command:", NULL, 0, 0, NULL, 0, 0},
     {CLI_FLAG, 'q', "quiet", NULL, "no progress, no remarks; errors only", &cli_quiet, 0, 0, NULL, 0, 0},
     {CLI_FLAG, 'v', "verbose", NULL, "say more", &cli_verbose, 0, 0, NULL, 0, 0},
+    {CLI_WORD, 0, "color", "auto|always|never", "color verdicts (auto: on a terminal, unless NO_COLOR is set)", &cli_color,
+     0, 0, color_words, 0, 0},
+    {CLI_FLAG, 0, "log-json", NULL, "messages as JSON, one object a line", &cli_log_json, 0, 0, NULL, 0, 0},
     {CLI_FLAG, 'h', NULL, NULL, "this help", &want_help, 0, 0, NULL, 0, 0},
     {CLI_FLAG, 0, "help", NULL, "the manual page", &want_manual, 0, 0, NULL, 0, 0},
     {CLI_FLAG, 0, "version", NULL, "the version; with -v, how it was built", &want_version, 0, 0, NULL, 0, 0},
@@ -60,7 +66,8 @@ int cli_usage_error(const char *fmt, ...)
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
 	cli_message(current->name[0] ? current->name : NULL, "%s", text);
-	fprintf(stderr, "Try 'adtool%s%s -h'.\n", command_space(current), current->name);
+	if (!cli_log_json)
+		fprintf(stderr, "Try 'adtool%s%s -h'.\n", command_space(current), current->name);
 	return CLI_USAGE;
 }
 
@@ -108,7 +115,9 @@ static int word_distance(const char *typed, const char *meant)
 const char *cli_nearest(const char *word, const char *const *words, size_t count)
 {
 	const char *best = NULL;
-	int best_distance = NEAR_LIMIT;
+	/* What has to change in nearly every letter was not meant. */
+	size_t length = strlen(word);
+	int best_distance = length < NEAR_LIMIT ? (int)length + 1 : NEAR_LIMIT;
 
 	for (size_t i = 0; i < count && word[0]; i++) {
 		int d = word_distance(word, words[i]);
@@ -596,6 +605,9 @@ int cli_run(const cli_command *command, int argc, char **argv)
 	parser p = {.command = command, .argc = argc, .at = 1, .argv = argv};
 
 	current = command;
+	/* Also for what is wrong with the words before it. */
+	for (int i = 1; i < argc && strcmp(argv[i], "--"); i++)
+		cli_log_json |= !strcmp(argv[i], "--log-json");
 	p.operands = cli_alloc((size_t)argc + 1, sizeof(*p.operands));
 	int code = parse(&p);
 	if (code)

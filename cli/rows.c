@@ -21,8 +21,8 @@ static int set_alpha(const adtool_model *model, adtool_model_info *info)
 	info->threshold = at.threshold;
 	info->rule = at.rule;
 	if (at.rule == ADTOOL_RULE_EXTRAPOLATED && cli_score.format != ADTOOL_JSONL && !cli_quiet)
-		cli_message(cli_program.name,
-			    "the limit is extrapolated: %zu calibration pictures cannot support alpha %g; %zu would",
+		cli_warn(cli_program.name,
+			 "the limit is extrapolated: %zu calibration pictures cannot support alpha %g; %zu would",
 			    info->calibration_count, cli_score.alpha, at.needed);
 	return 0;
 }
@@ -60,15 +60,40 @@ int cli_row_text(const adtool_row *row, const adtool_model_info *model, char **t
 	return adtool_row_format(row, row_format(), model, text, size, &err) ? cli_fail(row ? row->name : NULL, &err) : 0;
 }
 
+static bool is_colored(void)
+{
+	static int known; /* 1: yes; -1: no */
+
+	if (!known) {
+		const char *term = getenv("TERM"), *no = getenv("NO_COLOR");
+		bool wanted = !(no && no[0]) && isatty(STDOUT_FILENO) && term && strcmp(term, "dumb");
+		known = cli_color == 1 || (cli_color == 0 && wanted) ? 1 : -1;
+	}
+	return known > 0;
+}
+
+/* The row with its last column in color; the caller frees. */
+static char *color_row(enum adtool_verdict verdict, const char *text)
+{
+	static const char *const colors[] = {
+	    [ADTOOL_NORMAL] = "32", [ADTOOL_SUSPECT] = "33", [ADTOOL_ANOMALOUS] = "1;31", [ADTOOL_ERROR] = "35"};
+	const char *word = strrchr(text, '\t') + 1;
+
+	return cli_text("%.*s\033[%sm%.*s\033[m\n", (int)(word - text), text, colors[verdict], (int)strcspn(word, "\n"), word);
+}
+
 int cli_print_row(const adtool_row *row, const adtool_model_info *model)
 {
-	char *text;
+	char *text, *colored = NULL;
 	size_t size;
 
 	if (cli_row_text(row, model, &text, &size))
 		return -1;
 	cli_progress_erase();
-	int failed = cli_write_whole(text, size);
+	if (row && row_format() == ADTOOL_TSV && is_colored())
+		colored = color_row(row->verdict, text);
+	int failed = colored ? cli_write_whole(colored, strlen(colored)) : cli_write_whole(text, size);
+	free(colored);
 	adtool_free(text);
 	return failed;
 }
@@ -80,7 +105,7 @@ int cli_set_nice(void)
 	/* -1 is a niceness too. */
 	errno = 0;
 	if (nice((int)cli_score.nice) == -1 && errno) {
-		cli_message("--nice", "%s", strerror(errno));
+		cli_message(cli_program.name, "--nice: %s", strerror(errno));
 		return CLI_FAILURE;
 	}
 	return 0;

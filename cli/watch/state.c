@@ -210,7 +210,7 @@ static void take_lines(watch_state *s, char *text)
 		line = end + 1;
 	}
 	if (odd && !cli_quiet)
-		cli_message(s->path, "%zu of its lines are damaged and passed over", odd);
+		cli_warn(s->path, "%zu of its lines are damaged and passed over", odd);
 }
 
 /* The whole file, with a NUL behind it. */

@@ -105,7 +105,7 @@ static bool add_watch(watch_tree *t, const char *path, size_t r, const char *bel
 				       IN_MOVE_SELF | IN_ONLYDIR | IN_EXCL_UNLINK);
 	if (wd < 0) {
 		if (!t->full && (errno == ENOSPC || errno == ENOMEM) && !cli_quiet)
-			cli_message(path, "no more inotify watches (fs.inotify.max_user_watches): it is looked at now and "
+			cli_warn(path, "no more inotify watches (fs.inotify.max_user_watches): it is looked at now and "
 					  "then only");
 		t->full |= errno == ENOSPC || errno == ENOMEM;
 		return true;
@@ -309,7 +309,7 @@ static void scan_root(watch_tree *t, size_t r)
 	bool there = !stat(path, &st) && S_ISDIR(st.st_mode);
 
 	if (there != !t->roots[r].lacking && !cli_quiet)
-		cli_message(path, there ? "is there again" : "is gone; waiting for it to come back");
+		cli_warn(path, there ? "is there again" : "is gone; waiting for it to come back");
 	if (!there && !t->roots[r].lacking)
 		unwatch(t, r, "");
 	t->roots[r].lacking = !there;
@@ -353,7 +353,7 @@ static void take_event(watch_tree *t, const struct inotify_event *e)
 {
 	if (e->mask & IN_Q_OVERFLOW) {
 		if (!cli_quiet)
-			cli_message("watch", "more happened than inotify can hold; looking at everything");
+			cli_warn("watch", "more happened than inotify can hold; looking at everything");
 		t->lost = true;
 		return;
 	}
