@@ -197,9 +197,13 @@ $(B)/tests/unit/%.o: tests/unit/%.c | $(B)/gen/onnx.pb-c.h
 $(B)/tests/test_%: $(B)/tests/unit/test_%.o $(UNIT_COMMON_OBJ) $(B)/lib/libadtool.a
 	$(call quiet,LINK)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
 
+# It writes what the library reads.
+$(B)/tests/tools/draw_formats: TOOL_LIBS := $(FORMAT_LIBS)
+$(B)/tests/tools/draw_formats: $(B)/gen/formats
 $(B)/tests/tools/%: tests/tools/%.c $(B)/lib/libadtool.a
 	@mkdir -p $(@D)
-	$(call quiet,LINK)$(CC) $(CPPFLAGS) $(filter-out -Wconversion,$(ALL_CFLAGS)) $(LDFLAGS) -o $@ $< $(B)/lib/libadtool.a $(LDLIBS)
+	$(call quiet,LINK)$(CC) $(CPPFLAGS) $(FORMATS) $(filter-out -Wconversion,$(ALL_CFLAGS)) $(LDFLAGS) -o $@ $< \
+		$(B)/lib/libadtool.a $(TOOL_LIBS) $(LDLIBS)
 
 # The same targets twice: with a main of their own, and with libFuzzer's.
 $(B)/tests/fuzz/%.o: tests/fuzz/%.c | $(B)/gen/onnx.pb-c.h
