@@ -193,19 +193,20 @@ static int read_palette(struct job *job)
 }
 
 /* 'MBED' in a header of version 5: where the profile is, counted from that header. */
-static void find_profile(struct job *job)
+static int find_profile(struct job *job)
 {
 	const uint8_t *h = job->data + FILE_HEADER;
 	size_t at, n;
 
 	if (job->header != 124 || get32(h + 56) != 0x4d424544)
-		return;
+		return 0;
 	at = get32(h + 112);
 	n = get32(h + 116);
 	if (at > job->size - FILE_HEADER || n > job->size - FILE_HEADER - at)
-		return;
+		return truncated(job, "the profile");
 	job->profile.icc = h + at;
 	job->profile.size = n;
+	return 0;
 }
 
 static uint8_t take(const struct field *f, uint32_t pixel)
@@ -381,11 +382,13 @@ int ad_bmp_decode(const uint8_t *data, size_t size, const adtool_image_options *
 		rc = check_kind(&job);
 	if (!rc)
 		rc = job.bits <= 8 ? read_palette(&job) : job.bits == 24 ? 0 : read_fields(&job);
+	if (!rc)
+		rc = find_profile(&job);
 	if (rc)
 		return rc;
-	find_profile(&job);
 	if (job.field[3].mask)
 		layout.alpha = AD_STRAIGHT;
+	layout.pixels = job.colours ? job.colours : (uint64_t)job.width * job.height;
 	rc = ad_convert_init(&convert, &layout, &job.profile, options, err);
 	if (!rc && job.colours && convert.icc)
 		ad_convert_rows(&convert, job.palette, job.palette[0], job.colours);

@@ -55,6 +55,7 @@ int ad_convert_init(ad_convert *c, const ad_layout *layout, const ad_profile *pr
 		bare.alpha = AD_OPAQUE;
 		bare.extra = 0;
 		bare.flipped = 0;
+		bare.pixels = (uint64_t)top_of(layout) + 1;
 	}
 	rc = ad_icc_open(profile, &bare, &c->icc, err);
 	if (!rc && c->icc && layout->colours == 1)

@@ -84,6 +84,18 @@ const char *ad_image_sniff(const void *data, size_t size)
 	return magic ? magic->name : NULL;
 }
 
+/* What libraries say may have several. */
+static void in_one_line(char *text)
+{
+	size_t n = strlen(text), i;
+
+	while (n && (text[n - 1] == '\n' || text[n - 1] == ' '))
+		text[--n] = '\0';
+	for (i = 0; i < n; i++)
+		if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
+			text[i] = ' ';
+}
+
 void adtool_image_options_init(adtool_image_options *options)
 {
 	memset(options, 0, sizeof(*options));
@@ -104,8 +116,13 @@ int adtool_image_decode_with(const void *data, size_t size, const adtool_image_o
 	magic = ad_magic_of(data, size);
 	if (f && options->page > 1 && strcmp(f->name, "TIFF") != 0)
 		return ad_fail(err, ADTOOL_EINVAL, "page %u of a %s: only TIFF has pages here", options->page, f->name);
-	if (f && f->decode)
-		return f->decode(data, size, options, out, err);
+	if (f && f->decode) {
+		int rc = f->decode(data, size, options, out, err);
+
+		if (rc && err)
+			in_one_line(err->message);
+		return rc;
+	}
 	if (f)
 		return ad_fail(err, ADTOOL_EUNSUPPORTED, "%s, which this adtool was built without (it needs %s)", f->name,
 			       f->library);

@@ -183,6 +183,7 @@ static int run(struct job *job, const uint8_t *data, size_t size)
 		rc = read_profile(job);
 	if (!rc && x->heif_image_handle_has_alpha_channel(job->handle))
 		layout.alpha = x->heif_image_handle_is_premultiplied_alpha(job->handle) ? AD_PREMULTIPLIED : AD_STRAIGHT;
+	layout.pixels = (uint64_t)width * (uint64_t)height;
 	if (!rc)
 		rc = ad_convert_init(&job->convert, &layout, &job->profile, job->options, job->err);
 	if (!rc)

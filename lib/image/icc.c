@@ -250,8 +250,9 @@ static cmsHTRANSFORM make_transform(struct ad_icc *icc, const ad_profile *p, con
 	if (from && to && is_usable(x->cmsGetDeviceClass(from))) {
 		cmsColorSpaceSignature space = x->cmsGetColorSpace(from);
 		cmsUInt32Number format = format_of(l, space);
-		/* A table made beforehand is too coarse for 16-bit samples. */
-		cmsUInt32Number flags = cmsFLAGS_NOCACHE | (l->depth == 16 ? cmsFLAGS_NOOPTIMIZE : 0u);
+		/* A table made beforehand is too coarse for 16-bit samples, and takes as long as so many pixels. */
+		int plain = l->depth == 16 || l->pixels < 16384;
+		cmsUInt32Number flags = cmsFLAGS_NOCACHE | (plain ? cmsFLAGS_NOOPTIMIZE : 0u);
 
 		icc->gray_bytes = l->colours == 1 && space == cmsSigRgbData ? l->depth / 8 : 0;
 		if (format)

@@ -66,6 +66,7 @@ typedef struct ad_layout {
 	unsigned depth;   /* bits: 8 or 16 */
 	enum ad_alpha alpha; /* one more sample, behind the colours */
 	unsigned extra;   /* samples behind those, which mean nothing */
+	uint64_t pixels;  /* how many there will be: for few, tables are not worth making */
 	int flipped;      /* of gray: 0 is white; of CMYK: 0 is full ink */
 } ad_layout;
 

@@ -179,7 +179,7 @@ static int join_profile(struct job *job, ad_profile *profile)
 static int prepare_conversion(struct job *job)
 {
 	J_COLOR_SPACE space = job->cinfo.out_color_space;
-	ad_layout layout = {.colours = 3, .depth = 8};
+	ad_layout layout = {.colours = 3, .depth = 8, .pixels = (uint64_t)job->cinfo.image_width * job->cinfo.image_height};
 	ad_profile profile = {0};
 	int rc = join_profile(job, &profile);
 

@@ -100,6 +100,7 @@ static int take_info(struct job *job)
 		return rc;
 	pixels = (uint64_t)job->info.xsize * job->info.ysize;
 	job->limit = BYTES_ANYHOW + pixels * BYTES_A_PIXEL;
+	job->layout.pixels = pixels;
 	job->layout.colours = job->info.num_color_channels;
 	job->layout.alpha = job->info.alpha_bits ? AD_STRAIGHT : AD_OPAQUE;
 	job->layout.depth = job->info.bits_per_sample > 8 ? 16 : 8;

@@ -258,7 +258,8 @@ static int set_transformations(struct job *job)
 	png_structp png = job->png;
 	int deep = png_get_bit_depth(png, job->info) == 16;
 	int gray = !(png_get_color_type(png, job->info) & PNG_COLOR_MASK_COLOR);
-	ad_layout layout = {.colours = gray ? 1 : 3, .depth = deep ? 16 : 8};
+	ad_layout layout = {
+	    .colours = gray ? 1 : 3, .depth = deep ? 16 : 8, .pixels = (uint64_t)job->width * job->height};
 	unsigned channels;
 
 	if (png_get_color_type(png, job->info) & PNG_COLOR_MASK_ALPHA || png_get_valid(png, job->info, PNG_INFO_tRNS))

@@ -90,10 +90,13 @@ static int on_error(TIFF *tiff, void *context, const char *module, const char *f
 	return 1;
 }
 
-/* libjpeg's warnings mean picture data that is missing or damaged; the others are about tags. */
+/*
+ * libjpeg's warnings mean picture data that is missing or damaged; the others are about tags, and matter when the bytes of
+ * one are not there.
+ */
 static int on_warning(TIFF *tiff, void *context, const char *module, const char *format, va_list args)
 {
-	if (module && !strcmp(module, "JPEGLib"))
+	if ((module && !strcmp(module, "JPEGLib")) || strstr(format, "IO error"))
 		return on_error(tiff, context, module, format, args);
 	return 1;
 }
@@ -386,8 +389,10 @@ static int read_shown(struct job *job, TIFFRGBAImage *shown)
 static int prepare(struct job *job)
 {
 	unsigned orientation = field16(job, TIFFTAG_ORIENTATION);
-	int rc = ad_convert_init(&job->convert, &job->layout, &job->profile, job->options, job->err);
+	int rc;
 
+	job->layout.pixels = (uint64_t)job->width * job->height;
+	rc = ad_convert_init(&job->convert, &job->layout, &job->profile, job->options, job->err);
 	if (rc)
 		return rc;
 	job->rgb = ad_malloc_array((size_t)job->width * AD_UPRIGHT_ROWS, 3);

@@ -112,7 +112,8 @@ static int decode(const struct job *job, const adtool_image_options *options, ad
 {
 	unsigned width = (unsigned)job->features.width, height = (unsigned)job->features.height, y;
 	int animated = job->features.has_animation, alpha = animated || job->features.has_alpha;
-	const ad_layout layout = {.colours = 3, .depth = 8, .alpha = alpha ? AD_STRAIGHT : AD_OPAQUE};
+	const ad_layout layout = {
+	    .colours = 3, .depth = 8, .alpha = alpha ? AD_STRAIGHT : AD_OPAQUE, .pixels = (uint64_t)width * height};
 	size_t pitch = (size_t)width * (alpha ? 4 : 3), bytes = pitch * height;
 	ad_upright upright = {0};
 	ad_convert convert = {0};

@@ -1,0 +1,316 @@
+/*
+ * Every format of pictures: what tests/tools/draw_formats draws must come out as the PNG beside it. Then cut short at
+ * every length, and with a byte flipped at every place: an error, or the same picture.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <ftw.h>
+#include <math.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../../lib/base/buf.h"
+#include "../../lib/base/file.h"
+#include "../../lib/image/internal.h"
+
+/* A damaged header that claims more than this is a refusal, not a long test. */
+#define FEW_PIXELS 65536
+
+struct promise {
+	char file[64], png[72];
+	unsigned most, page;
+	double psnr;
+};
+
+static char folder[4096];
+static struct promise promises[256];
+static size_t promise_count;
+
+static void read_picture(const char *name, ad_buf *out)
+{
+	char path[4200];
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	assert_int_equal(ad_file_read(path, 1 << 24, out, NULL), 0);
+}
+
+static int decode(const void *data, size_t size, unsigned page, adtool_image **image, adtool_error *err)
+{
+	adtool_image_options options;
+
+	adtool_image_options_init(&options);
+	options.max_pixels = FEW_PIXELS;
+	options.page = page;
+	return adtool_image_decode_with(data, size, &options, image, err);
+}
+
+static int set_up(void **state)
+{
+	const char *build = getenv("ADTOOL_BUILD");
+	char tool[4200], path[4200];
+	struct promise *p = promises;
+	char line[512];
+	FILE *list;
+	pid_t child;
+	int status;
+
+	(void)state;
+	snprintf(tool, sizeof(tool), "%s/tests/tools/draw_formats", build ? build : "build");
+	snprintf(folder, sizeof(folder), "%s/adtool-test-formats-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+	if (!mkdtemp(folder))
+		return -1;
+	child = fork();
+	if (child == 0) {
+		execl(tool, tool, folder, (char *)NULL);
+		_exit(127);
+	}
+	if (child < 0 || waitpid(child, &status, 0) != child || status)
+		return -1;
+	snprintf(path, sizeof(path), "%s/list", folder);
+	list = fopen(path, "r");
+	while (list && fgets(line, sizeof(line), list) &&
+	       sscanf(line, "%63s %71s %u %lf %u", p->file, p->png, &p->most, &p->psnr, &p->page) == 5)
+		p++;
+	promise_count = (size_t)(p - promises);
+	if (list)
+		fclose(list);
+	return promise_count ? 0 : -1;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *walk)
+{
+	(void)st;
+	(void)type;
+	(void)walk;
+	return remove(path);
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	return nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static void every_picture_is_its_png(void **state)
+{
+	size_t i, k;
+
+	(void)state;
+	for (i = 0; i < promise_count; i++) {
+		const struct promise *p = &promises[i];
+		adtool_image *image = NULL, *png = NULL;
+		ad_buf file = {0}, truth = {0};
+		adtool_error err = {0};
+		unsigned largest = 0;
+		double squares = 0, psnr;
+		size_t n;
+
+		read_picture(p->file, &file);
+		read_picture(p->png, &truth);
+		if (decode(file.data, file.size, p->page, &image, &err))
+			fail_msg("%s: %s", p->file, err.message);
+		assert_int_equal(decode(truth.data, truth.size, 0, &png, &err), 0);
+		assert_int_equal(adtool_image_width(image), adtool_image_width(png));
+		assert_int_equal(adtool_image_height(image), adtool_image_height(png));
+		n = (size_t)3 * adtool_image_width(png) * adtool_image_height(png);
+		for (k = 0; k < n; k++) {
+			int d = adtool_image_pixels(image)[k] - adtool_image_pixels(png)[k];
+
+			largest = (unsigned)abs(d) > largest ? (unsigned)abs(d) : largest;
+			squares += d * d;
+		}
+		psnr = squares > 0 ? 10 * log10(255.0 * 255 * (double)n / squares) : INFINITY;
+		if (largest > p->most || psnr < p->psnr)
+			fail_msg("%s: off by up to %u (at most %u), %.1f dB (at least %g)", p->file, largest, p->most, psnr,
+				 p->psnr);
+		adtool_image_free(image);
+		adtool_image_free(png);
+		ad_buf_release(&file);
+		ad_buf_release(&truth);
+	}
+}
+
+/* Every format that this build reads has at least one picture. */
+static void no_format_is_forgotten(void **state)
+{
+	const ad_image_format *f;
+	size_t i, k, seen;
+
+	(void)state;
+	for (k = 0; (f = ad_image_format_at(k)) != NULL; k++) {
+		for (i = seen = 0; i < promise_count; i++) {
+			ad_buf file = {0};
+
+			read_picture(promises[i].file, &file);
+			seen += ad_image_format_of(file.data, file.size) == f;
+			ad_buf_release(&file);
+		}
+		if (f->decode && !seen && strcmp(f->library, "libheif"))
+			fail_msg("no picture of %s", f->name);
+	}
+}
+
+/* An exact copy, so that a sanitizer sees what is read behind it. What comes of it must be an error, or `whole`. */
+static void decode_piece(const struct promise *p, const uint8_t *data, size_t size, const adtool_image *whole)
+{
+	uint8_t *exact = malloc(size ? size : 1);
+	adtool_image *image = NULL;
+	adtool_error err = {0};
+	int rc;
+
+	assert_non_null(exact);
+	memcpy(exact, data, size);
+	rc = decode(exact, size, p->page, &image, &err);
+	free(exact);
+	assert_int_equal(rc, err.code);
+	if (rc) {
+		assert_null(image);
+		assert_true(rc == ADTOOL_EFORMAT || rc == ADTOOL_EUNSUPPORTED || rc == ADTOOL_ELIMIT);
+		if (strlen(err.message) < 6 || strpbrk(err.message, "\r\n"))
+			fail_msg("%s: '%s'", p->file, err.message);
+	} else if (whole) {
+		size_t n = (size_t)3 * whole->width * whole->height;
+
+		if (image->width != whole->width || image->height != whole->height ||
+		    memcmp(image->pixels, whole->pixels, n) != 0)
+			fail_msg("%s: the first %zu bytes give another picture", p->file, size);
+	}
+	adtool_image_free(image);
+}
+
+/* Debian's libjxl 0.7 was built to remark on damage on standard error. */
+static int hush(void)
+{
+	int kept = dup(2), nowhere = open("/dev/null", O_WRONLY);
+
+	assert_true(kept >= 0 && nowhere >= 0);
+	assert_int_equal(dup2(nowhere, 2), 2);
+	close(nowhere);
+	return kept;
+}
+
+static void speak(int kept)
+{
+	assert_int_equal(dup2(kept, 2), 2);
+	close(kept);
+}
+
+/* All lengths of small files; of longer ones those near the ends, and some in between. */
+static size_t next_place(size_t at, size_t size, size_t sparse)
+{
+	size_t stride = size / sparse + 1;
+
+	return at < 200 || size - at < 100 ? at + 1 : at + stride;
+}
+
+static void pieces(void **state)
+{
+	size_t i, n;
+	int kept;
+
+	(void)state;
+	for (i = 0; i < promise_count; i++) {
+		const struct promise *p = &promises[i];
+		adtool_image *whole = NULL;
+		ad_buf file = {0};
+
+		read_picture(p->file, &file);
+		assert_int_equal(decode(file.data, file.size, p->page, &whole, NULL), 0);
+		kept = hush();
+		for (n = 0; n < file.size; n = next_place(n, file.size, 150))
+			/* A number that is cut is still a number. */
+			decode_piece(p, file.data, n, strncmp(p->file, "text.", 5) || n + 4 < file.size ? whole : NULL);
+		speak(kept);
+		adtool_image_free(whole);
+		ad_buf_release(&file);
+	}
+}
+
+static void flips(void **state)
+{
+	static const uint8_t masks[] = {0x01, 0x80, 0xff, 0x40};
+	size_t i, n;
+	int kept;
+
+	(void)state;
+	for (i = 0; i < promise_count; i++) {
+		const struct promise *p = &promises[i];
+		ad_buf file = {0};
+
+		read_picture(p->file, &file);
+		kept = hush();
+		for (n = 0; n < file.size; n = next_place(n, file.size, 80)) {
+			uint8_t was = file.data[n];
+
+			file.data[n] ^= masks[n % sizeof(masks)];
+			decode_piece(p, file.data, file.size, NULL);
+			file.data[n] = was;
+		}
+		speak(kept);
+		ad_buf_release(&file);
+	}
+}
+
+static void backgrounds(void **state)
+{
+	static const struct {
+		const char *text;
+		uint8_t rgb[3];
+	} good[] = {
+	    {"#ff8000", {255, 128, 0}}, {"#FFF", {255, 255, 255}}, {"#1a2", {0x11, 0xaa, 0x22}}, {"white", {255, 255, 255}},
+	    {"gray", {128, 128, 128}},
+	};
+	static const char *const bad[] = {"", "#", "#12", "#12345", "#1234567", "#gggggg", "ffffff", "White ", "#12 456"};
+	static const char *const files[] = {"alpha.bmp", "alpha.pam", "alpha.tif", "premultiplied.tif", "alpha.webp", "alpha.jxl"};
+	adtool_image_options options;
+	adtool_error err = {0};
+	uint8_t rgb[3];
+	size_t i, k;
+
+	(void)state;
+	for (i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		assert_int_equal(adtool_color_parse(good[i].text, rgb, &err), 0);
+		assert_memory_equal(rgb, good[i].rgb, 3);
+	}
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(adtool_color_parse(bad[i], rgb, &err), ADTOOL_EINVAL);
+	/* The left column is transparent, the right one opaque. */
+	adtool_image_options_init(&options);
+	memcpy(options.background, good[0].rgb, 3);
+	for (i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		adtool_image *image = NULL;
+		ad_buf file = {0};
+		char path[4200];
+
+		snprintf(path, sizeof(path), "%s/%s", folder, files[i]);
+		if (access(path, F_OK))
+			continue;
+		read_picture(files[i], &file);
+		if (adtool_image_decode_with(file.data, file.size, &options, &image, &err))
+			fail_msg("%s: %s", files[i], err.message);
+		for (k = 0; k < image->height; k++)
+			assert_memory_equal(image->pixels + 3 * k * image->width, options.background, 3);
+		adtool_image_free(image);
+		ad_buf_release(&file);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(every_picture_is_its_png),
+	    cmocka_unit_test(no_format_is_forgotten),
+	    cmocka_unit_test(backgrounds),
+	    cmocka_unit_test(pieces),
+	    cmocka_unit_test(flips),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
