@@ -38,8 +38,11 @@ ifdef WERROR
 WARN += -Werror
 endif
 CFLAGS ?= -O2 -g
-HARDEN := -fstack-protector-strong -D_FORTIFY_SOURCE=2
-LDFLAGS += -Wl,-z,relro,-z,now -Wl,--as-needed
+# What tests/cli/hardening.t looks for in every program. Level 3 of _FORTIFY_SOURCE is gcc 12's and clang 9's.
+cc_takes = $(shell $(CC) -Werror $(1) -x c -c -o /dev/null /dev/null 2>/dev/null && echo "$(1)")
+HARDEN := -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 $(call cc_takes,-fstack-clash-protection) \
+	$(call cc_takes,-fcf-protection=full)
+LDFLAGS += -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed
 SAN_asan := -fsanitize=address -fno-omit-frame-pointer
 SAN_ubsan := -fsanitize=undefined -fno-sanitize-recover=all
 SAN_tsan := -fsanitize=thread
@@ -97,7 +100,8 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 UNIT_COMMON_OBJ := $(patsubst %.c,$(B)/%.o,$(filter-out tests/unit/test_%.c,$(wildcard tests/unit/*.c)))
 TEST_TOOLS := $(patsubst tests/tools/%.c,%,$(wildcard tests/tools/*.c))
 MAN_PAGES := $(wildcard man/*.[1-9])
-FUZZ_FORMATS := jpeg png
+FUZZ_FORMATS := jpeg png bmp pnm $(if $(findstring _TIFF,$(FORMATS)),tiff) $(if $(findstring _WEBP=,$(FORMATS)),webp) \
+	$(if $(findstring _GIF,$(FORMATS)),gif) $(if $(findstring _HEIF,$(FORMATS)),heif) $(if $(findstring _JXL,$(FORMATS)),jxl)
 FUZZ_COMMANDS := train score backbone eval
 FUZZ_TARGETS := $(patsubst tests/fuzz/%.c,%,$(filter-out $(patsubst %,tests/fuzz/%.c,cli common picture replay seeds), \
 	$(wildcard tests/fuzz/*.c))) $(FUZZ_FORMATS:%=picture-%) $(FUZZ_COMMANDS:%=cli-%)
@@ -108,6 +112,7 @@ UNIT_BIN := $(UNIT_TESTS:%=$(B)/tests/%)
 TOOL_BIN := $(TEST_TOOLS:%=$(B)/tests/tools/%)
 REPLAY_BIN := $(FUZZ_TARGETS:%=$(B)/tests/fuzz/%) $(B)/tests/fuzz/seeds
 FUZZ_BIN := $(FUZZ_TARGETS:%=$(B)/fuzz/%)
+FAULT_BIN := $(B)/tests/faults/nomem $(B)/tests/faults/killed $(B)/tests/faults/shim.so
 
 ##@ Building
 
@@ -188,7 +193,7 @@ $(foreach p,$(CLI_PARTS),$(eval $(B)/bin/adtool-$(firstword $(subst /, ,$(p))): 
 
 $(B)/examples/%: examples/%.c $(B)/lib/libadtool.a
 	@mkdir -p $(@D)
-	$(call quiet,LINK)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(B)/lib/libadtool.a $(LDLIBS)
+	$(call quiet,LINK)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -fPIE -pie $(LDFLAGS) -o $@ $< $(B)/lib/libadtool.a $(LDLIBS)
 
 $(B)/tests/unit/%.o: tests/unit/%.c | $(B)/gen/onnx.pb-c.h
 	@mkdir -p $(@D)
@@ -204,6 +209,21 @@ $(B)/tests/tools/%: tests/tools/%.c $(B)/lib/libadtool.a
 	@mkdir -p $(@D)
 	$(call quiet,LINK)$(CC) $(CPPFLAGS) $(FORMATS) $(filter-out -Wconversion,$(ALL_CFLAGS)) $(LDFLAGS) -o $@ $< \
 		$(B)/lib/libadtool.a $(TOOL_LIBS) $(LDLIBS)
+
+# The calls of lib/base/mem.h, led to a test that makes them fail.
+WRAPPED := ad_malloc ad_calloc ad_malloc_array ad_realloc_array ad_strdup ad_strndup ad_malloc_aligned
+$(B)/tests/faults/nomem: tests/faults/nomem.c $(B)/lib/libadtool.a
+	@mkdir -p $(@D)
+	$(call quiet,LINK)$(CC) $(CPPFLAGS) $(SONAMES) $(ALL_CFLAGS) $(LDFLAGS) $(WRAPPED:%=-Wl,--wrap=%) -o $@ $< $(B)/lib/libadtool.a $(LDLIBS)
+
+$(B)/tests/faults/killed: tests/faults/killed.c
+	@mkdir -p $(@D)
+	$(call quiet,LINK)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $<
+
+# Of no use under a sanitizer, which has calls of its own in the same places.
+$(B)/tests/faults/shim.so: tests/faults/shim.c
+	@mkdir -p $(@D)
+	$(call quiet,LINK)$(CC) -D_GNU_SOURCE -U_FORTIFY_SOURCE -std=c11 -Wall -Wextra -Wno-nonnull $(CFLAGS) -fPIC -shared -o $@ $<
 
 # The same targets twice: with a main of their own, and with libFuzzer's.
 $(B)/tests/fuzz/%.o: tests/fuzz/%.c | $(B)/gen/onnx.pb-c.h
@@ -292,7 +312,7 @@ check: ## install what is missing, build, run every test
 	@$(MAKE) --no-print-directory test
 
 .PHONY: test-programs
-test-programs: all examples $(UNIT_BIN) $(TOOL_BIN) $(REPLAY_BIN)
+test-programs: all examples $(UNIT_BIN) $(TOOL_BIN) $(REPLAY_BIN) $(FAULT_BIN)
 
 .PHONY: test
 test: test-programs ## run the tests that are built; TESTS= picks some
@@ -314,6 +334,10 @@ fuzz: ## look for inputs that break a parser, with libFuzzer; FUZZ_SECONDS=60 ea
 	@$(MAKE) --no-print-directory -j2 CONFIG=fuzz fuzz-programs
 	@sh tests/fuzz/seeds.sh $(B) build/fuzz/seeds
 	@sh tests/fuzz/run.sh build/fuzz $(FUZZ_SECONDS) $(or $(FUZZ),$(FUZZ_TARGETS))
+
+.PHONY: check-faults
+check-faults: test-programs ## every call that can fail, failing, one at a time; 100 kills; some minutes
+	@ADTOOL_FAULTS=full $(PROVE) -v tests/cli/faults.t
 
 .PHONY: check-neon
 check-neon: ## the NEON kernels, built for AArch64, run under an emulator

@@ -17,6 +17,7 @@ static const cli_option options[] = {
     {CLI_FLAG, '0', "null", NULL, "paths read from standard input, and rows of tsv, end in NUL, not newline", &cli_null,
      0, 0, NULL, 0, 0},
     CLI_OPTIONS_PACE,
+    CLI_OPTION_SANDBOX,
     CLI_OPTION_JOBS,
     CLI_OPTION_END,
 };
@@ -86,6 +87,11 @@ static int score(const adtool_model *model, adtool_dataset *dataset, adtool_scor
 		if (cli_report_open(ADTOOL_PAGE_SCORE, report_dir, &r.page))
 			return CLI_FAILURE;
 		o.thumbnail = ADTOOL_PAGE_THUMBNAIL;
+	}
+	const char *const outputs[] = {o.heatmap_dir, o.overlay_dir, o.map_dir, report_dir};
+	if (cli_sandbox(outputs, sizeof(outputs) / sizeof(outputs[0]))) {
+		adtool_page_free(r.page);
+		return CLI_FAILURE;
 	}
 	int code = adtool_score(model, dataset, &o, report, &err);
 	cli_progress_erase();

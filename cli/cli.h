@@ -394,6 +394,18 @@ int cli_print_row(const adtool_row *row, const adtool_model_info *model);
 /* --nice, for threads that are started later. Returns 0 or CLI_FAILURE, with a message. */
 int cli_set_nice(void);
 
+/* -- sandbox (sandbox.c) ----------------------------------------------------------------------------- */
+
+/*
+ * From here on nothing is written but below the folders (NULL: none of that kind), no other program is run and there is
+ * no network, as far as the kernel can see to it; to be called before threads are started. Returns 0 or CLI_FAILURE, with
+ * a message. --no-sandbox leaves it out.
+ */
+int cli_sandbox(const char *const *folders, size_t count);
+extern bool cli_no_sandbox;
+#define CLI_OPTION_SANDBOX                                                                                             \
+	{ CLI_FLAG, 0, "no-sandbox", NULL, "keep all rights while pictures are decoded", &cli_no_sandbox, 0, 0, NULL, 0, 0 }
+
 /* -- reports (report.c) ------------------------------------------------------------------------------ */
 
 /* The page of --report, its folder made. Returns 0 or CLI_FAILURE, with a message. */

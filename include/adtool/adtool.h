@@ -14,6 +14,7 @@
 #include <adtool/pipeline.h>
 #include <adtool/region.h>
 #include <adtool/report.h>
+#include <adtool/sandbox.h>
 #include <adtool/study.h>
 #include <adtool/threshold.h>
 #include <adtool/version.h>

@@ -286,11 +286,8 @@ static int paint(struct rle *r, unsigned colour)
 {
 	const struct job *job = r->job;
 
-	if (r->y >= job->height)
+	if (r->x >= job->width || r->y >= job->height)
 		return damaged(job, "a run beyond the picture");
-	/* Writers that pad rows to four bytes code the padding too. */
-	if (r->x >= job->width)
-		return 0;
 	if (colour >= job->colours)
 		return ad_fail(job->err, ADTOOL_EFORMAT, "damaged BMP: colour %u of a palette of %u", colour, job->colours);
 	memcpy(r->image->pixels + 3 * ((size_t)job->width * (job->height - 1 - r->y) + r->x), job->palette[colour], 3);

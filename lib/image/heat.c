@@ -126,6 +126,7 @@ static void smooth_release(smooth *s)
 {
 	ad_free(s->value);
 	ad_free(s->slope);
+	s->value = s->slope = NULL;
 }
 
 static void hermite(float t, float w[4])

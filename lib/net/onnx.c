@@ -125,13 +125,16 @@ static int strip(struct strip *s, enum message message, size_t start, size_t siz
 static void *budget_alloc(void *data, size_t size)
 {
 	ad_onnx *onnx = data;
+	void *block;
 
 	if (size > onnx->budget) {
 		onnx->exhausted = 1;
 		return NULL;
 	}
 	onnx->budget -= size;
-	return ad_malloc(size);
+	block = ad_malloc(size);
+	onnx->starved |= !block;
+	return block;
 }
 
 static void budget_free(void *data, void *block)
@@ -151,7 +154,8 @@ static int parse(ad_onnx *onnx, adtool_error *err)
 	onnx->allocator = (ProtobufCAllocator){budget_alloc, budget_free, onnx};
 	onnx->model = ad__model_proto__unpack(&onnx->allocator, s.out.size, s.out.data);
 	if (!onnx->model) {
-		code = onnx->exhausted ? ad_fail(err, ADTOOL_ELIMIT, "its graph takes more than %zu MiB of memory",
+		code = onnx->starved     ? ad_fail_nomem(err)
+		       : onnx->exhausted ? ad_fail(err, ADTOOL_ELIMIT, "its graph takes more than %zu MiB of memory",
 						 AD_ONNX_MAX_MEMORY >> 20)
 				       : malformed(err);
 		goto out;

@@ -56,6 +56,7 @@ typedef struct ad_onnx {
 	ProtobufCAllocator allocator;
 	size_t budget; /* bytes left for the parser */
 	int exhausted; /* it wanted more */
+	int starved;   /* memory ran out */
 } ad_onnx;
 
 int ad_onnx_open(const void *bytes, size_t size, ad_onnx **out, adtool_error *err);

@@ -209,6 +209,77 @@ static void npys(void)
 	ad_buf_release(&b);
 }
 
+/* -- colour profiles (ICC.1:2010, section 7) ----------------------------------------------------------- */
+
+static void put32(uint8_t *p, uint32_t value)
+{
+	int i;
+
+	for (i = 0; i < 4; i++)
+		p[i] = (uint8_t)(value >> (24 - 8 * i));
+}
+
+/* A matrix and three curves; kind 0: a gamma, 1: a table, 2: parametric. For gray one curve alone. */
+static void icc(const char *name, uint8_t samples, int kind, int gray)
+{
+	static const char *const names[] = {"wtpt", "kTRC", "rTRC", "gTRC", "bTRC", "rXYZ", "gXYZ", "bXYZ"};
+	static const uint32_t values[8][3] = {{63190, 65536, 54061}, {0}, {0}, {0}, {0},
+					      {28578, 14583, 912},   {25240, 46981, 6363}, {9371, 3972, 46783}};
+	uint8_t file[1 + 1024] = {samples}, *p = file + 1;
+	uint32_t count = 0, at = 128 + 4 + 12 * 7, i, n;
+
+	memcpy(p + 8, "\x04\x20\0\0mntr", 8);
+	memcpy(p + 16, gray ? "GRAYXYZ " : "RGB XYZ ", 8);
+	memcpy(p + 36, "acsp", 4);
+	put32(p + 68, 63190);
+	put32(p + 72, 65536);
+	put32(p + 76, 54061);
+	for (i = 0; i < 8; i++) {
+		int curve = i >= 1 && i <= 4;
+
+		if (gray ? i > 1 : i == 1)
+			continue;
+		memcpy(p + 132 + 12 * count, names[i], 4);
+		n = !curve ? 20 : kind == 0 ? 14 : kind == 1 ? 12 + 2 * 5 : 12 + 4 * 5;
+		put32(p + 132 + 12 * count + 4, at);
+		put32(p + 132 + 12 * count + 8, n);
+		memcpy(p + at, !curve ? "XYZ " : kind == 2 ? "para" : "curv", 4);
+		if (!curve) {
+			put32(p + at + 8, values[i][0]);
+			put32(p + at + 12, values[i][1]);
+			put32(p + at + 16, values[i][2]);
+		} else if (kind == 2) {
+			static const uint32_t srgb[5] = {157286, 62119, 3417, 5072, 2651};
+			uint32_t k;
+
+			p[at + 9] = 3;
+			for (k = 0; k < 5; k++)
+				put32(p + at + 12 + 4 * k, srgb[k]);
+		} else {
+			p[at + 11] = kind ? 5 : 1;
+			for (n = 0; n < (kind ? 5u : 1u); n++) {
+				p[at + 12 + 2 * n] = kind ? (uint8_t)(n * n * 15) : 1;
+				p[at + 13 + 2 * n] = 0xcc;
+			}
+		}
+		at += 32;
+		count++;
+	}
+	put32(p + 128, count);
+	put32(p, at);
+	save("icc", name, file, 1 + at);
+}
+
+static void iccs(void)
+{
+	icc("gamma", 1, 0, 0);
+	icc("table", 1 | 4, 1, 0);
+	icc("parametric", 1 | 8, 2, 0);
+	icc("gray", 0, 0, 1);
+	icc("gray16", 12, 1, 1);
+	icc("other", 2, 0, 0);
+}
+
 /* -- ONNX -------------------------------------------------------------------------------------------- */
 
 #define DIMS(...) ((const int64_t[]){__VA_ARGS__, -1})
@@ -320,6 +391,7 @@ int main(int argc, char **argv)
 	pngs();
 	exifs();
 	npys();
+	iccs();
 	small_onnx();
 	many_onnx();
 	return 0;

@@ -17,6 +17,29 @@ for target in archive list zipdir manifest bundle rows json cli-train cli-score 
 	mkdir -p "$to/$target"
 done
 
+# Pictures of every format that this build reads.
+draw="$build/tests/tools/draw_formats"
+if [ -x "$draw" ]; then
+	mkdir drawn
+	"$draw" drawn
+	for picture in drawn/*; do
+		case $picture in
+		*.bmp | *.dib) format=bmp ;;
+		*.p[bgpn]m | *.pam) format=pnm ;;
+		*.tif | *.tiff) format=tiff ;;
+		*.webp) format=webp ;;
+		*.gif) format=gif ;;
+		*.hei[cf] | *.avif) format=heif ;;
+		*.jxl) format=jxl ;;
+		*) continue ;;
+		esac
+		mkdir -p "$to/picture-$format"
+		cp "$picture" "$to/picture-$format/"
+	done
+fi
+mkdir -p "$to/mask"
+cp "$to/picture-png/gray1" "$to/picture-png/rgb8" "$to/picture-jpeg/gray" "$to/mask/"
+
 # Models on a network of six nodes.
 draw_samples set --train 9 --normal 3 --each 1 --size 16 >/dev/null
 train() { adtool train -q --backbone "$to/onnx/small.onnx" --size 16x16 --grid 2 --channels 4 "$@" set/train/normal; }

@@ -509,11 +509,6 @@ static void add_runs(unsigned bits)
 			}
 			x += n;
 		}
-		/* Padding that some writers code. */
-		if (row % 2) {
-			add_byte(2);
-			add_byte(0);
-		}
 		add_byte(0);
 		add_byte(row == H - 1 ? 1 : 0);
 	}

@@ -1,0 +1,26 @@
+#include "cli.h"
+
+bool cli_no_sandbox;
+
+int cli_sandbox(const char *const *folders, size_t count)
+{
+	const char *given[8];
+	size_t n = 0;
+	unsigned parts;
+	adtool_error err;
+
+	if (cli_no_sandbox)
+		return 0;
+	for (size_t i = 0; i < count && n < sizeof(given) / sizeof(given[0]); i++)
+		if (folders[i])
+			given[n++] = folders[i];
+	if (adtool_sandbox_enter(given, n, &parts, &err))
+		return cli_fail(cli_program.name, &err);
+	if (cli_verbose)
+		cli_message(cli_program.name, "sandbox: %s",
+			    parts == (ADTOOL_SANDBOX_FILES | ADTOOL_SANDBOX_CALLS) ? "files and calls"
+			    : parts & ADTOOL_SANDBOX_FILES                         ? "files only; calls stay free here"
+			    : parts & ADTOOL_SANDBOX_CALLS                         ? "calls only; this kernel has no Landlock"
+										   : "none; this kernel offers nothing");
+	return 0;
+}
