@@ -26,6 +26,9 @@ INCLUDEDIR ?= $(PREFIX)/include
 MANDIR ?= $(PREFIX)/share/man
 LIBEXECDIR ?= $(PREFIX)/libexec/adtool
 DATADIR ?= $(PREFIX)/share/adtool
+BASHDIR ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
+FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
 
 version_part = $(shell sed -n 's/^\#define ADTOOL_VERSION_$(1) //p' include/adtool/version.h)
 SOVERSION := $(call version_part,MAJOR)
@@ -107,6 +110,8 @@ FUZZ_TARGETS := $(patsubst tests/fuzz/%.c,%,$(filter-out $(patsubst %,tests/fuzz
 	$(wildcard tests/fuzz/*.c))) $(FUZZ_FORMATS:%=picture-%) $(FUZZ_COMMANDS:%=cli-%)
 
 BIN := $(CLI_PROGRAMS:%=$(B)/bin/%)
+# Called as the shells look for them.
+COMPLETIONS := $(B)/completions/bash/adtool $(B)/completions/zsh/_adtool $(B)/completions/fish/adtool.fish
 EXAMPLE_BIN := $(EXAMPLES:%=$(B)/examples/%)
 UNIT_BIN := $(UNIT_TESTS:%=$(B)/tests/%)
 TOOL_BIN := $(TEST_TOOLS:%=$(B)/tests/tools/%)
@@ -117,7 +122,7 @@ FAULT_BIN := $(B)/tests/faults/nomem $(B)/tests/faults/killed $(B)/tests/faults/
 ##@ Building
 
 .PHONY: all
-all: lib $(BIN) ## build the library and the commands
+all: lib $(BIN) $(COMPLETIONS) ## build the library and the commands
 
 .PHONY: lib
 lib: $(B)/lib/libadtool.a $(B)/lib/libadtool.so $(B)/lib/adtool.pc ## build libadtool.a, libadtool.so and adtool.pc
@@ -190,6 +195,11 @@ $(B)/bin/%: $(B)/cli/%.o $(CLI_COMMON_OBJ) $(B)/lib/libadtool.a
 # The parts that one command alone has.
 CLI_PARTS := $(patsubst cli/%.c,%,$(wildcard cli/*/*.c))
 $(foreach p,$(CLI_PARTS),$(eval $(B)/bin/adtool-$(firstword $(subst /, ,$(p))): $(B)/cli/$(p).o))
+
+# Each program lists its own options.
+$(COMPLETIONS): $(BIN)
+	@mkdir -p $(@D)
+	$(call quiet,GEN)$(B)/bin/adtool completion $(notdir $(@D)) >$@
 
 $(B)/examples/%: examples/%.c $(B)/lib/libadtool.a
 	@mkdir -p $(@D)
@@ -281,6 +291,10 @@ install: all ## install to $(DESTDIR)$(PREFIX)
 	ln -sf libadtool.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libadtool.so
 	$(PC) lib/adtool.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/adtool.pc
 	install -m 644 include/adtool/*.h $(DESTDIR)$(INCLUDEDIR)/adtool/
+	install -d $(addprefix $(DESTDIR),$(BASHDIR) $(ZSHDIR) $(FISHDIR))
+	install -m 644 $(B)/completions/bash/adtool $(DESTDIR)$(BASHDIR)/
+	install -m 644 $(B)/completions/zsh/_adtool $(DESTDIR)$(ZSHDIR)/
+	install -m 644 $(B)/completions/fish/adtool.fish $(DESTDIR)$(FISHDIR)/
 	for page in $(MAN_PAGES); do \
 		section=$(DESTDIR)$(MANDIR)/man$${page##*.}; \
 		install -d $$section && install -m 644 $$page $$section/ || exit 1; done
@@ -290,6 +304,7 @@ uninstall: ## remove what install put there
 	rm -f $(DESTDIR)$(BINDIR)/adtool $(addprefix $(DESTDIR)$(LIBEXECDIR)/,$(filter-out adtool,$(CLI_PROGRAMS)))
 	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,libadtool.a libadtool.so libadtool.so.$(SOVERSION) libadtool.so.$(VERSION) pkgconfig/adtool.pc)
 	rm -rf $(DESTDIR)$(INCLUDEDIR)/adtool
+	rm -f $(DESTDIR)$(BASHDIR)/adtool $(DESTDIR)$(ZSHDIR)/_adtool $(DESTDIR)$(FISHDIR)/adtool.fish
 	for page in $(MAN_PAGES); do rm -f $(DESTDIR)$(MANDIR)/man$${page##*.}/$$(basename $$page); done
 	-rmdir $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(DATADIR)/backbones $(DESTDIR)$(DATADIR) 2>/dev/null
 

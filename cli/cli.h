@@ -123,7 +123,9 @@ extern const cli_command cli_program;
 
 /*
  * Parses and runs a command. argv[0] is passed over. Returns the exit status. Operands and options may be
- * mixed; "--" ends the options; "-" is an operand.
+ * mixed; "--" ends the options; "-" is an operand. "--list-options" alone prints the tables for `adtool completion`, a
+ * line for each command and option, fields apart by tabs: "command", name, operands, help; "option", letter, name,
+ * what its value is (flag, word, file, folder, other), the value as shown, its words, help.
  */
 int cli_run(const cli_command *command, int argc, char **argv);
 

@@ -10,6 +10,7 @@ const cli_command_row cli_commands[] = {
     {"info", "show what a model holds"},
     {"threshold", "show what a threshold promises, and set another"},
     {"backbone", "list, inspect, check, run and cut backbones"},
+    {"completion", "print what a shell needs to complete adtool's words"},
     {"features", "write the features of pictures as .npy"},
     {NULL, NULL},
 };

@@ -71,6 +71,8 @@ int cli_usage_error(const char *fmt, ...)
 	return CLI_USAGE;
 }
 
+static const char *help_of(const cli_command *command);
+
 /* -- near words -------------------------------------------------------------------------------------- */
 
 enum { NEAR_WORD = 32, NEAR_LIMIT = 7 };
@@ -600,11 +602,49 @@ static int run_subcommand(const cli_command *command, const char **operands, siz
 	return cli_usage_error("unknown command '%s'", operands[0]);
 }
 
+/* -- for completion ---------------------------------------------------------------------------------- */
+
+/* What a value is completed with. */
+static const char *value_kind(const cli_option *o)
+{
+	if (o->type == CLI_FLAG)
+		return "flag";
+	if (o->type == CLI_WORD)
+		return "word";
+	if (o->type != CLI_STRING && o->type != CLI_LIST)
+		return "other";
+	return strstr(o->argument, "DIR") || !strcmp(o->argument, "D") ? "folder" : "file";
+}
+
+static void list_options(const cli_command *command)
+{
+	cli_print("command\t%s\t%s\t%s\n", command->name, command->operands ? command->operands : "",
+		  help_of(command));
+	for (int t = 0; t < TABLES && !command->subcommands; t++) {
+		for (const cli_option *o = table_of(command, t); o->type != CLI_END; o++) {
+			char letter[2] = {o->letter, '\0'};
+			if (o->type == CLI_HEADING)
+				continue;
+			cli_print("option\t%s\t%s\t%s\t%s\t", letter, o->name ? o->name : "", value_kind(o),
+				  o->argument ? o->argument : "");
+			for (int i = 0; o->words && o->words[i]; i++)
+				cli_print("%s%s", i ? " " : "", o->words[i]);
+			cli_print("\t%s\n", o->help);
+		}
+	}
+	for (size_t i = 0; command->subcommands && command->subcommands[i]; i++)
+		list_options(command->subcommands[i]);
+}
+
 int cli_run(const cli_command *command, int argc, char **argv)
 {
 	parser p = {.command = command, .argc = argc, .at = 1, .argv = argv};
 
 	current = command;
+	if (argc == 2 && !strcmp(argv[1], "--list-options")) {
+		list_options(command);
+		return 0;
+	}
 	/* Also for what is wrong with the words before it. */
 	for (int i = 1; i < argc && strcmp(argv[i], "--"); i++)
 		cli_log_json |= !strcmp(argv[i], "--log-json");

@@ -8,7 +8,8 @@ in_project() { env -u MAKEFLAGS -u MAKELEVEL make -s -C "$ROOT" "$@" DESTDIR="$T
 run in_project install
 exits 'install' 0
 for file in bin/adtool libexec/adtool/adtool-score lib/libadtool.a lib/libadtool.so lib/pkgconfig/adtool.pc \
-	include/adtool/adtool.h share/man/man1/adtool.1 share/man/man1/adtool-train.1 share/man/man5/adtool-bundle.5; do
+	include/adtool/adtool.h share/man/man1/adtool.1 share/man/man1/adtool-train.1 share/man/man5/adtool-bundle.5 \
+	share/bash-completion/completions/adtool share/zsh/site-functions/_adtool share/fish/vendor_completions.d/adtool.fish; do
 	ok "installed: $file" test -r "stage/usr/$file"
 done
 like 'adtool.pc tells where it was installed to' "$(cat stage/usr/lib/pkgconfig/adtool.pc)" '^prefix=/usr$'
