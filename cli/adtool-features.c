@@ -12,6 +12,7 @@ static const cli_option options[] = {
     CLI_OPTIONS_BACKBONE,
     CLI_OPTION_FIT,
     CLI_OPTION_ROI,
+    CLI_OPTION_BACKGROUND,
     {CLI_UNSIGNED, 0, "grid", "G", "average to G x G cells; 0 keeps the whole map (default 1)", &grid, 0, 256, NULL, 0,
      0},
     CLI_OPTIONS_FEEDING,

@@ -41,6 +41,8 @@ static void print_geometry(const adtool_model_info *m)
 	if (g->roi_width > 0)
 		cli_print("  region       %g%s,%g%s,%g%s,%g%s\n", g->roi_x, unit, g->roi_y, unit, g->roi_width, unit,
 			  g->roi_height, unit);
+	if (g->background)
+		cli_print("  background   #%06x\n", g->background);
 	if (m->mask_cells)
 		cli_print("  mask         %ux%u pixels, which leave %zu of %u cells\n", m->mask_width, m->mask_height,
 			  m->mask_cells, m->grid * m->grid);

@@ -4,7 +4,7 @@
 
 static const char *report_dir;
 static double fdr;
-static bool exit_code;
+static bool exit_code, stdin_image;
 
 static const cli_option options[] = {
     CLI_OPTION_MODEL,
@@ -16,6 +16,8 @@ static const cli_option options[] = {
     {CLI_FLAG, 0, "exit-code", NULL, "end with status 1 when something is anomalous", &exit_code, 0, 0, NULL, 0, 0},
     {CLI_FLAG, '0', "null", NULL, "paths read from standard input, and rows of tsv, end in NUL, not newline", &cli_null,
      0, 0, NULL, 0, 0},
+    {CLI_FLAG, 0, "stdin-image", NULL, "standard input is a picture, called -, and the only one", &stdin_image, 0, 0, NULL,
+     0, 0},
     CLI_OPTIONS_PACE,
     CLI_OPTION_SANDBOX,
     CLI_OPTION_JOBS,
@@ -149,6 +151,10 @@ static int run(size_t count, const char **inputs)
 	adtool_score_report report = {0};
 	adtool_error err;
 
+	if (stdin_image && count)
+		return cli_usage_error("option '--stdin-image' leaves no room for '%s'", inputs[0]);
+	if (!stdin_image && !count)
+		return cli_usage_error("missing operand: %s", cli_program.operands);
 	int status = cli_set_nice();
 	if (!status)
 		status = cli_catch_stop();
@@ -159,7 +165,8 @@ static int run(size_t count, const char **inputs)
 	cli_dataset_options(&dataset_options);
 	dataset_options.stop_fd = cli_stop_fd();
 	dataset_options.rate = cli_score.rate;
-	if (adtool_dataset_open(inputs, count, &dataset_options, &dataset, &err))
+	if (stdin_image ? adtool_dataset_open_fd(0, "-", &dataset_options, &dataset, &err)
+			: adtool_dataset_open(inputs, count, &dataset_options, &dataset, &err))
 		status = cli_fail("score", &err);
 	else
 		status = score(model, dataset, &report);
@@ -182,7 +189,7 @@ const cli_command cli_program = {
     .page = "adtool-score",
     .operands = "INPUT...",
     .options = options,
-    .min_operands = 1,
+    .min_operands = 0, /* with --stdin-image */
     .max_operands = -1,
     .run = run,
 };

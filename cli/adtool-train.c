@@ -206,7 +206,7 @@ static int check_old(void)
 	    {"method", &cli_train.method, true},     {"layer", &cli_train.layer, false}, {"color", &cli_feed.color, false},
 	    {"range", &cli_feed.range, false},       {"mean", cli_feed.mean, false},     {"std", cli_feed.std, false},
 	    {"fit", &cli_train.fit, true},           {"tiles", &cli_train.tiles, true},  {"roi", &cli_train.roi, true},
-	    {"mask", &cli_train.mask, true},
+	    {"mask", &cli_train.mask, true},         {"background", &cli_train.background, true},
 	};
 
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(*fixed); i++) {

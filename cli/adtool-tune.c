@@ -31,6 +31,7 @@ static const cli_option options[] = {
 	CLI_OPTION_FIT,
 	CLI_OPTION_ROI,
 	CLI_OPTION_MASK,
+	CLI_OPTION_BACKGROUND,
 	{ CLI_LIST, 0, "grid", "G...", "grids (default 7 10 14)", &grid_words, 0, 0, NULL, 0, 0 },
 	{ CLI_LIST, 0, "energy", "E...", "shares of the energy (default 0.97 0.9 0.99)", &energy_words, 0, 0, NULL, 0, 0 },
 	{ CLI_LIST, 0, "aggregate", "HOW...", "of top, max and sum (default: all three)", &aggregate_words, 0, 0, NULL, 0,

@@ -248,6 +248,7 @@ typedef struct cli_training {
 	uint64_t seed, memory;
 	int fit;
 	cli_tiles tiles;          /* width 0: none */
+	const char *background;   /* NULL: black */
 	cli_box roi;              /* width 0: none */
 	const char *mask;         /* a file */
 	const adtool_model *from; /* its recipe, but for what was given; NULL: all as given */
@@ -300,6 +301,9 @@ extern const char *const cli_colors[], *const cli_ranges[];
 #define CLI_OPTION_MASK                                                                                                \
 	{ CLI_STRING, 0, "mask", "FILE", "a picture that is white where pictures are looked at", &cli_train.mask, 0, 0, \
 	  NULL, 0, 0 }
+#define CLI_OPTION_BACKGROUND                                                                                          \
+	{ CLI_STRING, 0, "background", "COLOR", "what shows where a picture is transparent (default black)",            \
+	  &cli_train.background, 0, 0, NULL, 0, 0 }
 
 #define CLI_OPTION_GROUP_BY                                                                                            \
 	{ CLI_STRING, 0, "group-by", "dir|REGEX", "keep pictures of one part in one fold, by folder or name",           \
@@ -310,6 +314,7 @@ extern const char *const cli_colors[], *const cli_ranges[];
 	CLI_OPTION_FIT,                                                                                                 \
 	CLI_OPTION_ROI,                                                                                                 \
 	CLI_OPTION_MASK,                                                                                                \
+	CLI_OPTION_BACKGROUND,                                                                                          \
 	{ CLI_UNSIGNED, 0, "grid", "G", "feature maps are averaged to G x G cells (default 7)", &cli_train.grid, 1,     \
 	  256, NULL, 0, 0 },                                                                                           \
 	{ CLI_WORD, 0, "method", "fre|ppca", "feature reconstruction error (default), or probabilistic PCA",            \

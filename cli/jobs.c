@@ -126,12 +126,22 @@ static void set_geometry(adtool_geometry *to)
 		to->roi_height = roi->height;
 		to->roi_percent = roi->percent;
 	}
+	if (TAKES(cli_train.background)) {
+		uint8_t rgb[3] = {0, 0, 0};
+
+		if (cli_train.background)
+			adtool_color_parse(cli_train.background, rgb, NULL);
+		to->background = (unsigned)rgb[0] << 16 | (unsigned)rgb[1] << 8 | rgb[2];
+	}
 }
 
 int cli_geometry(adtool_geometry *geometry)
 {
 	adtool_error err;
+	uint8_t rgb[3];
 
+	if (cli_train.background && adtool_color_parse(cli_train.background, rgb, &err))
+		return cli_usage_error("option '--background': %s", err.message);
 	memset(geometry, 0, sizeof(*geometry));
 	set_geometry(geometry);
 	if (cli_given(&cli_train.roi) && !(cli_train.roi.width > 0))

@@ -24,7 +24,7 @@ typedef struct adtool_dataset_options {
 	uint64_t max_total_bytes; /* unpacked, per archive; default 1 TiB */
 	unsigned max_ratio;       /* unpacked to packed bytes of an archive, once past 64 MiB; default 1000 */
 	unsigned max_depth;       /* directories below an input; default 64; 0: none is entered */
-	int plain_files;          /* a file named is a picture, never an archive; "-" is such a name too; default 0 */
+	int plain_files;          /* a file named is one picture, never an archive or pages; "-" is such a name too; default 0 */
 	double rate;              /* at most so many items a second, _next waits; default 0: as fast as they are asked for */
 	int stop_fd;              /* once this can be read (nothing is), there are no more items, and no wait goes on; default -1 */
 } adtool_dataset_options; /* in the other limits 0 means the default */
@@ -37,6 +37,7 @@ typedef struct adtool_item {
 	const char *name;  /* as printed: the path, or "archive.zip:member.jpg" */
 	const char *label; /* its folder below the input ("" when directly in it): defect type */
 	const char *archive; /* the archive it is a member of, NULL for a file of its own */
+	unsigned page;     /* which page of a TIFF of several, from 1: the name ends in "#1"; 0: the file has no others */
 	int code;          /* 0, or why this item cannot be read (permission, not a file, ...) */
 	const char *why;   /* the message of code; NULL when code is 0 */
 } adtool_item;
@@ -44,11 +45,19 @@ typedef struct adtool_item {
 /*
  * Copies the inputs; opens nothing yet, so a missing input shows as an item with an error. An input is a file, a
  * directory, an archive (a zip, a tar, or a tar in gzip, xz or zstd, known by its bytes), or "-": paths of such, one a
- * line, empty lines passed over, each used as soon as it is read; "-" twice is refused (ADTOOL_EINVAL).
+ * line, empty lines passed over, each used as soon as it is read; "-" twice is refused (ADTOOL_EINVAL). A TIFF file of
+ * several pages is as many items, f.tif#1, f.tif#2, wherever it is met; an input f.tif#2 is that page, when no file has this name.
  * options may be NULL. The caller frees *out.
  */
 ADTOOL_API int adtool_dataset_open(const char *const *inputs, size_t count, const adtool_dataset_options *options,
                                    adtool_dataset **out, adtool_error *err);
+
+/*
+ * One picture (or a TIFF's pages) from a descriptor, read to its end by the first _next; name is what it is called. The
+ * descriptor stays the caller's.
+ */
+ADTOOL_API int adtool_dataset_open_fd(int fd, const char *name, const adtool_dataset_options *options,
+                                      adtool_dataset **out, adtool_error *err);
 
 /*
  * Moves to the next item. 1: *item is filled; 0: no more; negative: the stream itself failed (memory, the list).

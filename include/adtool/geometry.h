@@ -35,6 +35,7 @@ typedef struct adtool_geometry {
 	 */
 	double roi_x, roi_y, roi_width, roi_height;
 	int roi_percent;
+	unsigned background; /* 0xRRGGBB, sRGB: what shows where a picture is transparent; 0: black */
 } adtool_geometry;
 
 /* "stretch", as manifests and commands write it. */

@@ -53,7 +53,7 @@ typedef struct adtool_row {
 	size_t region_count;
 	const void *thumbnail, *thumbnail_heat; /* JPEGs: the picture, and with its heat over it; NULL: not asked for, none */
 	size_t thumbnail_size, thumbnail_heat_size;
-	const char *digest;              /* SHA-256 of the file in hex, when asked for; else NULL */
+	const char *digest;              /* SHA-256 of the file in hex, of a page that of "<hex>#<page>"; when asked for, else NULL */
 } adtool_row;
 
 /* Rows come in input order. Returning non-zero stops the job with ADTOOL_ECANCELLED. */

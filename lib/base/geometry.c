@@ -45,5 +45,7 @@ int adtool_geometry_check(const adtool_geometry *g, adtool_error *err)
 			  : g->roi_percent != 0)
 		return ad_fail(err, ADTOOL_EINVAL, "the region %g,%g,%g,%g lies in no picture%s", g->roi_x, g->roi_y,
 			       g->roi_width, g->roi_height, g->roi_percent ? " (percent)" : "");
+	if (g->background > 0xffffff)
+		return ad_fail(err, ADTOOL_EINVAL, "background %u is no colour", g->background);
 	return 0;
 }

@@ -84,6 +84,7 @@ static const struct field fields[] = {
 	{"geometry", "roi_width", DOUBLE, 1, AT(geometry.roi_width), NULL},
 	{"geometry", "roi_height", DOUBLE, 1, AT(geometry.roi_height), NULL},
 	{"geometry", "roi_unit", WORD, 1, AT(geometry.roi_percent), roi_words},
+	{"geometry", "background", UNSIGNED, 1, AT(geometry.background), NULL},
 	{"geometry", "mask_width", UNSIGNED, 1, AT(mask_width), NULL},
 	{"geometry", "mask_height", UNSIGNED, 1, AT(mask_height), NULL},
 	{"geometry", "mask_cells", SIZE, 1, AT(mask_cells), NULL},

@@ -601,6 +601,19 @@ static int read_member(ad_archive *s, ad_buf *out, adtool_error *err)
 	return ad_fail(err, s->end.code, "%s", s->end.message);
 }
 
+int ad_archive_head(ad_archive *s, uint8_t head[AD_SNIFF_BYTES], size_t *size, adtool_error *err)
+{
+	locale_t before = enter_locale(s);
+	int code = s->head_size ? 0 : read_head(s, err);
+
+	leave_locale(before);
+	if (code)
+		return code;
+	memcpy(head, s->head, s->head_size);
+	*size = s->head_size;
+	return 0;
+}
+
 int ad_archive_read(ad_archive *s, ad_buf *out, adtool_error *err)
 {
 	locale_t before = enter_locale(s);

@@ -97,6 +97,8 @@ int ad_archive_open(const ad_archive_library *library, const char *name, int fd,
  */
 int ad_archive_next(ad_archive *archive, adtool_item *item, adtool_error *why, uint64_t *passed_over,
                     adtool_error *err);
+/* The current member's first bytes, at most AD_SNIFF_BYTES; it can still be read. */
+int ad_archive_head(ad_archive *archive, uint8_t head[AD_SNIFF_BYTES], size_t *size, adtool_error *err);
 /* The current member's bytes, appended to *out. At most once per member. */
 int ad_archive_read(ad_archive *archive, ad_buf *out, adtool_error *err);
 void ad_archive_close(ad_archive *archive); /* harmless on NULL */

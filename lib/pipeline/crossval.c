@@ -260,6 +260,7 @@ int adtool_cross_validate(const adtool_backbone *backbone, const char *const *no
 		goto out;
 	e.grid = 0;
 	e.look = ad_look_is_plain(&c.look) ? NULL : &c.look;
+	e.background = o->geometry.background;
 	c.width = o->width;
 	c.height = o->height;
 	pooled = (struct ad_pooled){.shape = {e.shape[0], e.shape[1], e.shape[2]},

@@ -57,6 +57,16 @@ void ad_extractor_init(struct ad_extractor *e, const ad_plan *plan, const adtool
 		ad_extractor_plan(e, plan);
 }
 
+adtool_image_options ad_extractor_decoding(const struct ad_extractor *e)
+{
+	const adtool_image_options options = {
+	    .max_pixels = e->max_pixels,
+	    .background = {(uint8_t)(e->background >> 16), (uint8_t)(e->background >> 8), (uint8_t)e->background},
+	};
+
+	return options;
+}
+
 void ad_extractor_plan(struct ad_extractor *e, const ad_plan *plan)
 {
 	e->plan = plan;

@@ -29,7 +29,8 @@ int ad_look_same(const adtool_geometry *a, const adtool_geometry *b)
 {
 	return a->fit == b->fit && a->tile_width == b->tile_width && a->tile_height == b->tile_height &&
 	       a->tile_overlap == b->tile_overlap && !(a->roi_x != b->roi_x) && !(a->roi_y != b->roi_y) &&
-	       !(a->roi_width != b->roi_width) && !(a->roi_height != b->roi_height) && a->roi_percent == b->roi_percent;
+	       !(a->roi_width != b->roi_width) && !(a->roi_height != b->roi_height) && a->roi_percent == b->roi_percent &&
+	       a->background == b->background;
 }
 
 int ad_look_is_plain(const struct ad_look *l)

@@ -90,6 +90,7 @@ static int plan_of_onnx(const void *onnx, size_t size, const adtool_model_info *
 void ad_model_extractor(const adtool_model *m, uint64_t max_pixels, struct ad_extractor *e)
 {
 	ad_extractor_init(e, NULL, &m->info.preprocessing, m->info.width, m->info.height, m->info.grid, max_pixels);
+	e->background = m->info.geometry.background;
 	if (m->basis.from)
 		e->basis = &m->basis;
 	if (!ad_look_is_plain(&m->look))

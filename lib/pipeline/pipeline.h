@@ -73,6 +73,7 @@ struct ad_extractor {
 	const struct ad_cells *cells; /* NULL: all, always with grid 0 */
 	const ad_channels *basis; /* NULL: all channels, always with grid 0 */
 	uint64_t max_pixels;
+	unsigned background;      /* adtool_geometry.background */
 };
 
 /* What one thread needs for one picture at a time. */
@@ -99,6 +100,8 @@ void ad_extract_row(const struct ad_extractor *e, struct ad_scratch *s, ad_pool 
 /* row: the pooled map, projected when there is a basis. Never fails on a decoded picture but for memory. */
 int ad_extract_image(const struct ad_extractor *e, struct ad_scratch *s, ad_pool *pool, const adtool_image *image,
 		     float *row, adtool_error *err);
+/* How pictures are to be decoded for it. */
+adtool_image_options ad_extractor_decoding(const struct ad_extractor *e);
 /* Refuses a grid that is larger than the layer's map. */
 int ad_extractor_check(const struct ad_extractor *e, adtool_error *err);
 
@@ -109,6 +112,7 @@ struct ad_stream;
 struct ad_picture {
 	ad_buf name, label, archive, why, bytes; /* archive: "" for a file of its own */
 	size_t index; /* what select gave it */
+	unsigned page; /* adtool_item.page */
 	int code;     /* why it could not be used; `why` says it */
 	unsigned width, height;
 	char digest[65];

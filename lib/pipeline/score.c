@@ -342,10 +342,15 @@ int adtool_score(const adtool_model *model, adtool_dataset *dataset, const adtoo
 int adtool_score_image(const adtool_model *model, const void *data, size_t size, double *score, double *p, float *map,
 		       adtool_error *err)
 {
+	adtool_image_options options;
 	adtool_image *image = NULL;
+	struct ad_extractor e;
 	double got;
-	int code = adtool_image_decode(data, size, 0, &image, err);
+	int code;
 
+	ad_model_extractor(model, 0, &e);
+	options = ad_extractor_decoding(&e);
+	code = adtool_image_decode_with(data, size, &options, &image, err);
 	if (!code)
 		code = ad_model_score(model, image, 0, &got, map, err);
 	if (!code && !isfinite(got))

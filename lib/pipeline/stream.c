@@ -30,6 +30,7 @@ static int stream_produce(void *context, size_t slot, adtool_error *err)
 		p->index = 0;
 	} while (s->select && !s->select(s, &item, &p->index));
 	p->code = 0;
+	p->page = item.page;
 	p->width = p->height = 0;
 	ad_buf_clear(&p->name);
 	ad_buf_clear(&p->label);
@@ -81,6 +82,19 @@ static int stream_prepare(void *context, adtool_error *err)
 	return code;
 }
 
+/* Pages of one file are not copies of each other. */
+static void take_digest(struct ad_picture *p)
+{
+	char text[96];
+	int n;
+
+	ad_sha256_hex(p->bytes.data, p->bytes.size, p->digest);
+	if (!p->page)
+		return;
+	n = snprintf(text, sizeof(text), "%s#%u", p->digest, p->page);
+	ad_sha256_hex(text, (size_t)n, p->digest);
+}
+
 static void stream_process(void *context, size_t slot, unsigned worker, int alone)
 {
 	struct ad_stream *s = context;
@@ -88,6 +102,7 @@ static void stream_process(void *context, size_t slot, unsigned worker, int alon
 	adtool_image *image = NULL;
 	adtool_error why = {0};
 	struct ad_scratch *scratch = &s->scratch[worker];
+	adtool_image_options options;
 	float *row = NULL;
 	ad_pool *pool = NULL;
 	int code;
@@ -95,8 +110,10 @@ static void stream_process(void *context, size_t slot, unsigned worker, int alon
 	if (p->code)
 		return;
 	if (s->want_digest)
-		ad_sha256_hex(p->bytes.data, p->bytes.size, p->digest);
-	code = adtool_image_decode(p->bytes.data, p->bytes.size, s->extractor->max_pixels, &image, &why);
+		take_digest(p);
+	options = ad_extractor_decoding(s->extractor);
+	options.page = p->page;
+	code = adtool_image_decode_with(p->bytes.data, p->bytes.size, &options, &image, &why);
 	if (!code) {
 		p->width = adtool_image_width(image);
 		p->height = adtool_image_height(image);

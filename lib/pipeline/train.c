@@ -926,6 +926,7 @@ int adtool_train(const adtool_backbone *backbone, const char *const *inputs, siz
 		goto out;
 	ad_extractor_init(&t.extractor, plan, &b.preprocessing, o->width, o->height,
 			  o->method == ADTOOL_PPCA ? 1 : o->grid, o->max_pixels);
+	t.extractor.background = o->geometry.background;
 	code = ad_extractor_check(&t.extractor, err);
 	if (!code)
 		code = trainer_look(&t, err);

@@ -18,6 +18,7 @@
 
 #include "../../lib/base/buf.h"
 #include "../../lib/base/file.h"
+#include "../../lib/base/tiff.h"
 #include "../../lib/image/internal.h"
 
 /* A damaged header that claims more than this is a refusal, not a long test. */
@@ -302,11 +303,124 @@ static void backgrounds(void **state)
 	}
 }
 
+/* -- the pages of a TIFF ------------------------------------------------------------------------------- */
+
+struct chain {
+	uint8_t bytes[4096];
+	size_t size;
+	int big_endian, big;
+};
+
+static void put(struct chain *c, uint64_t v, unsigned n)
+{
+	unsigned i;
+
+	for (i = 0; i < n; i++)
+		c->bytes[c->size++] = (uint8_t)(v >> 8 * (c->big_endian ? n - 1 - i : i));
+}
+
+/* Directories of two entries, one behind the other; type: NewSubfileType. The last leads to `last`. */
+static void make_chain(struct chain *c, const unsigned *types, unsigned n, uint64_t last)
+{
+	uint64_t length = c->big ? 8 + 2 * 20 + 8 : 2 + 2 * 12 + 4, start = c->big ? 16 : 8;
+	unsigned i;
+
+	c->size = 0;
+	put(c, c->big_endian ? 0x4d4d : 0x4949, 2);
+	put(c, c->big ? 43 : 42, 2);
+	if (c->big) {
+		put(c, 8, 2);
+		put(c, 0, 2);
+	}
+	put(c, start, c->big ? 8 : 4);
+	for (i = 0; i < n; i++) {
+		put(c, 2, c->big ? 8 : 2);
+		put(c, 254, 2);
+		put(c, 4, 2);
+		put(c, 1, c->big ? 8 : 4);
+		put(c, types[i], 4);
+		if (c->big)
+			put(c, 0, 4);
+		put(c, 256, 2);
+		put(c, 4, 2);
+		put(c, 1, c->big ? 8 : 4);
+		put(c, 10, 4);
+		if (c->big)
+			put(c, 0, 4);
+		put(c, i + 1 < n ? start + (i + 1) * length : last, c->big ? 8 : 4);
+	}
+}
+
+static int read_chain(void *context, uint64_t at, void *to, size_t n)
+{
+	const struct chain *c = context;
+
+	if (at > c->size || n > c->size - at)
+		return -1;
+	memcpy(to, c->bytes + at, n);
+	return 0;
+}
+
+static void chains_of_pages(void **state)
+{
+	static const unsigned plain[6] = {0}, mixed[6] = {0, 1, 2, 4, 0, 1}, copies[6] = {1, 1, 4, 1, 1, 1};
+	adtool_error err;
+	struct chain c = {0};
+	uint64_t offset;
+	unsigned form, n, back;
+	size_t cut;
+
+	(void)state;
+	for (form = 0; form < 4; form++) {
+		uint64_t length, start;
+
+		c.big_endian = form & 1;
+		c.big = form >> 1;
+		length = c.big ? 8 + 2 * 20 + 8 : 2 + 2 * 12 + 4;
+		start = c.big ? 16 : 8;
+		for (n = 1; n <= 6; n++) {
+			make_chain(&c, plain, n, 0);
+			assert_int_equal(ad_tiff_count(read_chain, &c), n);
+			assert_int_equal(ad_tiff_find(read_chain, &c, n, &offset, &err), 0);
+			assert_int_equal(offset, start + (n - 1) * length);
+			assert_int_equal(ad_tiff_find(read_chain, &c, n + 1, &offset, &err), ADTOOL_EFORMAT);
+			/* Beyond the file: one more, which cannot be read. */
+			make_chain(&c, plain, n, 4000);
+			assert_int_equal(ad_tiff_count(read_chain, &c), n + 1);
+			assert_int_equal(ad_tiff_find(read_chain, &c, n, &offset, &err), 0);
+			assert_int_equal(ad_tiff_find(read_chain, &c, n + 1, &offset, &err), ADTOOL_EFORMAT);
+			/* In a circle, to any of them: each once. */
+			for (back = 0; back < n; back++) {
+				make_chain(&c, plain, n, start + back * length);
+				assert_int_equal(ad_tiff_count(read_chain, &c), n);
+			}
+		}
+		/* Small copies and masks are no pages, but when there is nothing else. */
+		make_chain(&c, mixed, 6, 0);
+		assert_int_equal(ad_tiff_count(read_chain, &c), 3);
+		assert_int_equal(ad_tiff_find(read_chain, &c, 3, &offset, &err), 0);
+		assert_int_equal(offset, start + 4 * length);
+		make_chain(&c, copies, 6, 0);
+		assert_int_equal(ad_tiff_count(read_chain, &c), 1);
+		assert_int_equal(ad_tiff_find(read_chain, &c, 1, &offset, &err), 0);
+		assert_int_equal(offset, start);
+		/* Cut anywhere: never more, never none. */
+		make_chain(&c, plain, 6, 0);
+		for (cut = c.size; cut-- > 0;) {
+			c.size = cut;
+			n = ad_tiff_count(read_chain, &c);
+			assert_true(n >= 1 && n <= 7);
+			ad_tiff_find(read_chain, &c, 3, &offset, &err);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(every_picture_is_its_png),
 	    cmocka_unit_test(no_format_is_forgotten),
+	    cmocka_unit_test(chains_of_pages),
 	    cmocka_unit_test(backgrounds),
 	    cmocka_unit_test(pieces),
 	    cmocka_unit_test(flips),
