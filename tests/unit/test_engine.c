@@ -16,6 +16,7 @@
 #include "../../lib/base/mem.h"
 #include "../../lib/base/rng.h"
 #include "../../lib/net/engine.h"
+#include "../../lib/net/net.h"
 #include "skip.h"
 
 enum { MOST_NODES = 24, MOST_INPUTS = 4, MOST_OUTPUTS = 3 };
@@ -737,6 +738,77 @@ static void strange_numbers(void **state)
 	drop(&m);
 }
 
+/* Flushing denormals is an affair of the run: the caller's mode is as it was, and no denormal comes out. */
+static void denormals(void **state)
+{
+	static const char *const names[] = {"avx512", "avx2", "neon"};
+
+	(void)state;
+	for (size_t n = 0; n < sizeof(names) / sizeof(names[0]); n++) {
+		const ad_kernels *k = ad_kernels_isa(names[n]);
+		volatile float tiny = 1e-39f, result;
+		unsigned long mode;
+
+		if (!k)
+			continue;
+		result = tiny * 0.5f;
+		assert_true(result > 0);
+		mode = k->fp_enter();
+		result = tiny * 0.5f;
+		assert_true(result == 0);
+		k->fp_leave(mode);
+		result = tiny * 0.5f;
+		assert_true(result > 0);
+	}
+}
+
+/* A picture of NaN, infinities and denormals leaves nothing behind for the next one in the same memory. */
+static void strange_pictures(void **state)
+{
+	enum { SIDE = 64, COUNT = 3 * SIDE * SIDE };
+	static const float strange[] = {NAN, INFINITY, -INFINITY, 1e-42f, 3e38f, -3e38f};
+	adtool_backbone *backbone;
+	adtool_error err = {0};
+	ad_pool *pool;
+	ad_plan *plan;
+	ad_rng rng;
+	float *plain = ad_malloc_aligned(COUNT, sizeof(float)), *odd = ad_malloc_aligned(COUNT, sizeof(float));
+	float *first, *again;
+	void *arena;
+	size_t floats;
+
+	(void)state;
+	ad_rng_seed(&rng, 77);
+	for (size_t i = 0; i < COUNT; i++) {
+		plain[i] = (float)ad_rng_below(&rng, 2000) / 500 - 2;
+		odd[i] = i % 5 ? plain[i] : strange[ad_rng_below(&rng, 6)];
+	}
+	assert_int_equal(ad_pool_create(2, &pool, &err), 0);
+	assert_int_equal(adtool_backbone_open(NULL, &backbone, &err), 0);
+	assert_int_equal(ad_plan_create(backbone, NULL, SIDE, SIDE, pool, &plan, &err), 0);
+	floats = ad_plan_output_floats(plan);
+	first = ad_malloc_aligned(floats, sizeof(float));
+	again = ad_malloc_aligned(floats, sizeof(float));
+	arena = ad_malloc_aligned(ad_plan_arena_bytes(plan), 1);
+	memset(arena, 0, ad_plan_arena_bytes(plan));
+	ad_plan_run(plan, arena, NULL, plain, first);
+	/* Memory that holds nothing but NaN, then a strange picture in it. */
+	memset(arena, 0xff, ad_plan_arena_bytes(plan));
+	ad_plan_run(plan, arena, pool, plain, again);
+	assert_memory_equal(first, again, floats * sizeof(float));
+	ad_plan_run(plan, arena, pool, odd, again);
+	ad_plan_run(plan, arena, pool, plain, again);
+	assert_memory_equal(first, again, floats * sizeof(float));
+	ad_free_aligned(plain);
+	ad_free_aligned(odd);
+	ad_free_aligned(first);
+	ad_free_aligned(again);
+	ad_free_aligned(arena);
+	ad_plan_free(plan);
+	adtool_backbone_free(backbone);
+	ad_pool_free(pool);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -744,6 +816,8 @@ int main(void)
 	    cmocka_unit_test(graphs),
 	    cmocka_unit_test(dense_block),
 	    cmocka_unit_test(strange_numbers),
+	    cmocka_unit_test(denormals),
+	    cmocka_unit_test(strange_pictures),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
