@@ -50,6 +50,15 @@ static void print_geometry(const adtool_model_info *m)
 		cli_print("  mask         %ux%u pixels\n", m->mask_width, m->mask_height);
 }
 
+/* The model's convolutions were timed: where, and whether that is here. */
+static void print_tuning(const adtool_model *model, const adtool_model_info *m)
+{
+	if (!m->tuned_on[0])
+		return;
+	cli_print("tuned          on %s: %s\n", cli_safe(m->tuned_on),
+		  adtool_model_is_tuned_here(model) ? "this CPU" : "another CPU, so it is computed as if it were not");
+}
+
 static void print_method(const adtool_model_info *m)
 {
 	cli_print("method         %s\n",
@@ -115,6 +124,7 @@ static int run(size_t count, const char **operands)
 			cli_print("  stats        kept: 'adtool train --update' can add pictures\n");
 		print_backbone(m);
 		print_geometry(m);
+		print_tuning(model, m);
 		print_method(m);
 		print_decision(model, m);
 	}

@@ -14,6 +14,8 @@ static const cli_option options[] = {
      &update_path, 0, 0, NULL, 0, 2},
     {CLI_STRING, 0, "from", "OLD", "train as this model was trained, but for the options given", &from_path, 0, 0, NULL,
      0, 2},
+    {CLI_FLAG, 0, "tune", NULL, "time the ways to compute each convolution here, and keep the fastest in the model",
+     &cli_train.tune, 0, 0, NULL, 0, 0},
     CLI_OPTIONS_TRAINING,
     CLI_OPTION_GROUP_BY,
     {CLI_COUNT, 0, "drop", "N", "leave the N worst held-out pictures out, and fit again", &cli_train.drop, 0, 1 << 20,

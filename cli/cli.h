@@ -252,7 +252,7 @@ typedef struct cli_training {
 	cli_box roi;              /* width 0: none */
 	const char *mask;         /* a file */
 	const adtool_model *from; /* its recipe, but for what was given; NULL: all as given */
-	bool keep_stats, update;
+	bool keep_stats, update, tune;
 	const char *group_by;
 	size_t drop;
 	adtool_finding_fn *finding;

@@ -241,6 +241,7 @@ int cli_train_model(const char *const *inputs, size_t count, adtool_model **mode
 	cli_dataset_options(&dataset_options);
 	set_recipe(&o, mask);
 	o.keep_stats = cli_train.keep_stats;
+	o.tune = cli_train.tune;
 	o.update = cli_train.update;
 	set_shared(&o);
 	o.drop = cli_train.drop;

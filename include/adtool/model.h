@@ -89,6 +89,11 @@ typedef struct adtool_model_info {
 	double warn_alpha;           /* 0: no second limit */
 	double warn_threshold;       /* suspect when score > it, but not above the threshold */
 
+	/* adtool_train_options.tune: on which instruction set and CPU, and the way found for each convolution; "" without. */
+#define ADTOOL_TUNED_ON_SIZE 40
+#define ADTOOL_TUNED_MOST 511
+	char tuned_on[ADTOOL_TUNED_ON_SIZE], tuned_ways[ADTOOL_TUNED_MOST + 1];
+
 	size_t pictures_used, pictures_refused;
 	size_t pictures_dropped;     /* left out as the worst of those held out */
 	char group_by[128];          /* what kept pictures in one fold: "", "dir" or a regular expression */
@@ -112,6 +117,9 @@ ADTOOL_API const adtool_model_info *adtool_model_get_info(const adtool_model *mo
 
 /* The manifest as it stands in the file: JSON text, owned by the model. */
 ADTOOL_API const char *adtool_model_manifest(const adtool_model *model);
+
+/* Whether it was tuned for this CPU and instruction set (adtool_train_options.tune), so that this is made use of. */
+ADTOOL_API int adtool_model_is_tuned_here(const adtool_model *model);
 
 /* Whether the model keeps the maps of its pictures (adtool_train_options.keep_stats), so that it can be updated. */
 ADTOOL_API int adtool_model_keeps_stats(const adtool_model *model);

@@ -100,6 +100,12 @@ typedef struct adtool_train_options {
 	unsigned threads;         /* 0: one per CPU */
 	uint64_t memory;          /* bytes the job may take; 0 (default): three quarters of the machine's */
 	uint64_t max_pixels;      /* 0: ADTOOL_MAX_PIXELS_DEFAULT */
+	/*
+	 * Time the convolutions that can be computed in several ways, and let the model say which is fastest here. Scores
+	 * differ in the last digits from those of a model that is not tuned; on another CPU or instruction set such a
+	 * model is computed as one that is not tuned.
+	 */
+	int tune;
 	int keep_stats;           /* the model keeps its pictures' maps, so that it can be updated: 4 C g^2 bytes each */
 	const adtool_model *from; /* may be NULL: the model whose backbone is used when none is given; must live until then */
 	int update;               /* learn from the pictures kept in `from` too; implies keep_stats */

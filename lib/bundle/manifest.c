@@ -92,6 +92,8 @@ static const struct field fields[] = {
 	{"layer", "channels", SIZE, 0, AT(layer_channels), NULL},
 	{"layer", "height", SIZE, 0, AT(layer_height), NULL},
 	{"layer", "width", SIZE, 0, AT(layer_width), NULL},
+	{"tuned", "on", STRING, 1, AT(tuned_on), NULL},
+	{"tuned", "ways", STRING, 1, AT(tuned_ways), NULL},
 	{"method", "name", WORD, 0, AT(method), method_words},
 	{"method", "grid", UNSIGNED, 0, AT(grid), NULL},
 	{"method", "channels", SIZE, 0, AT(channels), NULL},

@@ -628,6 +628,15 @@ int ad_backbone_plan(const adtool_backbone *b, const char *const *layers, size_t
 	return code;
 }
 
+int ad_backbone_graph(const adtool_backbone *b, const char *layer, const size_t shape[3], ad_graph **out,
+		      adtool_error *err)
+{
+	const char *name;
+	int code = resolve_layer(b, layer, &name, err);
+
+	return code ? code : ad_graph_build(b->onnx, &name, 1, shape, out, err);
+}
+
 /* -- running ------------------------------------------------------------------------------------------- */
 
 int ad_plan_create(const adtool_backbone *b, const char *layer, unsigned width, unsigned height, ad_pool *pool,

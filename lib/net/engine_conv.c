@@ -469,8 +469,11 @@ int engine_conv_plan(ad_engine *e, step *s, size_t index, const ad_node *node, s
 		if (c->bias == SIZE_MAX)
 			return ADTOOL_ENOMEM;
 	}
-	if (!is_planar && w->kernel[0] == 3 && w->kernel[1] == 3 && w->stride[0] == 1 && w->stride[1] == 1 &&
-	    w->dilation[0] == 1 && w->dilation[1] == 1) {
+	if (!is_planar && ad_conv_has_ways(conv) && conv->way != AD_WAY_BY_COST) {
+		c->m = conv->way == AD_WAY_WINOGRAD_2 ? 2 : conv->way == AD_WAY_WINOGRAD_4 ? 4 : 0;
+		c->in_channels = in.c / (conv->groups / merged_groups(conv->groups, in.c / conv->groups,
+								      out.c / conv->groups, e->k->vl));
+	} else if (!is_planar && ad_conv_has_ways(conv)) {
 		double best, cost;
 
 		c->in_channels = in.c / (conv->groups / merged_groups(conv->groups, in.c / conv->groups,

@@ -65,13 +65,26 @@ typedef struct ad_window {
 	size_t pads[4]; /* top, left, bottom, right; the window may reach beyond bottom/right with ceil_mode */
 } ad_window;
 
+/* The ways to compute a convolution among which there is a choice (ad_conv_has_ways). */
+enum ad_way { AD_WAY_BY_COST, AD_WAY_DIRECT, AD_WAY_WINOGRAD_2, AD_WAY_WINOGRAD_4, AD_WAYS };
+
 typedef struct ad_conv {
 	ad_window window;
 	size_t groups;
 	const ad_loose *weights; /* M x C/groups x kh x kw */
 	const ad_loose *bias;    /* M, or NULL */
 	int residual;         /* whether there is an input 1, of the output's shape */
+	enum ad_way way;
 } ad_conv;
+
+/* 3x3, stride 1, not dilated. */
+static inline int ad_conv_has_ways(const ad_conv *conv)
+{
+	const ad_window *w = &conv->window;
+
+	return w->kernel[0] == 3 && w->kernel[1] == 3 && w->stride[0] == 1 && w->stride[1] == 1 && w->dilation[0] == 1 &&
+	       w->dilation[1] == 1;
+}
 
 typedef struct ad_pool_node {
 	ad_window window;

@@ -365,7 +365,8 @@ static int import_conv(struct build *b)
 	code = emit(b, AD_OP_CONV, &value, 1, 4, dims, &node);
 	if (code)
 		return code;
-	node->u.conv = (ad_conv){window, (size_t)groups, weights->floats, bias ? bias->floats : NULL, 0};
+	node->u.conv = (ad_conv){window, (size_t)groups, weights->floats, bias ? bias->floats : NULL, 0,
+				 AD_WAY_BY_COST};
 	return 0;
 }
 

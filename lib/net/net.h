@@ -3,6 +3,7 @@
 #define AD_NET_H
 
 #include <adtool/backbone.h>
+#include <adtool/model.h>
 
 #include "../base/buf.h"
 #include "../base/pool.h"
@@ -37,6 +38,23 @@ int ad_plan_create(const adtool_backbone *backbone, const char *layer, unsigned 
 int ad_plan_create_layers(const adtool_backbone *backbone, const char *const *layers, size_t count, unsigned width,
 			  unsigned height, ad_pool *pool, ad_plan **out, adtool_error *err);
 void ad_plan_free(ad_plan *plan);
+
+/*
+ * Tuning: the convolutions that can be computed in several ways are timed in each, on one thread, on this machine.
+ * on: what machine that was, instruction set and CPU, as ad_tuning_here says it. ways: a letter for each of these
+ * convolutions, in the order of the graph: d, 2 or 4 (direct, Winograd's F(2x2) or F(4x4)). Those beyond
+ * ADTOOL_TUNED_MOST are left to the cost model.
+ */
+typedef struct ad_tuning {
+	char on[ADTOOL_TUNED_ON_SIZE];
+	char ways[ADTOOL_TUNED_MOST + 1];
+} ad_tuning;
+int ad_tuning_here(char on[ADTOOL_TUNED_ON_SIZE], adtool_error *err);
+int ad_tune(const adtool_backbone *backbone, const char *layer, unsigned width, unsigned height, ad_tuning *out,
+	    adtool_error *err);
+/* As ad_plan_create, with these ways; ADTOOL_EFORMAT when they are not those of this graph. `on` is not looked at. */
+int ad_plan_create_tuned(const adtool_backbone *backbone, const char *layer, unsigned width, unsigned height,
+			 const ad_tuning *tuning, ad_pool *pool, ad_plan **out, adtool_error *err);
 
 /* Layer `index` of one picture: C, H, W (H = W = 1 for a vector). */
 void ad_plan_output_shape(const ad_plan *plan, size_t index, size_t shape[3]);

@@ -77,13 +77,21 @@ static int list_outputs(ad_plan *plan, const ad_graph *g, adtool_error *err)
 int ad_plan_build(const struct ad_onnx *onnx, const char *const *layers, size_t count, const size_t shape[3],
 		  ad_pool *pool, ad_plan **out, adtool_error *err)
 {
-	const ad_kernels *kernels = NULL;
 	ad_graph *graph = NULL;
+	int code = ad_graph_build(onnx, layers, count, shape, &graph, err);
+
+	if (!code)
+		code = ad_plan_of_graph(graph, pool, out, err);
+	ad_graph_free(graph);
+	return code;
+}
+
+int ad_plan_of_graph(const ad_graph *graph, ad_pool *pool, ad_plan **out, adtool_error *err)
+{
+	const ad_kernels *kernels = NULL;
 	ad_plan *plan = NULL;
 	int code = ad_kernels_get(&kernels, err);
 
-	if (!code)
-		code = ad_graph_build(onnx, layers, count, shape, &graph, err);
 	if (code)
 		return code;
 	plan = ad_calloc(1, sizeof(*plan));
@@ -102,7 +110,6 @@ int ad_plan_build(const struct ad_onnx *onnx, const char *const *layers, size_t 
 	*out = plan;
 	plan = NULL;
 out:
-	ad_graph_free(graph);
 	ad_plan_free(plan);
 	return code;
 }

@@ -14,6 +14,13 @@
 int ad_plan_build(const struct ad_onnx *onnx, const char *const *layers, size_t count, const size_t shape[3],
 		  ad_pool *pool, ad_plan **out, adtool_error *err);
 
+/* What ad_plan_build makes on the way to the plan of one layer. */
+int ad_backbone_graph(const adtool_backbone *backbone, const char *layer, const size_t shape[3], ad_graph **out,
+		      adtool_error *err);
+
+/* The plan of a graph that is there already; it keeps no reference to it. */
+int ad_plan_of_graph(const ad_graph *graph, ad_pool *pool, ad_plan **out, adtool_error *err);
+
 /* The whole shape of an output, as the ONNX file has it; returns the number of dimensions. */
 int ad_plan_output_dims(const ad_plan *plan, size_t index, size_t dims[AD_RANK]);
 

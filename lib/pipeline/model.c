@@ -60,6 +60,30 @@ const double *ad_model_calibration(const adtool_model *m)
 	return m->parts.calibration.data;
 }
 
+static int is_tuned_here(const adtool_model_info *info)
+{
+	char here[ADTOOL_TUNED_ON_SIZE];
+
+	return info->tuned_on[0] && !ad_tuning_here(here, NULL) && !strcmp(here, info->tuned_on);
+}
+
+int adtool_model_is_tuned_here(const adtool_model *m)
+{
+	return is_tuned_here(&m->info);
+}
+
+int ad_info_plan(const adtool_model_info *info, const adtool_backbone *backbone, ad_pool *pool, ad_plan **out,
+		 adtool_error *err)
+{
+	ad_tuning tuning;
+
+	if (!is_tuned_here(info))
+		return ad_plan_create(backbone, info->layer, info->width, info->height, pool, out, err);
+	memcpy(tuning.on, info->tuned_on, sizeof(tuning.on));
+	memcpy(tuning.ways, info->tuned_ways, sizeof(tuning.ways));
+	return ad_plan_create_tuned(backbone, info->layer, info->width, info->height, &tuning, pool, out, err);
+}
+
 static int plan_of_onnx(const void *onnx, size_t size, const adtool_model_info *info, ad_pool *pool, ad_plan **out,
 			adtool_error *err)
 {
@@ -69,7 +93,7 @@ static int plan_of_onnx(const void *onnx, size_t size, const adtool_model_info *
 	int code = ad_backbone_open_view(onnx, size, &backbone, err);
 
 	if (!code)
-		code = ad_plan_create(backbone, info->layer, info->width, info->height, pool, &plan, err);
+		code = ad_info_plan(info, backbone, pool, &plan, err);
 	adtool_backbone_free(backbone);
 	if (!code) {
 		ad_plan_output_shape(plan, 0, shape);

@@ -893,6 +893,7 @@ int adtool_train(const adtool_backbone *backbone, const char *const *inputs, siz
 	adtool_backbone *own = NULL;
 	adtool_model *m = NULL;
 	ad_plan *plan = NULL;
+	ad_tuning tuning = {{0}, {0}};
 	ad_pool *pool = NULL;
 	size_t channels = 0, i;
 	double start = ad_now(), energy_kept = 0;
@@ -920,10 +921,16 @@ int adtool_train(const adtool_backbone *backbone, const char *const *inputs, siz
 		code = ad_model_create(&m, err);
 	if (!code)
 		code = adtool_backbone_get_info(backbone, &b, err);
-	if (!code)
+	if (!code && o->tune)
+		code = ad_tune(backbone, o->layer, o->width, o->height, &tuning, err);
+	if (!code && o->tune)
+		code = ad_plan_create_tuned(backbone, o->layer, o->width, o->height, &tuning, pool, &plan, err);
+	else if (!code)
 		code = ad_plan_create(backbone, o->layer, o->width, o->height, pool, &plan, err);
 	if (code)
 		goto out;
+	memcpy(m->info.tuned_on, tuning.on, sizeof(tuning.on));
+	memcpy(m->info.tuned_ways, tuning.ways, sizeof(tuning.ways));
 	ad_extractor_init(&t.extractor, plan, &b.preprocessing, o->width, o->height,
 			  o->method == ADTOOL_PPCA ? 1 : o->grid, o->max_pixels);
 	t.extractor.background = o->geometry.background;

@@ -809,6 +809,64 @@ static void strange_pictures(void **state)
 	ad_pool_free(pool);
 }
 
+/* Every way to compute the convolutions gives the same features; what is no way is refused. */
+static void ways(void **state)
+{
+	enum { SIDE = 96, COUNT = 3 * SIDE * SIDE };
+	static const char letters[] = "d24";
+	adtool_backbone *backbone;
+	adtool_error err = {0};
+	ad_tuning tuned;
+	ad_plan *plan;
+	ad_rng rng;
+	float *input = ad_malloc_aligned(COUNT, sizeof(float)), *first, *other;
+	size_t floats;
+	void *arena;
+
+	(void)state;
+	ad_rng_seed(&rng, 78);
+	for (size_t i = 0; i < COUNT; i++)
+		input[i] = (float)ad_rng_below(&rng, 2000) / 500 - 2;
+	assert_int_equal(adtool_backbone_open(NULL, &backbone, &err), 0);
+	assert_int_equal(ad_plan_create(backbone, NULL, SIDE, SIDE, NULL, &plan, &err), 0);
+	floats = ad_plan_output_floats(plan);
+	first = ad_malloc_aligned(floats, sizeof(float));
+	other = ad_malloc_aligned(floats, sizeof(float));
+	arena = ad_malloc_aligned(ad_plan_arena_bytes(plan), 1);
+	ad_plan_run(plan, arena, NULL, input, first);
+	ad_free_aligned(arena);
+	ad_plan_free(plan);
+	assert_int_equal(ad_tune(backbone, NULL, SIDE, SIDE, &tuned, &err), 0);
+	assert_true(strlen(tuned.ways) > 5);
+	for (size_t l = 0; l < 4; l++) {
+		double difference = 0, norm = 0;
+
+		if (l < 3)
+			memset(tuned.ways, letters[l], strlen(tuned.ways));
+		else
+			for (size_t i = 0; tuned.ways[i]; i++)
+				tuned.ways[i] = letters[i % 3];
+		assert_int_equal(ad_plan_create_tuned(backbone, NULL, SIDE, SIDE, &tuned, NULL, &plan, &err), 0);
+		arena = ad_malloc_aligned(ad_plan_arena_bytes(plan), 1);
+		ad_plan_run(plan, arena, NULL, input, other);
+		for (size_t i = 0; i < floats; i++) {
+			difference += ((double)other[i] - (double)first[i]) * ((double)other[i] - (double)first[i]);
+			norm += (double)first[i] * (double)first[i];
+		}
+		assert_true(sqrt(difference / norm) < 1e-5);
+		ad_free_aligned(arena);
+		ad_plan_free(plan);
+	}
+	tuned.ways[2] = 'e';
+	assert_int_equal(ad_plan_create_tuned(backbone, NULL, SIDE, SIDE, &tuned, NULL, &plan, &err), ADTOOL_EFORMAT);
+	tuned.ways[2] = '\0';
+	assert_int_equal(ad_plan_create_tuned(backbone, NULL, SIDE, SIDE, &tuned, NULL, &plan, &err), ADTOOL_EFORMAT);
+	adtool_backbone_free(backbone);
+	ad_free_aligned(input);
+	ad_free_aligned(first);
+	ad_free_aligned(other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -818,6 +876,7 @@ int main(void)
 	    cmocka_unit_test(strange_numbers),
 	    cmocka_unit_test(denormals),
 	    cmocka_unit_test(strange_pictures),
+	    cmocka_unit_test(ways),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
