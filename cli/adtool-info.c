@@ -97,6 +97,8 @@ static int run(size_t count, const char **operands)
 
 	if (!path)
 		return CLI_FAILURE;
+	if (cli_check_model_size(path))
+		return CLI_FAILURE;
 	if (check) {
 		if (adtool_model_check(path, &err))
 			return cli_fail(path, &err);

@@ -1,10 +1,12 @@
 #include <math.h>
+#include <unistd.h>
 
 #include "cli.h"
 
 static const char *report_dir;
 static double fdr;
 static bool exit_code, stdin_image;
+static uint64_t memory;
 
 static const cli_option options[] = {
     CLI_OPTION_MODEL,
@@ -19,6 +21,7 @@ static const cli_option options[] = {
     {CLI_FLAG, 0, "stdin-image", NULL, "standard input is a picture, called -, and the only one", &stdin_image, 0, 0, NULL,
      0, 0},
     CLI_OPTIONS_PACE,
+    {CLI_BYTES, 0, "memory", "SIZE", "take no more memory than this", &memory, 0, 0, NULL, 0, 0},
     CLI_OPTION_SANDBOX,
     CLI_OPTION_JOBS,
     CLI_OPTION_END,
@@ -143,6 +146,13 @@ static void remarks(const adtool_score_report *r, const adtool_model_info *m)
 		    cli_bytes(weights, r->weight_bytes));
 }
 
+static unsigned cpu_count(void)
+{
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return n > 0 ? (unsigned)n : 1;
+}
+
 static int run(size_t count, const char **inputs)
 {
 	adtool_model *model = NULL;
@@ -156,6 +166,8 @@ static int run(size_t count, const char **inputs)
 	if (!stdin_image && !count)
 		return cli_usage_error("missing operand: %s", cli_program.operands);
 	int status = cli_set_nice();
+	if (!status)
+		status = cli_limit_memory(memory, cli_jobs ? cli_jobs : cpu_count());
 	if (!status)
 		status = cli_catch_stop();
 	if (!status)

@@ -131,6 +131,7 @@ static int score_labelled(const adtool_model *model, adtool_labelled *labelled, 
 		return 0;
 	cli_dataset_options(&dataset_options);
 	adtool_score_options_init(&o);
+	o.max_pixels = cli_limits.pixels;
 	o.threads = cli_jobs;
 	o.row = count_row;
 	o.context = &l;

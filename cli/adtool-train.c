@@ -229,6 +229,8 @@ static int open_old(adtool_model **old)
 	const char *path = update_path ? update_path : from_path;
 	adtool_error err;
 
+	if (cli_check_model_size(path))
+		return CLI_FAILURE;
 	if (adtool_model_open(path, old, &err))
 		return cli_fail(path, &err);
 	if (update_path && !adtool_model_keeps_stats(*old)) {

@@ -94,6 +94,18 @@ typedef struct cli_option {
 #define CLI_OPTION_END                                                                                                 \
 	{ CLI_END, 0, NULL, NULL, NULL, NULL, 0, 0, NULL, 0, 0 }
 
+/* What the limits were set to. */
+typedef struct cli_limiting {
+	size_t pixels;
+	uint64_t file_bytes;
+	size_t members;
+	uint64_t unpacked_bytes;
+	unsigned ratio, depth;
+	uint64_t model_bytes;
+	unsigned nodes;
+} cli_limiting;
+extern cli_limiting cli_limits;
+
 /* What the shared options were set to. */
 extern unsigned cli_jobs;
 extern bool cli_null, cli_quiet, cli_verbose, cli_log_json;
@@ -234,6 +246,10 @@ void cli_progress_erase(void);
 
 /* The model that is meant: `given`, else $ADTOOL_MODEL, else ./model.zip. NULL (and a message): none of them. */
 const char *cli_model_path(const char *given);
+/* That the file is not larger than --max-model-size. Returns 0 or CLI_FAILURE, with a message. */
+int cli_check_model_size(const char *path);
+/* That the backbone's graph has no more nodes than --max-nodes. As above. */
+int cli_check_nodes(const adtool_backbone *backbone, const char *what);
 /* Opens it. Returns 0 or CLI_FAILURE, with a message. */
 int cli_open_model(const char *given, adtool_model **model);
 
@@ -409,6 +425,11 @@ int cli_set_nice(void);
  * a message. --no-sandbox leaves it out.
  */
 int cli_sandbox(const char *const *folders, size_t count);
+/*
+ * From here on the process has at most so many bytes of data (0: no limit), and half of them, dealt to the threads, is what
+ * pictures may take: --max-pixels is lowered to that. Returns 0 or CLI_FAILURE, with a message.
+ */
+int cli_limit_memory(uint64_t bytes, unsigned threads);
 extern bool cli_no_sandbox;
 #define CLI_OPTION_SANDBOX                                                                                             \
 	{ CLI_FLAG, 0, "no-sandbox", NULL, "keep all rights while pictures are decoded", &cli_no_sandbox, 0, 0, NULL, 0, 0 }

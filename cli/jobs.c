@@ -39,12 +39,22 @@ const char *cli_model_path(const char *given)
 	return NULL;
 }
 
+int cli_check_model_size(const char *path)
+{
+	adtool_limits limits;
+	adtool_error err;
+
+	adtool_limits_init(&limits);
+	limits.model_bytes = cli_limits.model_bytes;
+	return adtool_limits_check_model(&limits, path, &err) ? cli_fail(path, &err) : 0;
+}
+
 int cli_open_model(const char *given, adtool_model **model)
 {
 	const char *path = cli_model_path(given);
 	adtool_error err;
 
-	if (!path)
+	if (!path || cli_check_model_size(path))
 		return CLI_FAILURE;
 	return adtool_model_open(path, model, &err) ? cli_fail(path, &err) : 0;
 }
@@ -72,13 +82,33 @@ static int feed_backbone(adtool_backbone *backbone, adtool_error *err)
 	return adtool_backbone_set_preprocessing(backbone, &p, err);
 }
 
+int cli_check_nodes(const adtool_backbone *backbone, const char *what)
+{
+	adtool_backbone_info info;
+	adtool_error err;
+
+	if (adtool_backbone_get_info(backbone, &info, &err))
+		return cli_fail(what, &err);
+	if (info.nodes <= cli_limits.nodes)
+		return 0;
+	cli_message(what, "a graph of %zu nodes, more than the limit of %u (--max-nodes)", info.nodes, cli_limits.nodes);
+	return CLI_FAILURE;
+}
+
 int cli_open_backbone(adtool_backbone **backbone)
 {
 	const char *what = cli_train.backbone ? cli_train.backbone : "adnet";
 	adtool_error err;
 
+	if (cli_check_model_size(what))
+		return CLI_FAILURE;
 	if (adtool_backbone_open(cli_train.backbone, backbone, &err))
 		return cli_fail(what, &err);
+	if (cli_check_nodes(*backbone, what)) {
+		adtool_backbone_free(*backbone);
+		*backbone = NULL;
+		return CLI_FAILURE;
+	}
 	if (feed_backbone(*backbone, &err)) {
 		adtool_backbone_free(*backbone);
 		*backbone = NULL;
@@ -102,6 +132,14 @@ void cli_dataset_options(adtool_dataset_options *options)
 {
 	adtool_dataset_options_init(options);
 	options->null_separated = cli_null;
+	adtool_limits limits = {
+	    .file_bytes = cli_limits.file_bytes,
+	    .members = cli_limits.members,
+	    .unpacked_bytes = cli_limits.unpacked_bytes,
+	    .ratio = cli_limits.ratio,
+	    .depth = cli_limits.depth,
+	};
+	adtool_dataset_options_limit(options, &limits);
 }
 
 /* -- training ---------------------------------------------------------------------------------------- */
@@ -154,7 +192,7 @@ int cli_open_mask(adtool_image **mask)
 	adtool_error err;
 
 	*mask = NULL;
-	if (cli_train.mask && adtool_image_read(cli_train.mask, 0, mask, &err))
+	if (cli_train.mask && adtool_image_read(cli_train.mask, cli_limits.pixels, mask, &err))
 		return cli_fail(cli_train.mask, &err);
 	return 0;
 }
@@ -204,6 +242,7 @@ static void set_shared(adtool_train_options *o)
 		o->group_by = cli_train.group_by;
 	o->threads = cli_jobs;
 	o->memory = cli_train.memory;
+	o->max_pixels = cli_limits.pixels;
 	o->progress = cli_progress;
 	o->refused = cli_refused;
 }

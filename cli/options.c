@@ -41,14 +41,41 @@ static const cli_option common_options[] = {
     CLI_OPTION_END,
 };
 
+/* So has every one that does something. */
+cli_limiting cli_limits = {ADTOOL_MAX_PIXELS_DEFAULT,	ADTOOL_MAX_FILE_BYTES_DEFAULT,	ADTOOL_MAX_MEMBERS_DEFAULT,
+			   ADTOOL_MAX_UNPACKED_BYTES_DEFAULT, ADTOOL_MAX_RATIO_DEFAULT,	ADTOOL_MAX_DEPTH_DEFAULT,
+			   ADTOOL_MAX_MODEL_BYTES_DEFAULT, ADTOOL_MAX_NODES_DEFAULT};
+
+#define MOST 9007199254740992.0 /* 2^53: whole numbers that a double holds */
+static const cli_option limit_options[] = {
+    {CLI_HEADING, 0, NULL, NULL, "Limits, see adtool(1):", NULL, 0, 0, NULL, 0, 0},
+    {CLI_COUNT, 0, "max-pixels", "N", "of a picture (default 178956970)", &cli_limits.pixels, 1, MOST, NULL, 0, 0},
+    {CLI_BYTES, 0, "max-file-size", "SIZE", "of a picture's file, or an archive's member (default 1G)",
+     &cli_limits.file_bytes, 0, 0, NULL, 0, 0},
+    {CLI_COUNT, 0, "max-members", "N", "of an archive (default 1000000)", &cli_limits.members, 1, MOST, NULL, 0, 0},
+    {CLI_BYTES, 0, "max-unpacked", "SIZE", "of an archive, in all (default 1T)", &cli_limits.unpacked_bytes, 0, 0, NULL, 0,
+     0},
+    {CLI_UNSIGNED, 0, "max-ratio", "N", "of an archive: unpacked to packed, past 64 MiB (default 1000)",
+     &cli_limits.ratio, 1, 1e9, NULL, 0, 0},
+    {CLI_UNSIGNED, 0, "max-depth", "N", "of folders below an input (default 64)", &cli_limits.depth, 0, 4096, NULL, 0, 0},
+    {CLI_BYTES, 0, "max-model-size", "SIZE", "of a model's or a backbone's file (default 4G)",
+     &cli_limits.model_bytes, 0, 0, NULL, 0, 0},
+    {CLI_UNSIGNED, 0, "max-nodes", "N", "of a backbone's graph (default 65536, which is the most)", &cli_limits.nodes, 1,
+     ADTOOL_MAX_NODES_DEFAULT, NULL, 0, 0},
+    CLI_OPTION_END,
+};
+
 static const cli_option no_options[] = {CLI_OPTION_END};
 
-enum { TABLES = 2, GROUPS = 8 };
+enum { TABLES = 3, GROUPS = 8 };
 
 static const cli_option *table_of(const cli_command *command, int which)
 {
-	if (which)
+	if (which == 1)
 		return common_options;
+	/* The front and its like only pass on. */
+	if (which == 2)
+		return command->stop_at_operand || !command->name[0] ? no_options : limit_options;
 	return command->options ? command->options : no_options;
 }
 
@@ -810,6 +837,7 @@ void cli_print_help(const cli_command *command)
 		cli_print("\n");
 	print_options(own);
 	print_options(common_options);
+	print_options(table_of(command, 2));
 	if (command->more_help)
 		command->more_help();
 }

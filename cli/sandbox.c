@@ -1,3 +1,6 @@
+#include <errno.h>
+#include <sys/resource.h>
+
 #include "cli.h"
 
 bool cli_no_sandbox;
@@ -22,5 +25,29 @@ int cli_sandbox(const char *const *folders, size_t count)
 			    : parts & ADTOOL_SANDBOX_FILES                         ? "files only; calls stay free here"
 			    : parts & ADTOOL_SANDBOX_CALLS                         ? "calls only; this kernel has no Landlock"
 										   : "none; this kernel offers nothing");
+	return 0;
+}
+
+int cli_limit_memory(uint64_t bytes, unsigned threads)
+{
+	/* What decoding takes at most for each pixel, the picture and what is drawn of it. */
+	enum { BYTES_A_PIXEL = 18 };
+	struct rlimit limit;
+	uint64_t pixels = bytes / 2 / BYTES_A_PIXEL / threads;
+
+	if (!bytes)
+		return 0;
+	if (getrlimit(RLIMIT_DATA, &limit)) {
+		cli_message("--memory", "%s", strerror(errno));
+		return CLI_FAILURE;
+	}
+	if (limit.rlim_max == RLIM_INFINITY || limit.rlim_max > bytes)
+		limit.rlim_cur = limit.rlim_max = bytes;
+	if (setrlimit(RLIMIT_DATA, &limit)) {
+		cli_message("--memory", "%s", strerror(errno));
+		return CLI_FAILURE;
+	}
+	if (pixels < cli_limits.pixels)
+		cli_limits.pixels = pixels ? pixels : 1;
 	return 0;
 }

@@ -8,6 +8,7 @@
 #include <adtool/error.h>
 #include <adtool/geometry.h>
 #include <adtool/image.h>
+#include <adtool/limits.h>
 #include <adtool/metrics.h>
 #include <adtool/model.h>
 #include <adtool/page.h>

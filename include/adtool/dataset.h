@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include <adtool/error.h>
+#include <adtool/limits.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -31,6 +32,8 @@ typedef struct adtool_dataset_options {
 
 /* Fills in the defaults. */
 ADTOOL_API void adtool_dataset_options_init(adtool_dataset_options *options);
+/* Takes over those of the limits that are about files, folders and archives. */
+ADTOOL_API void adtool_dataset_options_limit(adtool_dataset_options *options, const adtool_limits *limits);
 
 /* One picture-to-be. The strings belong to the dataset and live until the next call of _next. */
 typedef struct adtool_item {

@@ -8,13 +8,11 @@
 #include <stdint.h>
 
 #include <adtool/error.h>
+#include <adtool/limits.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/* Pictures of more pixels than this are refused unless the caller says otherwise. */
-#define ADTOOL_MAX_PIXELS_DEFAULT 178956970u
 
 typedef struct adtool_image adtool_image;
 

@@ -97,3 +97,13 @@ int ad_fail_within(adtool_error *err, int code, const char *fmt, ...)
 	}
 	return code;
 }
+
+int ad_fail_option(adtool_error *err, int code, const char *option)
+{
+	if (err && code == ADTOOL_ELIMIT) {
+		size_t used = strlen(err->message);
+
+		snprintf(err->message + used, sizeof(err->message) - used, " (%s)", option);
+	}
+	return code;
+}

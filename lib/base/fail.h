@@ -19,4 +19,7 @@ int ad_fail_nomem(adtool_error *err);
 int ad_fail_within(adtool_error *err, int code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* After a call that gave `code`: where that is ADTOOL_ELIMIT, " (<option>)" is put behind its message. Returns code. */
+int ad_fail_option(adtool_error *err, int code, const char *option);
+
 #endif

@@ -2,6 +2,8 @@
 #ifndef AD_MEMBERS_H
 #define AD_MEMBERS_H
 
+#include <adtool/limits.h>
+
 #include "bundle.h"
 
 /* In the order in which they stand in the file. */
@@ -27,7 +29,7 @@ enum ad_member {
 extern const char *const ad_member_names[AD_MEMBERS];
 
 /* Limits, bytes. A zip file without zip64 has less than 4 GiB. */
-#define AD_BUNDLE_MAX_BYTES 0xfffffffeu
+#define AD_BUNDLE_MAX_BYTES ((uint32_t)ADTOOL_MAX_MODEL_BYTES_DEFAULT)
 #define AD_BUNDLE_MAX_MANIFEST (1u << 20)
 #define AD_BUNDLE_MAX_ONNX (1u << 31)
 #define AD_BUNDLE_MAX_MASK (1u << 26)

@@ -51,11 +51,11 @@ void adtool_dataset_options_init(adtool_dataset_options *options)
 {
 	memset(options, 0, sizeof(*options));
 	options->list_fd = STDIN_FILENO;
-	options->max_file_bytes = (uint64_t)1 << 30;
-	options->max_members = 1000000;
-	options->max_total_bytes = (uint64_t)1 << 40;
-	options->max_ratio = 1000;
-	options->max_depth = 64;
+	options->max_file_bytes = ADTOOL_MAX_FILE_BYTES_DEFAULT;
+	options->max_members = ADTOOL_MAX_MEMBERS_DEFAULT;
+	options->max_total_bytes = ADTOOL_MAX_UNPACKED_BYTES_DEFAULT;
+	options->max_ratio = ADTOOL_MAX_RATIO_DEFAULT;
+	options->max_depth = ADTOOL_MAX_DEPTH_DEFAULT;
 	options->stop_fd = -1;
 }
 
@@ -154,6 +154,15 @@ static int split_pages(adtool_dataset *d)
 	ad_buf_clear(&d->file);
 	ad_buf_puts(&d->file, d->item.name);
 	return give_page(d, 1);
+}
+
+void adtool_dataset_options_limit(adtool_dataset_options *options, const adtool_limits *limits)
+{
+	options->max_file_bytes = limits->file_bytes;
+	options->max_members = limits->members;
+	options->max_total_bytes = limits->unpacked_bytes;
+	options->max_ratio = limits->ratio;
+	options->max_depth = limits->depth;
 }
 
 int adtool_dataset_open(const char *const *inputs, size_t count, const adtool_dataset_options *options,
@@ -331,7 +340,8 @@ static int read_descriptor(adtool_dataset *d)
 		if (got > 0)
 			d->data.size += (size_t)got;
 		if (d->data.size > limit)
-			ad_fail(&d->why, ADTOOL_ELIMIT, "more than the limit of %llu bytes", (unsigned long long)limit);
+			ad_fail(&d->why, ADTOOL_ELIMIT, "more than the limit of %llu bytes (--max-file-size)",
+				(unsigned long long)limit);
 	}
 	d->loaded = !d->why.code;
 	return 1;
@@ -470,8 +480,10 @@ int adtool_dataset_read(adtool_dataset *d, const void **data, size_t *size, adto
 		if (state == MEMBER_ITEM)
 			code = ad_archive_read(d->archive, &d->data, err);
 		else
-			code = ad_file_read(d->page ? ad_buf_text(&d->file) : d->item.name, d->options.max_file_bytes,
-					    &d->data, err);
+			code = ad_fail_option(err,
+					      ad_file_read(d->page ? ad_buf_text(&d->file) : d->item.name,
+							   d->options.max_file_bytes, &d->data, err),
+					      "--max-file-size");
 	}
 	/* An empty file has bytes to point to as well. */
 	if (!code && ad_buf_puts(&d->data, ""))

@@ -190,7 +190,7 @@ static int enter(ad_walk *walk, int linked, adtool_error *err)
 	int fd, code;
 
 	if (walk->depth > walk->max_depth)
-		return ad_fail(err, ADTOOL_ELIMIT, "a folder more than %u levels below the input", walk->max_depth);
+		return ad_fail(err, ADTOOL_ELIMIT, "a folder more than the limit of %u levels below the input (--max-depth)", walk->max_depth);
 	if (walk->depth == walk->capacity) {
 		size_t capacity = walk->capacity ? walk->capacity * 2 : 8;
 		struct ad_walk_folder *folders = ad_realloc_array(walk->folders, capacity, sizeof(*folders));

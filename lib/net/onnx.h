@@ -7,6 +7,7 @@
 #define AD_ONNX_H
 
 #include <adtool/error.h>
+#include <adtool/limits.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,7 +19,7 @@
 #define AD_ONNX_MAX_BYTES ((uint64_t)2 << 30)    /* the file */
 #define AD_ONNX_MAX_STRUCTURE ((size_t)64 << 20) /* of that, all but the weights */
 #define AD_ONNX_MAX_MEMORY ((size_t)512 << 20)   /* of the structure, parsed */
-#define AD_ONNX_MAX_NODES 65536u
+#define AD_ONNX_MAX_NODES ADTOOL_MAX_NODES_DEFAULT
 #define AD_ONNX_MAX_DIMS 8
 
 #define AD_OPSET_MIN 1

@@ -1,0 +1,86 @@
+#!/bin/sh
+# What is too large is refused, by a message that names the limit and its option; the rest of the job goes on.
+. "${0%/*}/lib.sh"
+
+"$BUILD/tests/fuzz/seeds" seeds
+draw set --train 9 --normal 3 --each 0 --size 16
+adtool train -q --backbone seeds/onnx/small.onnx --size 16x16 --grid 2 --channels 4 -o model.zip set/train/normal
+cp set/test/normal/000.png one.png
+tar cf three.tar set/test/normal
+
+# refused NAME MESSAGE OPTION...: the picture or archive is an error row, and one.png is scored.
+refused() {
+	name=$1 message=$2
+	shift 2
+	run adtool score -q "$@" one.png
+	exits "$name: status 2" 2
+	err_like "$name: said" "$message"
+	is "$name: the others go on" "$(tail -n 1 "$OUT" | cut -f 1,4 | sed 's/anomalous/scored/; s/normal/scored/')" "one.png	scored"
+}
+"$BUILD/tests/tools/make_png" 200 200 large.png
+refused pixels '^adtool: large\.png: 200 x 200 pixels are more than the limit of 300 pixels \(--max-pixels\)$' --max-pixels 300 large.png
+head -c 100000 /dev/zero >long.png
+refused 'file size' '^adtool: long\.png: file of 100000 bytes, more than the limit of 51200 \(--max-file-size\)$' --max-file-size 50K long.png
+tar cf long.tar long.png
+refused 'member size' 'member of 100000 bytes, more than the limit of 51200 \(--max-file-size\)$' --max-file-size 50K long.tar
+refused members 'archive of more than the limit of 3 members \(--max-members\)$' --max-members 3 three.tar
+lines 'members: those before the limit are there' 4
+refused unpacked 'archive unpacks to more than the limit of 1024 bytes \(--max-unpacked\)$' --max-unpacked 1K three.tar
+mkdir -p deep/a/b
+cp one.png deep/a/b/
+refused depth 'a folder more than the limit of 1 levels below the input \(--max-depth\)$' --max-depth 1 deep
+if have gzip; then
+	head -c 80000000 /dev/zero >zeros.png
+	tar cf - zeros.png | gzip -c >bomb.tar.gz
+	rm zeros.png
+	refused ratio 'archive unpacks to more than the limit of 20 times its [0-9]* bytes \(--max-ratio\)$' --max-ratio 20 bomb.tar.gz
+	rm bomb.tar.gz
+else
+	skip 3 'needs gzip'
+fi
+
+run adtool score --max-model-size 1K one.png
+exits 'model size' 128
+err_like 'model size: said' '^adtool: model\.zip: file of [0-9]* bytes, more than the limit of 1024 \(--max-model-size\)$'
+run adtool info --max-model-size 1K model.zip
+exits 'model size: info' 128
+run adtool backbone show --max-nodes 3 seeds/onnx/small.onnx
+exits nodes 128
+err_like 'nodes: said' '^adtool: seeds/onnx/small\.onnx: a graph of 6 nodes, more than the limit of 3 \(--max-nodes\)$'
+run adtool backbone show --max-nodes 6 seeds/onnx/small.onnx
+exits 'as many nodes as allowed' 0
+run adtool train --max-nodes 3 --backbone seeds/onnx/small.onnx -o never.zip set/train/normal
+exits 'nodes: train' 128
+run adtool train -q --max-pixels 100 --backbone seeds/onnx/small.onnx --size 16x16 -o never.zip set/train/normal
+exits 'pixels: train' 128
+not_ok 'no model of refused pictures' test -e never.zip
+run adtool features --max-pixels 100 -o f.npy set/test/normal
+err_like 'pixels: features' 'limit of 100 pixels'
+
+# -- hostile values ----------------------------------------------------------------------------------
+for option in --max-pixels=0 --max-pixels=-1 --max-pixels=1e9 --max-file-size=x --max-members=0 --max-ratio=0 \
+	--max-depth=-1 --max-depth=5000 --max-nodes=65537 --max-unpacked=99999999999T --memory=lots; do
+	run adtool score $option one.png
+	exits "$option" 129
+done
+run adtool --max-pixels 5 score one.png
+exits 'the front has no limits' 129
+
+# -- memory ------------------------------------------------------------------------------------------
+# A sanitizer's own memory is beyond any such limit.
+if ldd "$BUILD/bin/adtool-score" 2>/dev/null | grep -q 'lib[amtu][a-z]*san'; then
+	skip 1 'a sanitizer takes what it wants'
+else
+	"$BUILD/tests/tools/make_png" 4000 4000 huge.png
+	run adtool score -q -j 2 --memory 200M huge.png one.png
+	exits 'memory: a picture that needs more' 2
+	err_like 'memory: said' '^adtool: huge\.png: 4000 x 4000 pixels are more than the limit of [0-9]* pixels \(--max-pixels\)$'
+	lines 'memory: the others go on' 2
+	run adtool score -q -j 2 --memory 2G huge.png one.png
+	exits 'memory: enough' 0
+	run adtool score -q -j 2 --memory 1M one.png
+	exits 'memory: far too little' 128
+	isnt 'memory: far too little: said' "$(cat "$ERR")" ''
+	out_is 'memory: far too little: no row' ''
+fi
+done_testing
