@@ -328,6 +328,7 @@ extern const char *const cli_colors[], *const cli_ranges[];
 #define CLI_OPTIONS_TRAINING                                                                                           \
 	CLI_OPTIONS_BACKBONE,                                                                                           \
 	CLI_OPTION_FIT,                                                                                                 \
+	CLI_OPTION_TILES,                                                                                               \
 	CLI_OPTION_ROI,                                                                                                 \
 	CLI_OPTION_MASK,                                                                                                \
 	CLI_OPTION_BACKGROUND,                                                                                          \

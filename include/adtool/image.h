@@ -24,6 +24,7 @@ typedef struct adtool_image_options {
 	uint64_t max_pixels;   /* 0: ADTOOL_MAX_PIXELS_DEFAULT */
 	uint8_t background[3]; /* what shows where the picture is transparent: R G B, sRGB; default black */
 	unsigned page;         /* of a TIFF of several, from 1; 0: the first */
+	const struct ad_rows *rows; /* the library's own: NULL */
 } adtool_image_options;
 
 ADTOOL_API void adtool_image_options_init(adtool_image_options *options);

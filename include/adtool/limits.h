@@ -13,8 +13,9 @@
 extern "C" {
 #endif
 
-/* The defaults; 0 in what takes a limit means them. */
+/* The defaults; 0 in what takes a limit means them. A limit on pixels that is the default means the other one with tiles, too. */
 #define ADTOOL_MAX_PIXELS_DEFAULT 178956970u                       /* of a picture: half a gigabyte of them */
+#define ADTOOL_MAX_PIXELS_TILED_DEFAULT (1u << 30)                 /* of one cut into tiles that need not be in memory whole */
 #define ADTOOL_MAX_FILE_BYTES_DEFAULT ((uint64_t)1 << 30)          /* of a picture's file, or a member of an archive */
 #define ADTOOL_MAX_MEMBERS_DEFAULT ((uint64_t)1000000)             /* of an archive */
 #define ADTOOL_MAX_UNPACKED_BYTES_DEFAULT ((uint64_t)1 << 40)      /* of an archive, in all */

@@ -200,7 +200,10 @@ typedef struct adtool_score_report {
 ADTOOL_API int adtool_score(const adtool_model *model, adtool_dataset *dataset, const adtool_score_options *options,
                             adtool_score_report *report, adtool_error *err);
 
-/* Scores one picture in memory: the simplest use. p and map (grid x grid floats) may be NULL. */
+/*
+ * Scores one picture in memory: the simplest use. p and map (grid x grid floats) may be NULL; with tiles map must be, since
+ * its size is the picture's.
+ */
 ADTOOL_API int adtool_score_image(const adtool_model *model, const void *data, size_t size, double *score, double *p,
                                   float *map, adtool_error *err);
 

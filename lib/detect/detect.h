@@ -91,6 +91,7 @@ typedef struct ad_fit_options {
 	 */
 	const size_t *groups;
 	size_t group_count, largest_group;
+	int only_fit;  /* no calibration: it stays as it was handed in, and no picture is held out */
 	int keep_maps; /* fre: the calibration holds the residuals of its pictures */
 } ad_fit_options;
 

@@ -212,11 +212,11 @@ static int gather_covariance(ad_fitter *f, adtool_error *err)
 	int code;
 
 	f->covariance = 1;
-	f->held_capacity = held_out_of(n, HELD_OUT_AT_MOST);
+	f->held_capacity = f->o.only_fit ? 0 : held_out_of(n, HELD_OUT_AT_MOST);
 	f->held = ad_calloc(n, 1);
 	if (!f->held)
 		return ad_fail_nomem(err);
-	if (f->o.groups) {
+	if (f->o.groups && !f->o.only_fit) {
 		code = hold_groups(&f->o, f->held_capacity, f->held, &f->held_capacity, err);
 	} else {
 		code = shuffled(n, f->o.seed, &order, err);
@@ -1071,7 +1071,13 @@ static int finish_gram(ad_fitter *f, ad_pool *pool, struct progress *progress, a
 		}
 	}
 	m.n = n = f->added;
-	code = gram_groups(&m, index, err);
+	if (f->o.only_fit) {
+		m.main_count = n;
+		m.groups = m.largest = 1;
+		code = 0;
+	} else {
+		code = gram_groups(&m, index, err);
+	}
 	if (!code)
 		code = gram_allocate(&m, ad_pool_size(pool), err);
 	if (code)
@@ -1115,6 +1121,9 @@ static int finish_gram(ad_fitter *f, ad_pool *pool, struct progress *progress, a
 	}
 	set_mean(detector, m.centre);
 	advance(progress, 0);
+	*kept = c.kept;
+	if (f->o.only_fit)
+		goto out;
 
 	if (refits)
 		ad_pool_run(pool, gram_refits, &m, m.lane_count);
@@ -1143,7 +1152,6 @@ static int finish_gram(ad_fitter *f, ad_pool *pool, struct progress *progress, a
 			  m.shift[slot]);
 	}
 	code = gram_nearest(&m, index, calibration, err);
-	*kept = c.kept;
 	advance(progress, 0);
 out:
 	gram_release(&m);
@@ -1247,7 +1255,7 @@ static int finish_covariance(ad_fitter *f, ad_pool *pool, struct progress *progr
 	ad_eigen eigen = {0};
 	int code, info;
 
-	if (f->fitted < 2 || !f->held_count)
+	if (f->fitted < 2 || (!f->held_count && !f->o.only_fit))
 		return ad_fail(err, ADTOOL_EINVAL,
 			       "of %zu usable pictures %zu are held out for calibration: too few to learn "
 			       "from",
@@ -1299,7 +1307,8 @@ static int finish_covariance(ad_fitter *f, ad_pool *pool, struct progress *progr
 	}
 	set_mean(detector, mean);
 	advance(progress, 0);
-	code = calibrate_held(f, pool, mean, &eigen, &c, ad_detector_shift(detector), calibration, err);
+	if (!f->o.only_fit)
+		code = calibrate_held(f, pool, mean, &eigen, &c, ad_detector_shift(detector), calibration, err);
 	*kept = c.kept;
 	advance(progress, 0);
 out:

@@ -165,8 +165,8 @@ static void keep_cell(uint8_t *kept, const ad_fitting *f, unsigned grid, double 
 		kept[(size_t)row * grid + (size_t)col] = 1;
 }
 
-int ad_mask_cells(const ad_mask *mask, const ad_fitting *f, unsigned width, unsigned height, unsigned grid,
-		  uint32_t **cells, size_t *count, adtool_error *err)
+int ad_mask_cells(const ad_mask *mask, unsigned picture_width, unsigned picture_height, const ad_fitting *f,
+		  unsigned width, unsigned height, unsigned grid, uint32_t **cells, size_t *count, adtool_error *err)
 {
 	size_t all = (size_t)grid * grid, n = 0, i;
 	uint8_t *kept = ad_calloc(all, 1);
@@ -179,27 +179,23 @@ int ad_mask_cells(const ad_mask *mask, const ad_fitting *f, unsigned width, unsi
 		ad_free(list);
 		return ad_fail_nomem(err);
 	}
-	/* Each pixel of the mask, and each of the input: whichever is finer meets all cells. */
+	/* Each pixel of the picture, and each of the input: whichever is finer meets all cells. */
 	for (y = from->y; y < from->y + from->height; y++)
 		for (x = from->x; x < from->x + from->width; x++)
-			if (mask->white[(size_t)y * mask->width + x])
+			if (ad_mask_at(mask, picture_width, picture_height, x, y))
 				keep_cell(kept, f, grid, x + 0.5, y + 0.5);
 	for (y = 0; y < height; y++)
 		for (x = 0; x < width; x++) {
 			double u = f->box[0] + (x + 0.5) * f->box[2] / width, v = f->box[1] + (y + 0.5) * f->box[3] / height;
 
 			if (u >= from->x && v >= from->y && u < from->x + from->width && v < from->y + from->height &&
-			    mask->white[(size_t)v * mask->width + (size_t)u])
+			    ad_mask_at(mask, picture_width, picture_height, (unsigned)u, (unsigned)v))
 				keep_cell(kept, f, grid, u, v);
 		}
 	for (i = 0; i < all; i++)
 		if (kept[i])
 			list[n++] = (uint32_t)i;
 	ad_free(kept);
-	if (!n) {
-		ad_free(list);
-		return ad_fail(err, ADTOOL_EINVAL, "it has no white where pictures are looked at");
-	}
 	*cells = list;
 	*count = n;
 	return 0;

@@ -30,6 +30,8 @@ void ad_mask_free(ad_mask *mask);
 int ad_mask_image(const ad_mask *mask, adtool_image **out, adtool_error *err);
 /* Row y of a picture of width x height pixels: sets to 0 the values of what is not looked at. */
 void ad_mask_hide(const ad_mask *mask, unsigned width, unsigned height, unsigned y, float *values);
+/* Whether a picture of width x height pixels is looked at in pixel x, y: where its centre lies on the mask. */
+int ad_mask_at(const ad_mask *mask, unsigned width, unsigned height, unsigned x, unsigned y);
 /* Whether any pixel of an area of a picture of width x height pixels is looked at. */
 int ad_mask_sees(const ad_mask *mask, unsigned width, unsigned height, const ad_area *area);
 /* Whether a picture has the mask's shape: its sides, scaled and rounded to whole pixels. */
@@ -77,11 +79,32 @@ typedef struct ad_view {
 } ad_view;
 
 /*
- * The cells of a grid x grid map over the input in which something white is seen, ascending: *cells (ad_free) has *count
- * of them. f: how a picture of the mask's own size is fitted.
+ * The cells of a grid x grid map over the input (width x height) in which something white is seen, ascending: *cells
+ * (ad_free) has *count of them, which may be none. f: how a part of a picture of picture_width x picture_height is fitted.
  */
-int ad_mask_cells(const ad_mask *mask, const ad_fitting *f, unsigned width, unsigned height, unsigned grid,
-		  uint32_t **cells, size_t *count, adtool_error *err);
+int ad_mask_cells(const ad_mask *mask, unsigned picture_width, unsigned picture_height, const ad_fitting *f,
+		  unsigned width, unsigned height, unsigned grid, uint32_t **cells, size_t *count, adtool_error *err);
+
+/* -- rows.c: pictures row by row ------------------------------------------------------------------------- */
+
+/* Who takes the rows of a picture as they are stored, from the top. */
+typedef struct ad_rows {
+	uint64_t max_pixels; /* of pictures that need not be in memory whole; 0, or that of others: ADTOOL_MAX_PIXELS_TILED_DEFAULT */
+	/* Before the first row: the size stored, and the EXIF orientation that turns it upright. */
+	int (*begin)(void *context, unsigned width, unsigned height, int orientation, adtool_error *err);
+	/* n rows of 3 * width bytes, from row y on. */
+	void (*put)(void *context, const uint8_t *rows, unsigned y, unsigned n);
+	void *context;
+} ad_rows;
+
+/*
+ * As adtool_image_decode_with, but hands the rows over. Baseline JPEG and PNG without interlacing are never in memory
+ * whole; of all others the options' max_pixels is the limit, and they come upright.
+ */
+int ad_image_decode_rows(const void *data, size_t size, const adtool_image_options *options, const ad_rows *rows,
+			 adtool_error *err);
+/* The rows of a picture that is there. */
+int ad_image_rows(const adtool_image *image, const ad_rows *rows, adtool_error *err);
 
 /* -- tiles.c ---------------------------------------------------------------------------------------------- */
 
@@ -107,5 +130,30 @@ void ad_tiling_area(const ad_tiling *t, size_t tile, ad_area *out);
  * the largest of the tiles' cells in which its centre lies. Every cell of every tile is met by at least one centre.
  */
 void ad_tiling_merge(const ad_tiling *t, size_t tile, const float *map, float *whole);
+
+/* -- cutter.c --------------------------------------------------------------------------------------------- */
+
+/*
+ * Cuts a picture whose rows come from the top, whatever its orientation, while it holds no more of them than a row of
+ * tiles needs. `rows` takes them.
+ */
+typedef struct ad_cutter ad_cutter;
+typedef struct ad_cutter_client {
+	/* Once the upright size is known: the tiling to be cut. */
+	int (*begin)(void *context, unsigned width, unsigned height, ad_tiling *out, adtool_error *err);
+	/* A row of tiles, or, where the picture is stored lying, a column: ad_cutter_tile gives tiles 0 .. count - 1. */
+	int (*band)(void *context, const ad_cutter *cutter, size_t count, adtool_error *err);
+	void *context;
+} ad_cutter_client;
+
+int ad_cutter_create(const ad_cutter_client *client, uint64_t max_pixels, ad_cutter **out, adtool_error *err);
+const ad_rows *ad_cutter_rows(const ad_cutter *c);
+/* After the last row: what `band` failed with, or that rows are missing; else 0. */
+int ad_cutter_end(const ad_cutter *c, adtool_error *err);
+/* Which tile of the tiling the i-th of the band is. */
+size_t ad_cutter_index(const ad_cutter *c, size_t i);
+/* Its pixels, upright; from any thread. The caller frees *out. */
+int ad_cutter_tile(const ad_cutter *c, size_t i, adtool_image **out, adtool_error *err);
+void ad_cutter_free(ad_cutter *c);
 
 #endif

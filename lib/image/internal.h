@@ -108,6 +108,7 @@ int ad_exif_orientation(const uint8_t *exif, size_t size);
  * it is put to where `orientation` says.
  */
 typedef struct ad_upright {
+	const ad_rows *rows;   /* where rows go instead of an image; else NULL */
 	adtool_image *image;   /* sides swapped for orientations 5 .. 8 */
 	unsigned width;        /* of the stored picture */
 	size_t first;          /* byte offset of the stored picture's first pixel */
@@ -118,6 +119,13 @@ typedef struct ad_upright {
 #define AD_UPRIGHT_ROWS 16u
 
 int ad_upright_init(ad_upright *u, unsigned width, unsigned height, int orientation, adtool_error *err);
+
+/* The same for a decoder that hands over rows from the top once: no image is made when the options want rows. */
+int ad_upright_stream(ad_upright *u, const adtool_image_options *options, unsigned width, unsigned height,
+		      int orientation, adtool_error *err);
+
+/* The limit on pixels for a decoder that will call ad_upright_stream. */
+uint64_t ad_stream_limit(const adtool_image_options *options);
 
 /* Where stored row y belongs when it may be written there directly, else NULL. */
 uint8_t *ad_upright_row(const ad_upright *u, unsigned y);

@@ -258,7 +258,7 @@ static void read_rows(struct job *job)
 static int run(struct job *job, const uint8_t *data)
 {
 	struct jpeg_decompress_struct *c = &job->cinfo;
-	int convert, strip;
+	int convert, strip, stream;
 	size_t pixels;
 
 	if (setjmp(job->escape))
@@ -278,11 +278,16 @@ static int run(struct job *job, const uint8_t *data)
 	jpeg_save_markers(c, JPEG_APP0 + 2, 0xffff);
 	jpeg_read_header(c, TRUE);
 
-	job->code = ad_image_check_size(c->image_width, c->image_height, job->options->max_pixels, job->err);
+	/* Of several scans the library holds all coefficients anyway. */
+	stream = !jpeg_has_multiple_scans(c);
+	job->code = ad_image_check_size(c->image_width, c->image_height,
+					stream ? ad_stream_limit(job->options) : job->options->max_pixels, job->err);
 	if (job->code)
 		return job->code;
 	choose_colours(job);
-	job->code = ad_upright_init(&job->upright, c->image_width, c->image_height, orientation_of(job), job->err);
+	job->code = stream ? ad_upright_stream(&job->upright, job->options, c->image_width, c->image_height,
+					       orientation_of(job), job->err)
+			   : ad_upright_init(&job->upright, c->image_width, c->image_height, orientation_of(job), job->err);
 	if (job->code)
 		return job->code;
 	job->code = prepare_conversion(job);

@@ -64,6 +64,11 @@ static unsigned place(unsigned i, unsigned n, unsigned m)
 	return (unsigned)((2 * (uint64_t)i + 1) * m / (2 * (uint64_t)n));
 }
 
+int ad_mask_at(const ad_mask *mask, unsigned width, unsigned height, unsigned x, unsigned y)
+{
+	return mask->white[(size_t)place(y, height, mask->height) * mask->width + place(x, width, mask->width)];
+}
+
 void ad_mask_hide(const ad_mask *mask, unsigned width, unsigned height, unsigned y, float *values)
 {
 	const uint8_t *row = mask->white + (size_t)place(y, height, mask->height) * mask->width;

@@ -168,7 +168,8 @@ static int walk(struct job *job)
 		return ad_fail(job->err, ADTOOL_EFORMAT, "truncated PNG: %zu bytes hold no header", job->size);
 	if (memcmp(d + 8, "\0\0\0\rIHDR", 8) != 0)
 		return ad_fail(job->err, ADTOOL_EFORMAT, "damaged PNG: it does not begin with IHDR");
-	rc = ad_image_check_size(get32(d + 16), get32(d + 20), job->options->max_pixels, job->err);
+	rc = ad_image_check_size(get32(d + 16), get32(d + 20),
+				 d[28] ? job->options->max_pixels : ad_stream_limit(job->options), job->err);
 	if (rc)
 		return rc;
 	job->width = get32(d + 16);
@@ -305,7 +306,9 @@ static int run(struct job *job)
 	if (set_transformations(job))
 		return job->code;
 
-	job->code = ad_upright_init(&job->upright, job->width, job->height, job->orientation, job->err);
+	job->code = passes > 1 ? ad_upright_init(&job->upright, job->width, job->height, job->orientation, job->err)
+			       : ad_upright_stream(&job->upright, job->options, job->width, job->height,
+						   job->orientation, job->err);
 	if (job->code)
 		return job->code;
 	pitch = png_get_rowbytes(png, job->info);

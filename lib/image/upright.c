@@ -56,6 +56,7 @@ int ad_upright_init(ad_upright *u, unsigned width, unsigned height, int orientat
 
 	if (rc)
 		return rc;
+	u->rows = NULL;
 	u->width = width;
 	u->right = swap ? pitch : 3;
 	u->down = swap ? 3 : pitch;
@@ -78,10 +79,15 @@ uint8_t *ad_upright_row(const ad_upright *u, unsigned y)
 
 void ad_upright_put(const ad_upright *u, const uint8_t *rows, unsigned y, unsigned n)
 {
-	uint8_t *to = u->image->pixels + u->first + (ptrdiff_t)y * u->down;
 	size_t pitch = (size_t)3 * u->width;
 	unsigned x, i;
+	uint8_t *to;
 
+	if (u->rows) {
+		u->rows->put(u->rows->context, rows, y, n);
+		return;
+	}
+	to = u->image->pixels + u->first + (ptrdiff_t)y * u->down;
 	if (u->right == 3) {
 		for (i = 0; i < n; i++)
 			memcpy(to + (ptrdiff_t)i * u->down, rows + i * pitch, pitch);

@@ -142,13 +142,19 @@ static int tell_row(const struct ad_findings *f, const adtool_model *m, const ad
 	const struct ad_thumbnail *t = f->thumbnails ? &f->thumbnails[c->index[slot]] : NULL;
 	adtool_row row = {.name = finding->name, .label = "", .score = finding->score, .p = finding->p,
 			  .threshold = m->info.threshold};
+	struct adtool_view view;
 	adtool_image *image = NULL;
+	float *map = NULL;
 	ad_buf heat = {0};
 	int code = 0;
 
 	row.verdict = row.score > row.threshold ? ADTOOL_ANOMALOUS : ADTOOL_NORMAL;
 	if (c->maps) {
-		row.map = c->maps + slot * c->cells;
+		map = ad_malloc_array((size_t)m->info.grid * m->info.grid, sizeof(*map));
+		if (!map)
+			return ad_fail_nomem(err);
+		ad_model_spread(m, c->maps + slot * c->cells, map);
+		row.map = map;
 		row.map_rows = row.map_cols = m->info.grid;
 	}
 	if (t && t->jpeg.size) {
@@ -157,8 +163,11 @@ static int tell_row(const struct ad_findings *f, const adtool_model *m, const ad
 		row.thumbnail = t->jpeg.data;
 		row.thumbnail_size = t->jpeg.size;
 	}
-	if (row.thumbnail && row.map) {
-		ad_heat drawn = {.map = row.map, .rows = row.map_rows, .cols = row.map_cols, .level = m->info.heat_level};
+	if (row.thumbnail && row.map)
+		code = ad_row_place(&m->look, m->info.width, m->info.height, &row, &view, err);
+	if (!code && row.thumbnail && row.map) {
+		ad_heat drawn = {.map = row.map, .rows = row.map_rows, .cols = row.map_cols, .level = m->info.heat_level,
+				 .view = row.view ? &row.view->view : NULL};
 
 		code = adtool_image_decode(t->jpeg.data, t->jpeg.size, 0, &image, err);
 		if (!code)
@@ -169,6 +178,7 @@ static int tell_row(const struct ad_findings *f, const adtool_model *m, const ad
 	if (!code && o->held_out(o->context, &row))
 		code = ad_fail(err, ADTOOL_ECANCELLED, "stopped");
 	adtool_image_free(image);
+	ad_free(map);
 	ad_buf_release(&heat);
 	return code;
 }

@@ -54,8 +54,13 @@ int ad_look_cells(const struct ad_look *l, unsigned width, unsigned height, unsi
 	code = ad_look_fit(l, l->mask->width, l->mask->height, width, height, &fitting, NULL, err);
 	if (code)
 		return ad_fail_within(err, code, "the mask");
-	code = ad_mask_cells(l->mask, &fitting, width, height, grid, &out->index, &out->count, err);
-	return code ? ad_fail_within(err, code, "the mask") : 0;
+	code = ad_mask_cells(l->mask, l->mask->width, l->mask->height, &fitting, width, height, grid, &out->index,
+			     &out->count, err);
+	if (!code && !out->count) {
+		ad_cells_release(out);
+		code = ad_fail(err, ADTOOL_EINVAL, "the mask: it has no white where pictures are looked at");
+	}
+	return code;
 }
 
 void ad_cells_release(struct ad_cells *c)
@@ -161,6 +166,18 @@ int ad_row_place(const struct ad_look *l, unsigned width, unsigned height, adtoo
 	memcpy(row->map_box, f.box, sizeof(row->map_box));
 	row->view = at;
 	return 0;
+}
+
+void ad_row_place_region(const struct ad_look *l, const ad_area *region, adtool_row *row, struct adtool_view *at)
+{
+	const double box[4] = {region->x, region->y, region->width, region->height};
+
+	memcpy(row->map_box, box, sizeof(row->map_box));
+	if (!l->mask && region->width == row->width && region->height == row->height)
+		return;
+	at->view = (ad_view){.width = row->width, .height = row->height, .seen = *region, .mask = l->mask};
+	memcpy(at->view.box, box, sizeof(box));
+	row->view = at;
 }
 
 int adtool_row_upsample(const adtool_row *row, float *out, adtool_error *err)

@@ -61,6 +61,9 @@ struct adtool_view {
 int ad_row_place(const struct ad_look *l, unsigned width, unsigned height, adtool_row *row, struct adtool_view *at,
 		 adtool_error *err);
 
+/* The same for a map over a region. */
+void ad_row_place_region(const struct ad_look *l, const ad_area *region, adtool_row *row, struct adtool_view *at);
+
 /* -- extract.c: one picture, pixels -> row of features ------------------------------------------------ */
 
 struct ad_extractor {
@@ -105,6 +108,63 @@ adtool_image_options ad_extractor_decoding(const struct ad_extractor *e);
 /* Refuses a grid that is larger than the layer's map. */
 int ad_extractor_check(const struct ad_extractor *e, adtool_error *err);
 
+/* -- tiled.c: pictures cut into tiles ------------------------------------------------------------------------ */
+
+/* Sends the tiles of a picture through the network. All that it may call can be called by several threads, but begin. */
+struct ad_visitor {
+	const struct ad_extractor *extractor; /* with a look that has tiles */
+	ad_pool *pool;                        /* tiles beside each other; NULL: on the caller's thread */
+	struct ad_scratch *scratch;           /* per worker of the pool; filled in as needed */
+	float **rows;                         /* per worker: ad_extractor_row floats */
+	/* Once the size is known, before any tile. */
+	int (*begin)(void *context, const ad_tiling *t, unsigned width, unsigned height, adtool_error *err);
+	/* May be NULL: all. Of those in which something is seen, whether a tile is wanted. */
+	int (*wants)(void *context, size_t tile);
+	int (*tile)(void *context, size_t tile, const ad_fitting *fitting, const float *row, unsigned worker,
+		    adtool_error *err);
+	void *context;
+};
+
+/* A picture: decoded, or its file, which need not be decoded whole. */
+struct ad_source {
+	const adtool_image *image; /* NULL: the file */
+	const void *data;
+	size_t size;
+	unsigned page; /* of a TIFF of several, from 1 */
+};
+
+int ad_visit_tiles(const struct ad_visitor *v, const struct ad_source *source, adtool_error *err);
+
+/* Floats of a row as the extractor gives it. */
+size_t ad_extractor_row(const struct ad_extractor *e);
+
+/* What each worker needs. Zeroed at first. */
+struct ad_tile_room {
+	unsigned workers;
+	struct ad_scratch *scratch;
+	float **rows, **maps;
+	void **work;
+};
+
+/* Unless it is there. d may be NULL: nothing is scored. */
+int ad_tile_room_create(struct ad_tile_room *r, const struct ad_extractor *e, const ad_detector *d, unsigned workers,
+			adtool_error *err);
+void ad_tile_room_release(struct ad_tile_room *r);
+
+/* Zeroed at first. */
+struct ad_tiled_score {
+	unsigned width, height; /* of the picture */
+	double score;           /* the largest of the tiles' */
+	double peak;            /* fre: the largest cell */
+	ad_area region;
+	unsigned rows, cols;    /* of the one map, over the region */
+	float *map;             /* ad_free; NULL unless asked for */
+};
+
+/* The extractor has the basis, if any. Which thread does what changes no bit. */
+int ad_score_tiles(const struct ad_extractor *e, const ad_detector *d, struct ad_tile_room *room, ad_pool *pool,
+		   const struct ad_source *source, int with_map, struct ad_tiled_score *out, adtool_error *err);
+
 /* -- stream.c: many pictures through all threads, in order -------------------------------------------- */
 
 struct ad_stream;
@@ -133,6 +193,14 @@ struct ad_stream {
 	/* Worker's thread, may be NULL: more work on the row, with the picture still at hand. */
 	int (*work)(struct ad_stream *s, struct ad_picture *p, size_t slot, struct ad_scratch *scratch,
 		    const adtool_image *image, float *row, adtool_error *err);
+	/*
+	 * Worker's thread, may be NULL: with tiles, does all that decoding, extracting and `work` do for others, and sets
+	 * the picture's size. source: decoded if whole_pictures; pool: NULL, or all threads are free; room: the
+	 * worker's, or the pool's. What row then holds means nothing.
+	 */
+	int (*tiled)(struct ad_stream *s, struct ad_picture *p, size_t slot, const struct ad_source *source, ad_pool *pool,
+		     struct ad_tile_room *room, adtool_error *err);
+	int whole_pictures;
 	/* Caller's thread, in order. row is NULL when p->code is set. */
 	int (*emit)(struct ad_stream *s, struct ad_picture *p, size_t slot, const float *row, adtool_error *err);
 	void *context;
@@ -141,6 +209,7 @@ struct ad_stream {
 	struct ad_picture *pictures;
 	float *rows;
 	struct ad_scratch *scratch; /* per worker; created by it */
+	struct ad_tile_room *rooms; /* per worker, and one for the pool */
 	ad_pool *pool;              /* for preparing, and for a picture that is alone */
 	pthread_mutex_t pool_lock, lock;
 	pthread_cond_t prepared;

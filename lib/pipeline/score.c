@@ -20,6 +20,7 @@ struct scored {
 	double score;
 	adtool_row place; /* size of the picture; its map, and where that lies */
 	struct adtool_view view;
+	struct ad_tiled_score tiled;
 	ad_buf heatmap, overlay, map; /* files written */
 	ad_buf thumbnail, thumbnail_heat;
 	adtool_region *regions;
@@ -35,6 +36,7 @@ static void scored_release(struct scored *r)
 	ad_buf_release(&r->thumbnail);
 	ad_buf_release(&r->thumbnail_heat);
 	ad_free(r->regions);
+	ad_free(r->tiled.map);
 }
 
 struct scorer {
@@ -205,6 +207,32 @@ static int score_work(struct ad_stream *s, struct ad_picture *p, size_t slot, st
 	return 0;
 }
 
+static int score_tiled(struct ad_stream *s, struct ad_picture *p, size_t slot, const struct ad_source *source,
+		       ad_pool *pool, struct ad_tile_room *room, adtool_error *err)
+{
+	struct scorer *c = s->context;
+	struct scored *result = &c->results[slot];
+	struct ad_tiled_score *t = &result->tiled;
+	adtool_row *place = &result->place;
+	int code = ad_score_tiles(&c->extractor, &c->model->detector, room, pool, source, 1, t, err);
+
+	if (code)
+		return code;
+	p->width = t->width;
+	p->height = t->height;
+	result->failed.code = 0;
+	result->score = t->score;
+	*place = (adtool_row){.width = t->width, .height = t->height};
+	if (t->map) {
+		place->map = t->map;
+		place->map_rows = t->rows;
+		place->map_cols = t->cols;
+		ad_row_place_region(&c->model->look, &t->region, place, &result->view);
+	}
+	draw_maps(c, result, p, source->image, &result->failed);
+	return 0;
+}
+
 static int score_emit(struct ad_stream *s, struct ad_picture *p, size_t slot, const float *row, adtool_error *err)
 {
 	struct scorer *c = s->context;
@@ -309,6 +337,10 @@ int adtool_score(const adtool_model *model, adtool_dataset *dataset, const adtoo
 		return code;
 	ad_model_extractor(model, o->max_pixels, &c.extractor);
 	s.extractor = &c.extractor;
+	if (model->info.geometry.tile_width) {
+		s.tiled = score_tiled;
+		s.whole_pictures = o->heatmap_dir || o->overlay_dir || o->thumbnail;
+	}
 	c.results = ad_calloc(slots, sizeof(*c.results));
 	c.maps = ad_calloc(slots * model->info.grid * model->info.grid, sizeof(float));
 	c.work = ad_calloc(s.threads, sizeof(*c.work));
@@ -339,6 +371,24 @@ int adtool_score(const adtool_model *model, adtool_dataset *dataset, const adtoo
 	return code;
 }
 
+/* A picture file of a model with tiles. */
+static int score_image_tiles(const adtool_model *model, const void *data, size_t size, double *score, adtool_error *err)
+{
+	struct ad_tiled_score t = {0};
+	struct ad_tile_room room = {0};
+	const struct ad_source source = {.data = data, .size = size};
+	struct ad_extractor e;
+	int code;
+
+	ad_model_extractor(model, 0, &e);
+	code = ad_model_plan(model, NULL, &e, err);
+	if (!code)
+		code = ad_score_tiles(&e, &model->detector, &room, NULL, &source, 0, &t, err);
+	ad_tile_room_release(&room);
+	*score = t.score;
+	return code;
+}
+
 int adtool_score_image(const adtool_model *model, const void *data, size_t size, double *score, double *p, float *map,
 		       adtool_error *err)
 {
@@ -348,11 +398,17 @@ int adtool_score_image(const adtool_model *model, const void *data, size_t size,
 	double got;
 	int code;
 
-	ad_model_extractor(model, 0, &e);
-	options = ad_extractor_decoding(&e);
-	code = adtool_image_decode_with(data, size, &options, &image, err);
-	if (!code)
-		code = ad_model_score(model, image, 0, &got, map, err);
+	if (model->info.geometry.tile_width) {
+		if (map)
+			return ad_fail(err, ADTOOL_EINVAL, "the map of a model with tiles has the size of the picture: adtool_score");
+		code = score_image_tiles(model, data, size, &got, err);
+	} else {
+		ad_model_extractor(model, 0, &e);
+		options = ad_extractor_decoding(&e);
+		code = adtool_image_decode_with(data, size, &options, &image, err);
+		if (!code)
+			code = ad_model_score(model, image, 0, &got, map, err);
+	}
 	if (!code && !isfinite(got))
 		code = ad_fail(err, ADTOOL_ENUMERIC, "its score is not finite");
 	if (!code) {

@@ -70,7 +70,7 @@ static int stream_prepare(void *context, adtool_error *err)
 	int code = s->prepare ? s->prepare(s, s->pool, err) : 0;
 
 	if (!code) {
-		s->row_size = e->basis ? e->basis->to * ad_extractor_cells(e) : ad_extractor_pooled(e);
+		s->row_size = s->tiled ? 0 : ad_extractor_row(e);
 		s->rows = ad_malloc_aligned(s->slots * s->row_size, sizeof(float));
 		if (!s->rows)
 			code = ad_fail_nomem(err);
@@ -105,7 +105,7 @@ static void stream_process(void *context, size_t slot, unsigned worker, int alon
 	adtool_image_options options;
 	float *row = NULL;
 	ad_pool *pool = NULL;
-	int code;
+	int code = 0;
 
 	if (p->code)
 		return;
@@ -113,25 +113,31 @@ static void stream_process(void *context, size_t slot, unsigned worker, int alon
 		take_digest(p);
 	options = ad_extractor_decoding(s->extractor);
 	options.page = p->page;
-	code = adtool_image_decode_with(p->bytes.data, p->bytes.size, &options, &image, &why);
-	if (!code) {
+	if (!s->tiled || s->whole_pictures)
+		code = adtool_image_decode_with(p->bytes.data, p->bytes.size, &options, &image, &why);
+	if (!code && image) {
 		p->width = adtool_image_width(image);
 		p->height = adtool_image_height(image);
-		code = ad_extract_tensor(s->extractor, scratch, image, &why);
 	}
+	if (!code && !s->tiled)
+		code = ad_extract_tensor(s->extractor, scratch, image, &why);
 	if (!wait_until_prepared(s))
 		code = ad_fail(&why, ADTOOL_ECANCELLED, "stopped");
-	if (!code)
+	if (!code && !s->tiled)
 		code = ad_scratch_create(scratch, s->extractor, &why);
-	if (!code) {
+	if (!code && alone && s->pool && !pthread_mutex_trylock(&s->pool_lock))
+		pool = s->pool;
+	if (!code && s->tiled) {
+		const struct ad_source source = {image, p->bytes.data, p->bytes.size, p->page};
+
+		code = s->tiled(s, p, slot, &source, pool, &s->rooms[pool ? s->threads : worker], &why);
+	} else if (!code) {
 		row = s->rows + slot * s->row_size;
-		if (alone && s->pool && !pthread_mutex_trylock(&s->pool_lock))
-			pool = s->pool;
 		ad_extract_row(s->extractor, scratch, pool, row);
-		if (pool)
-			pthread_mutex_unlock(&s->pool_lock);
 	}
-	if (!code && s->work)
+	if (pool)
+		pthread_mutex_unlock(&s->pool_lock);
+	if (!code && !s->tiled && s->work)
 		code = s->work(s, p, slot, scratch, image, row, &why);
 	if (code && refuse(p, code, why.message))
 		ad_buf_release(&p->why);
@@ -172,10 +178,11 @@ int ad_stream_run(struct ad_stream *s, adtool_error *err)
 	s->slots = job.slots;
 	s->pictures = ad_calloc(s->slots, sizeof(*s->pictures));
 	s->scratch = ad_calloc(s->threads, sizeof(*s->scratch));
+	s->rooms = ad_calloc(s->threads + (size_t)1, sizeof(*s->rooms));
 	pthread_mutex_init(&s->pool_lock, NULL);
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->prepared, NULL);
-	if (!s->pictures || !s->scratch)
+	if (!s->pictures || !s->scratch || !s->rooms)
 		code = ad_fail_nomem(err);
 	if (!code && s->threads > 1)
 		code = ad_pool_create(s->threads, &s->pool, err);
@@ -195,12 +202,15 @@ int ad_stream_run(struct ad_stream *s, adtool_error *err)
 	}
 	for (i = 0; s->scratch && i < s->threads; i++)
 		ad_scratch_release(&s->scratch[i]);
+	for (i = 0; s->rooms && i <= s->threads; i++)
+		ad_tile_room_release(&s->rooms[i]);
 	ad_pool_free(s->pool);
 	pthread_mutex_destroy(&s->pool_lock);
 	pthread_mutex_destroy(&s->lock);
 	pthread_cond_destroy(&s->prepared);
 	ad_free(s->pictures);
 	ad_free(s->scratch);
+	ad_free(s->rooms);
 	ad_free_aligned(s->rows);
 	return code;
 }

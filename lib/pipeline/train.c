@@ -1,5 +1,5 @@
 /* Train: names, features, fit, calibration, selftest. */
-#include "pipeline.h"
+#include "trainer.h"
 
 #include <math.h>
 #include <unistd.h>
@@ -26,21 +26,6 @@ void adtool_train_options_init(adtool_train_options *o)
 	o->top = 0.1;
 	o->alpha = 0.01;
 }
-
-/* A picture found while listing. */
-struct entry {
-	char *name;
-	char *archive; /* NULL: a file of its own */
-	size_t place;  /* in the order found */
-	size_t kept;   /* 1 + its index among those kept in the model that is updated; 0: a new one */
-};
-
-struct list {
-	struct entry *entries;
-	size_t count, capacity;
-	size_t refused;
-	uint64_t passed_over;
-};
 
 static void list_release(struct list *l)
 {
@@ -84,7 +69,7 @@ static int list_add(struct list *l, const adtool_item *item, adtool_error *err)
 	return e->name && (e->archive || !item->archive) ? 0 : ad_fail_nomem(err);
 }
 
-static int report_progress(const adtool_train_options *o, const char *stage, uint64_t done, uint64_t total,
+int ad_train_progress(const adtool_train_options *o, const char *stage, uint64_t done, uint64_t total,
 			   adtool_error *err)
 {
 	if (o->progress && o->progress(o->context, stage, done, total))
@@ -92,7 +77,7 @@ static int report_progress(const adtool_train_options *o, const char *stage, uin
 	return 0;
 }
 
-static void report_refused(const adtool_train_options *o, const char *name, int code, const char *text)
+void ad_train_refused(const adtool_train_options *o, const char *name, int code, const char *text)
 {
 	adtool_error why;
 
@@ -112,13 +97,13 @@ static int list_pictures(const char *const *inputs, size_t count, const adtool_d
 
 	while (!code && (got = adtool_dataset_next(dataset, &item, err)) > 0) {
 		if (item.code) {
-			report_refused(o, item.name, item.code, item.why);
+			ad_train_refused(o, item.name, item.code, item.why);
 			l->refused++;
 			continue;
 		}
 		code = list_add(l, &item, err);
 		if (!code && l->count % 256 == 0)
-			code = report_progress(o, "listing", l->count, 0, err);
+			code = ad_train_progress(o, "listing", l->count, 0, err);
 	}
 	if (!code && got < 0)
 		code = got;
@@ -140,33 +125,6 @@ static int list_pictures(const char *const *inputs, size_t count, const adtool_d
 	l->count = kept;
 	return 0;
 }
-
-struct trainer {
-	const adtool_train_options *options;
-	const adtool_dataset_options *dataset_options;
-	struct list list;
-	unsigned char *sampled; /* per entry: its whole map is held for the channel basis */
-	float **maps;           /* per entry, for the sampled */
-	unsigned char *seen;    /* per entry; the reader's */
-	unsigned char *used;    /* per entry */
-	char (*digests)[65];    /* per entry */
-	struct ad_thumbnail *thumbnails; /* per entry; NULL unless options->thumbnail */
-	struct ad_extractor extractor;
-	struct ad_look look;
-	struct ad_cells cells;
-	unsigned threads;
-	int want_sampled; /* which pass this is */
-	ad_channels basis;
-	ad_fitter *fitter;
-	float *pooled; /* per entry: its map, when stats are kept */
-	struct ad_stats stats;
-	size_t known;
-	size_t done, refused;
-	const char **names, **archives; /* per entry, the list's */
-	size_t *group;                  /* per entry; with options->group_by */
-	size_t groups;
-	size_t dropped;
-};
 
 static int compare_name(const void *key, const void *element)
 {
@@ -195,7 +153,7 @@ static int train_emit(struct ad_stream *s, struct ad_picture *p, size_t slot, co
 	(void)slot;
 	t->done++;
 	if (!row) {
-		report_refused(t->options, ad_buf_text(&p->name), p->code, ad_buf_text(&p->why));
+		ad_train_refused(t->options, ad_buf_text(&p->name), p->code, ad_buf_text(&p->why));
 		t->refused++;
 	} else if (t->pooled) {
 		memcpy(t->pooled + p->index * s->row_size, row, s->row_size * sizeof(float));
@@ -215,7 +173,7 @@ static int train_emit(struct ad_stream *s, struct ad_picture *p, size_t slot, co
 		t->used[p->index] = 1;
 		memcpy(t->digests[p->index], p->digest, sizeof(p->digest));
 	}
-	return report_progress(t->options, "features", t->done, t->list.count, err);
+	return ad_train_progress(t->options, "features", t->done, t->list.count, err);
 }
 
 static int train_work(struct ad_stream *s, struct ad_picture *p, size_t slot, struct ad_scratch *scratch,
@@ -233,17 +191,9 @@ static int train_work(struct ad_stream *s, struct ad_picture *p, size_t slot, st
 }
 
 /* One pass over the pictures whose `sampled` is `want`, in the order of names (members in their archive's). */
-static int train_pass(struct trainer *t, int want, adtool_error *err)
+int ad_train_pass(struct trainer *t, int want, struct ad_stream *stream, adtool_error *err)
 {
-	struct ad_stream s = {
-	    .extractor = &t->extractor,
-	    .threads = t->threads,
-	    .want_digest = 1,
-	    .select = train_select,
-	    .work = t->thumbnails ? train_work : NULL,
-	    .emit = train_emit,
-	    .context = t,
-	};
+	struct ad_stream s = *stream;
 	const char **inputs = ad_malloc_array(t->list.count, sizeof(*inputs));
 	const char *archive = NULL;
 	size_t i, n = 0;
@@ -259,6 +209,10 @@ static int train_pass(struct trainer *t, int want, adtool_error *err)
 		else if (!archive || strcmp(archive, e->archive))
 			inputs[n++] = archive = e->archive;
 	}
+	s.extractor = &t->extractor;
+	s.threads = t->threads;
+	s.select = train_select;
+	s.context = t;
 	t->want_sampled = want;
 	if (!code && n)
 		code = adtool_dataset_open(inputs, n, t->dataset_options, &s.dataset, err);
@@ -267,6 +221,13 @@ static int train_pass(struct trainer *t, int want, adtool_error *err)
 	adtool_dataset_free(s.dataset);
 	ad_free(inputs);
 	return code;
+}
+
+static int train_pass(struct trainer *t, int want, adtool_error *err)
+{
+	struct ad_stream s = {.want_digest = 1, .work = t->thumbnails ? train_work : NULL, .emit = train_emit};
+
+	return ad_train_pass(t, want, &s, err);
 }
 
 /* Every picture's map is held until the basis is known, so not more than AD_BASIS_PICTURES, chosen by the seed. */
@@ -553,6 +514,8 @@ static uint64_t train_memory(const struct trainer *t, const ad_fit_options *fit,
 					  ad_channels_memory(channels, ad_extractor_cells(e))
 				    : 0;
 
+	if (t->options->geometry.tile_width)
+		basis += ad_train_tiles_memory(t, fit);
 	return t->threads * thread + ad_plan_weight_bytes(e->plan) + ad_stream_slots(t->threads) * pooled + basis +
 	       (keep ? 2 * n * pooled : 0) + n * t->options->thumbnail * t->options->thumbnail / 4 +
 	       ad_fit_memory(fit, t->threads);
@@ -572,8 +535,8 @@ int ad_train_check_options(const adtool_train_options *o, adtool_error *err)
 		return ad_fail(err, ADTOOL_EINVAL, "alpha %g; it lies between 0 and 1", o->alpha);
 	if (adtool_geometry_check(&o->geometry, err))
 		return ADTOOL_EINVAL;
-	if (o->geometry.tile_width)
-		return ad_fail(err, ADTOOL_EINVAL, "tiles are not trained on");
+	if (o->geometry.tile_width && (o->keep_stats || o->update))
+		return ad_fail(err, ADTOOL_EINVAL, "a model with tiles keeps no stats");
 	if (o->group_by && (!*o->group_by || strlen(o->group_by) > 127))
 		return ad_fail(err, ADTOOL_EINVAL, "group by: 'dir', or an expression of 1 to 127 bytes");
 	return ad_stream_check_threads(o->threads, err);
@@ -826,7 +789,9 @@ static int fit_and_look(struct trainer *t, ad_pool *pool, struct fit_progress *p
 {
 	size_t drop = t->options->drop, i, *dropped = NULL;
 	struct ad_findings f = {t->options, c, t->list.count, t->names, t->used, t->digests, t->thumbnails};
-	int code = ad_fitter_finish(t->fitter, pool, fit_progress, progress, detector, kept, c, err);
+	int tiles = t->options->geometry.tile_width > 0;
+	int code = tiles ? ad_train_tiles_fit(t, pool, detector, kept, c, err)
+			 : ad_fitter_finish(t->fitter, pool, fit_progress, progress, detector, kept, c, err);
 
 	if (!code)
 		code = ad_find_copies(&f, &r->copies, &r->near_copies, err);
@@ -841,6 +806,10 @@ static int fit_and_look(struct trainer *t, ad_pool *pool, struct fit_progress *p
 		t->used[dropped[i]] = 0;
 	if (!code && c->kind == ADTOOL_CV_HELD_OUT) {
 		ad_calibration_drop(c, dropped, drop);
+	} else if (!code && tiles) {
+		ad_calibration_release(c);
+		ad_detector_release(detector);
+		code = ad_train_tiles_fit(t, pool, detector, kept, c, err);
 	} else if (!code) {
 		code = ad_fitter_drop(t->fitter, dropped, drop, err);
 		if (!code) {
@@ -874,6 +843,8 @@ static void trainer_release(struct trainer *t)
 	ad_channels_release(&t->basis);
 	ad_fitter_free(t->fitter);
 	ad_free_aligned(t->pooled);
+	ad_free(t->tile_picture);
+	ad_free_aligned(t->tile_rows);
 	ad_stats_release(&t->stats);
 	ad_look_release(&t->look);
 	ad_cells_release(&t->cells);
@@ -955,7 +926,7 @@ int adtool_train(const adtool_backbone *backbone, const char *const *inputs, siz
 	if (with_basis)
 		channels = o->channels;
 	fit.method = o->method;
-	fit.pictures = t.list.count;
+	fit.pictures = o->geometry.tile_width ? ad_train_tiles_most(t.list.count) : t.list.count;
 	fit.cells = ad_extractor_cells(&t.extractor);
 	fit.dimensions = channels * fit.cells;
 	fit.energy = o->energy;
@@ -964,7 +935,7 @@ int adtool_train(const adtool_backbone *backbone, const char *const *inputs, siz
 	fit.top = o->top;
 	fit.alpha = o->alpha;
 	fit.seed = o->seed;
-	fit.keep_maps = o->held_out != NULL;
+	fit.keep_maps = o->held_out != NULL && !o->geometry.tile_width;
 	code = group_pictures(&t, &fit, err);
 	if (code)
 		goto out;
@@ -979,11 +950,13 @@ int adtool_train(const adtool_backbone *backbone, const char *const *inputs, siz
 	}
 
 	start = ad_now();
-	if (keep)
+	if (o->geometry.tile_width)
+		code = ad_train_tiles_gather(&t, &fit, with_basis, pool, err);
+	else if (keep)
 		code = train_keeping(&t, &fit, o->channels, with_basis, pool, err);
 	else
 		code = ad_fitter_create(&fit, &t.fitter, err);
-	if (!code && with_basis && !keep) {
+	if (!code && with_basis && !keep && !o->geometry.tile_width) {
 		code = choose_sample(&t, err);
 		if (!code)
 			code = train_pass(&t, 1, err);
@@ -993,7 +966,7 @@ int adtool_train(const adtool_backbone *backbone, const char *const *inputs, siz
 			code = add_sampled(&t, err);
 		t.extractor.basis = &t.basis;
 	}
-	if (!code && !keep)
+	if (!code && !keep && !o->geometry.tile_width)
 		code = train_pass(&t, 0, err);
 	if (code)
 		goto out;

@@ -399,7 +399,7 @@ static void masks_keep_cells_with_white(void **state)
 					if (mask->white[(size_t)v * w + (size_t)u])
 						white[y * GRID / FINE * GRID + x * GRID / FINE]++;
 				}
-			assert_int_equal(ad_mask_cells(mask, &f, SIDE, SIDE, GRID, &cells, &n, &err), 0);
+			assert_int_equal(ad_mask_cells(mask, w, h, &f, SIDE, SIDE, GRID, &cells, &n, &err), 0);
 			for (i = 0; i < n; i++) {
 				assert_true(!i || cells[i] > cells[i - 1]);
 				assert_true(white[cells[i]] > 0);
@@ -514,6 +514,206 @@ static void views_hide_what_the_mask_hides(void **state)
 	adtool_image_free(drawn);
 }
 
+/* -- the cutter ---------------------------------------------------------------------------------------------- */
+
+struct cut {
+	const adtool_image *upright;
+	adtool_geometry geometry;
+	ad_area region;
+	ad_tiling tiling;
+	unsigned char *seen;
+	size_t tiles;
+	int fail_at; /* the band that fails; -1: none */
+	int bands;
+};
+
+static int cut_begin(void *context, unsigned width, unsigned height, ad_tiling *out, adtool_error *e)
+{
+	struct cut *c = context;
+
+	assert_int_equal(width, c->upright->width);
+	assert_int_equal(height, c->upright->height);
+	assert_int_equal(ad_tiling_init(&c->tiling, &c->geometry, &c->region, 3, e), 0);
+	c->seen = calloc(ad_tiling_count(&c->tiling), 1);
+	*out = c->tiling;
+	return 0;
+}
+
+static int cut_band(void *context, const ad_cutter *cutter, size_t count, adtool_error *e)
+{
+	struct cut *c = context;
+	size_t i;
+
+	if (c->bands++ == c->fail_at) {
+		e->code = ADTOOL_ENUMERIC;
+		return ADTOOL_ENUMERIC;
+	}
+	for (i = 0; i < count; i++) {
+		size_t index = ad_cutter_index(cutter, i);
+		adtool_image *tile, *wanted;
+		ad_area a;
+
+		assert_true(index < ad_tiling_count(&c->tiling));
+		assert_int_equal(c->seen[index]++, 0);
+		c->tiles++;
+		ad_tiling_area(&c->tiling, index, &a);
+		assert_int_equal(ad_cutter_tile(cutter, i, &tile, e), 0);
+		assert_int_equal(ad_image_cut(c->upright, &a, &wanted, e), 0);
+		assert_int_equal(tile->width, a.width);
+		assert_int_equal(tile->height, a.height);
+		assert_memory_equal(tile->pixels, wanted->pixels, (size_t)3 * a.width * a.height);
+		adtool_image_free(tile);
+		adtool_image_free(wanted);
+	}
+	return 0;
+}
+
+/* The picture turned upright as decoders do it, whole. */
+static adtool_image *turned(const adtool_image *stored, int orientation)
+{
+	ad_upright u = {0};
+
+	assert_int_equal(ad_upright_init(&u, stored->width, stored->height, orientation, &err), 0);
+	ad_upright_put(&u, stored->pixels, 0, stored->height);
+	return u.image;
+}
+
+static void check_cut(unsigned width, unsigned height, int orientation, adtool_geometry g, ad_area region, unsigned rows)
+{
+	adtool_image *stored = plain(width, height, 0, 0, 0), *upright;
+	struct cut c = {.geometry = g, .region = region, .fail_at = -1};
+	ad_cutter_client client = {cut_begin, cut_band, &c};
+	const ad_rows *to;
+	ad_cutter *cutter;
+	unsigned y, n;
+	size_t i;
+
+	for (i = 0; i < (size_t)3 * width * height; i++)
+		stored->pixels[i] = (uint8_t)(i * 2654435761u >> 13);
+	c.upright = upright = turned(stored, orientation);
+	if (!region.width)
+		c.region = (ad_area){0, 0, upright->width, upright->height};
+	assert_int_equal(ad_cutter_create(&client, 0, &cutter, &err), 0);
+	to = ad_cutter_rows(cutter);
+	assert_int_equal(to->begin(to->context, width, height, orientation, &err), 0);
+	for (y = 0; y < height; y += n) {
+		n = height - y < rows ? height - y : rows;
+		to->put(to->context, stored->pixels + (size_t)3 * width * y, y, n);
+	}
+	assert_int_equal(ad_cutter_end(cutter, &err), 0);
+	assert_int_equal(c.tiles, ad_tiling_count(&c.tiling));
+	ad_cutter_free(cutter);
+	free(c.seen);
+	adtool_image_free(upright);
+	adtool_image_free(stored);
+}
+
+static void pictures_are_cut_as_they_come(void **state)
+{
+	static const unsigned sides[] = {1, 7, 15, 16, 17, 31, 33, 50};
+	adtool_geometry g[] = {{.tile_width = 16, .tile_height = 16},
+			       {.tile_width = 16, .tile_height = 8, .tile_overlap = 5},
+			       {.tile_width = 7, .tile_height = 16, .tile_overlap = 6}};
+	size_t i, j, k;
+	int orientation;
+
+	(void)state;
+	for (orientation = 1; orientation <= 8; orientation++)
+		for (i = 0; i < sizeof(sides) / sizeof(*sides); i++)
+			for (j = 0; j < sizeof(sides) / sizeof(*sides); j++)
+				for (k = 0; k < 3; k++)
+					check_cut(sides[i], sides[j], orientation, g[k], (ad_area){0}, 1 + (unsigned)(i + j) * 3);
+	/* A region: what is around it is passed over. The upright picture has 60 x 40 pixels. */
+	for (orientation = 1; orientation <= 8; orientation++)
+		for (k = 0; k < 3; k++)
+			check_cut(orientation < 5 ? 60 : 40, orientation < 5 ? 40 : 60, orientation, g[k],
+				  (ad_area){13, 5, 40, 30}, 16);
+}
+
+static void cutting_ends_where_it_fails(void **state)
+{
+	adtool_image *image = plain(20, 40, 1, 2, 3);
+	struct cut c = {.upright = image, .geometry = {.tile_width = 8, .tile_height = 8}, .region = {0, 0, 20, 40},
+			.fail_at = 2};
+	ad_cutter_client client = {cut_begin, cut_band, &c};
+	ad_cutter *cutter;
+
+	(void)state;
+	assert_int_equal(ad_cutter_create(&client, 0, &cutter, &err), 0);
+	assert_int_equal(ad_cutter_end(cutter, &err), ADTOOL_EFORMAT);
+	assert_int_equal(ad_image_rows(image, ad_cutter_rows(cutter), &err), 0);
+	assert_int_equal(ad_cutter_end(cutter, &err), ADTOOL_ENUMERIC);
+	assert_int_equal(c.bands, 3);
+	ad_cutter_free(cutter);
+	free(c.seen);
+	adtool_image_free(image);
+}
+
+struct taken {
+	adtool_image *image; /* upright */
+	ad_upright upright;
+	unsigned rows;
+};
+
+static int take_begin(void *context, unsigned width, unsigned height, int orientation, adtool_error *e)
+{
+	struct taken *t = context;
+
+	return ad_upright_init(&t->upright, width, height, orientation, e);
+}
+
+static void take_rows(void *context, const uint8_t *rows, unsigned y, unsigned n)
+{
+	struct taken *t = context;
+
+	assert_int_equal(t->rows, y);
+	t->rows += n;
+	ad_upright_put(&t->upright, rows, y, n);
+}
+
+/* Rows put together are the picture; and only what need not be in memory whole has the larger limit. */
+static void rows_are_those_of_the_picture(void **state)
+{
+	adtool_image *drawn = plain(50, 41, 0, 0, 0), *whole;
+	adtool_image_options options;
+	ad_buf files[2] = {{0}, {0}};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < (size_t)3 * 50 * 41; i++)
+		drawn->pixels[i] = (uint8_t)(i * 2654435761u >> 11);
+	assert_int_equal(ad_png_encode(drawn, &files[0], &err), 0);
+	assert_int_equal(ad_jpeg_encode(drawn, 90, &files[1], &err), 0);
+	adtool_image_options_init(&options);
+	for (i = 0; i < 2; i++) {
+		struct taken t = {0};
+		ad_rows rows = {.begin = take_begin, .put = take_rows, .context = &t};
+
+		assert_int_equal(adtool_image_decode(files[i].data, files[i].size, 0, &whole, &err), 0);
+		assert_int_equal(ad_image_decode_rows(files[i].data, files[i].size, &options, &rows, &err), 0);
+		assert_int_equal(t.rows, 41);
+		assert_memory_equal(t.upright.image->pixels, whole->pixels, (size_t)3 * 50 * 41);
+		adtool_image_free(t.upright.image);
+		adtool_image_free(whole);
+		/* Of the two limits it is the one for rows that counts. */
+		options.max_pixels = 10;
+		t = (struct taken){0};
+		assert_int_equal(ad_image_decode_rows(files[i].data, files[i].size, &options, &rows, &err), 0);
+		adtool_image_free(t.upright.image);
+		options.max_pixels = 0;
+		rows.max_pixels = 50 * 41 - 1;
+		assert_int_equal(ad_image_decode_rows(files[i].data, files[i].size, &options, &rows, &err), ADTOOL_ELIMIT);
+		/* Cut short, it is refused, whatever was handed over. */
+		rows.max_pixels = 0;
+		t = (struct taken){0};
+		assert_int_equal(ad_image_decode_rows(files[i].data, files[i].size - 20, &options, &rows, &err),
+				 ADTOOL_EFORMAT);
+		adtool_image_free(t.upright.image);
+		ad_buf_release(&files[i]);
+	}
+	adtool_image_free(drawn);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -530,6 +730,9 @@ int main(void)
 	    cmocka_unit_test(views_place_maps),
 	    cmocka_unit_test(views_beyond_the_picture_show_its_part),
 	    cmocka_unit_test(views_hide_what_the_mask_hides),
+	    cmocka_unit_test(pictures_are_cut_as_they_come),
+	    cmocka_unit_test(cutting_ends_where_it_fails),
+	    cmocka_unit_test(rows_are_those_of_the_picture),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

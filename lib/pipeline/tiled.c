@@ -1,0 +1,275 @@
+/* Pictures that are cut into tiles: each tile through the network, and what becomes of them. */
+#include "pipeline.h"
+
+#include <math.h>
+
+#include "../base/fail.h"
+#include "../base/mem.h"
+
+/* -- visiting -------------------------------------------------------------------------------------------- */
+
+struct visit {
+	const struct ad_visitor *v;
+	ad_tiling tiling;
+	unsigned width, height; /* of the picture */
+	const ad_cutter *cutter;
+	pthread_mutex_t lock; /* of what follows */
+	int code;
+	adtool_error error;
+};
+
+static int visit_begin(void *context, unsigned width, unsigned height, ad_tiling *out, adtool_error *err)
+{
+	struct visit *job = context;
+	const struct ad_look *look = job->v->extractor->look;
+	ad_area region;
+	int code = ad_look_region(look, width, height, &region, err);
+
+	if (!code)
+		code = ad_tiling_init(&job->tiling, &look->geometry, &region, job->v->extractor->grid, err);
+	if (code)
+		return code;
+	job->width = width;
+	job->height = height;
+	*out = job->tiling;
+	return job->v->begin(job->v->context, &job->tiling, width, height, err);
+}
+
+static int visit_one(struct visit *job, size_t i, unsigned worker, adtool_error *err)
+{
+	const struct ad_visitor *v = job->v;
+	const struct ad_extractor *e = v->extractor;
+	struct ad_scratch *scratch = &v->scratch[worker];
+	size_t tile = ad_cutter_index(job->cutter, i);
+	const ad_mask *mask = e->look->mask;
+	adtool_image *image = NULL;
+	ad_fitting fitting;
+	uint8_t colour[3];
+	ad_area area;
+	int code;
+
+	ad_tiling_area(&job->tiling, tile, &area);
+	if ((mask && !ad_mask_sees(mask, job->width, job->height, &area)) || (v->wants && !v->wants(v->context, tile)))
+		return 0;
+	code = ad_scratch_create(scratch, e, err);
+	if (!code)
+		code = ad_cutter_tile(job->cutter, i, &image, err);
+	if (code)
+		return code;
+	if (mask) {
+		ad_padding_colour(&e->preprocessing, colour);
+		ad_mask_paint(mask, job->width, job->height, area.x, area.y, image, colour);
+	}
+	ad_fit_tile(&e->look->geometry, &area, e->width, e->height, &fitting);
+	code = ad_fitting_to_tensor(image, &fitting, &e->preprocessing, e->width, e->height, scratch->tensor, err);
+	adtool_image_free(image);
+	if (code)
+		return code;
+	ad_extract_row(e, scratch, NULL, v->rows[worker]);
+	return v->tile(v->context, tile, &fitting, v->rows[worker], worker, err);
+}
+
+static void visit_task(void *context, size_t i, unsigned worker)
+{
+	struct visit *job = context;
+	adtool_error why = {0};
+	int code = visit_one(job, i, worker, &why);
+
+	if (!code)
+		return;
+	pthread_mutex_lock(&job->lock);
+	if (!job->code) {
+		job->code = code;
+		job->error = why;
+	}
+	pthread_mutex_unlock(&job->lock);
+}
+
+static int visit_band(void *context, const ad_cutter *cutter, size_t count, adtool_error *err)
+{
+	struct visit *job = context;
+
+	job->cutter = cutter;
+	ad_pool_run(job->v->pool, visit_task, job, count);
+	if (job->code && err)
+		*err = job->error;
+	return job->code;
+}
+
+int ad_visit_tiles(const struct ad_visitor *v, const struct ad_source *source, adtool_error *err)
+{
+	struct visit job = {.v = v};
+	ad_cutter_client client = {visit_begin, visit_band, &job};
+	adtool_image_options options;
+	ad_cutter *cutter = NULL;
+	int code = ad_cutter_create(&client, v->extractor->max_pixels, &cutter, err);
+
+	if (code)
+		return code;
+	options = ad_extractor_decoding(v->extractor);
+	options.page = source->page;
+	pthread_mutex_init(&job.lock, NULL);
+	code = source->image ? ad_image_rows(source->image, ad_cutter_rows(cutter), err)
+			     : ad_image_decode_rows(source->data, source->size, &options, ad_cutter_rows(cutter), err);
+	if (!code)
+		code = ad_cutter_end(cutter, err);
+	pthread_mutex_destroy(&job.lock);
+	ad_cutter_free(cutter);
+	return code;
+}
+
+/* -- room for it ----------------------------------------------------------------------------------------- */
+
+size_t ad_extractor_row(const struct ad_extractor *e)
+{
+	return e->basis ? e->basis->to * ad_extractor_cells(e) : ad_extractor_pooled(e);
+}
+
+void ad_tile_room_release(struct ad_tile_room *r)
+{
+	unsigned i;
+
+	for (i = 0; i < r->workers; i++) {
+		if (r->scratch)
+			ad_scratch_release(&r->scratch[i]);
+		if (r->rows)
+			ad_free_aligned(r->rows[i]);
+		if (r->maps)
+			ad_free_aligned(r->maps[i]);
+		if (r->work)
+			ad_free_aligned(r->work[i]);
+	}
+	ad_free(r->scratch);
+	ad_free(r->rows);
+	ad_free(r->maps);
+	ad_free(r->work);
+	memset(r, 0, sizeof(*r));
+}
+
+int ad_tile_room_create(struct ad_tile_room *r, const struct ad_extractor *e, const ad_detector *d, unsigned workers,
+			adtool_error *err)
+{
+	size_t scratch = d ? ad_detector_scratch(d, 1) : 0, cells = (size_t)e->grid * e->grid;
+	unsigned i;
+
+	if (r->workers)
+		return 0;
+	r->scratch = ad_calloc(workers, sizeof(*r->scratch));
+	r->rows = ad_calloc(workers, sizeof(*r->rows));
+	r->maps = ad_calloc(workers, sizeof(*r->maps));
+	r->work = ad_calloc(workers, sizeof(*r->work));
+	r->workers = workers;
+	if (!r->scratch || !r->rows || !r->maps || !r->work)
+		goto fail;
+	for (i = 0; i < workers; i++) {
+		r->rows[i] = ad_malloc_aligned(ad_extractor_row(e), sizeof(float));
+		r->maps[i] = ad_malloc_aligned(2 * cells, sizeof(float));
+		r->work[i] = ad_malloc_aligned(scratch, 1);
+		if (!r->rows[i] || !r->maps[i] || !r->work[i])
+			goto fail;
+	}
+	return 0;
+fail:
+	ad_tile_room_release(r);
+	return ad_fail_nomem(err);
+}
+
+/* -- scoring --------------------------------------------------------------------------------------------- */
+
+struct scoring {
+	const struct ad_extractor *extractor;
+	const ad_detector *detector;
+	const struct ad_tile_room *room;
+	struct ad_tiled_score *out;
+	ad_tiling tiling;
+	int with_map, any;
+	pthread_mutex_t lock; /* of *out and any */
+};
+
+static int score_begin(void *context, const ad_tiling *t, unsigned width, unsigned height, adtool_error *err)
+{
+	struct scoring *s = context;
+	struct ad_tiled_score *out = s->out;
+
+	s->tiling = *t;
+	out->width = width;
+	out->height = height;
+	out->region = t->region;
+	out->rows = t->rows;
+	out->cols = t->cols;
+	if (!s->with_map)
+		return 0;
+	ad_free(out->map);
+	out->map = ad_calloc((size_t)t->rows * t->cols, sizeof(*out->map));
+	return out->map ? 0 : ad_fail_nomem(err);
+}
+
+/* Leaves the residuals of cells that the mask hides out of the score, and out of the map. */
+static int score_masked(const struct scoring *s, const ad_fitting *fitting, float *map, float *kept, double *score,
+			adtool_error *err)
+{
+	const struct ad_extractor *e = s->extractor;
+	const ad_detector *d = s->detector;
+	struct ad_cells cells;
+	size_t i;
+	int code = ad_mask_cells(e->look->mask, s->out->width, s->out->height, fitting, e->width, e->height, e->grid,
+				 &cells.index, &cells.count, err);
+
+	if (code)
+		return code;
+	for (i = 0; i < cells.count; i++)
+		kept[i] = map[cells.index[i]];
+	*score = cells.count ? ad_aggregate(kept, cells.count, d->aggregate, d->top) : 0;
+	ad_cells_spread(&cells, kept, e->grid, map);
+	ad_cells_release(&cells);
+	return 0;
+}
+
+static int score_tile(void *context, size_t tile, const ad_fitting *fitting, const float *row, unsigned worker,
+		      adtool_error *err)
+{
+	struct scoring *s = context;
+	const ad_detector *d = s->detector;
+	float *map = s->room->maps[worker];
+	double score, peak = 0;
+	size_t i;
+	int fre = d->method == ADTOOL_FRE, code = 0;
+
+	ad_detector_score(d, 1, row, &score, fre ? map : NULL, s->room->work[worker]);
+	if (isfinite(score) && fre && s->extractor->look->mask)
+		code = score_masked(s, fitting, map, map + d->cells, &score, err);
+	if (code)
+		return code;
+	if (!isfinite(score))
+		return ad_fail(err, ADTOOL_ENUMERIC, "the score of its tile %zu is not finite", tile);
+	for (i = 0; fre && i < d->cells; i++)
+		peak = fmax(peak, (double)map[i]);
+	pthread_mutex_lock(&s->lock);
+	s->out->score = s->any ? fmax(s->out->score, score) : score;
+	s->out->peak = s->any ? fmax(s->out->peak, peak) : peak;
+	s->any = 1;
+	if (fre && s->out->map)
+		ad_tiling_merge(&s->tiling, tile, map, s->out->map);
+	pthread_mutex_unlock(&s->lock);
+	return 0;
+}
+
+int ad_score_tiles(const struct ad_extractor *e, const ad_detector *d, struct ad_tile_room *room, ad_pool *pool,
+		   const struct ad_source *source, int with_map, struct ad_tiled_score *out, adtool_error *err)
+{
+	struct scoring s = {.extractor = e, .detector = d, .room = room, .out = out,
+			    .with_map = with_map && d->method == ADTOOL_FRE};
+	struct ad_visitor v = {.extractor = e, .pool = pool, .begin = score_begin, .tile = score_tile, .context = &s};
+	int code = ad_tile_room_create(room, e, d, ad_pool_size(pool), err);
+
+	if (code)
+		return code;
+	v.scratch = room->scratch;
+	v.rows = room->rows;
+	pthread_mutex_init(&s.lock, NULL);
+	code = ad_visit_tiles(&v, source, err);
+	pthread_mutex_destroy(&s.lock);
+	if (!code && !s.any)
+		code = ad_fail(err, ADTOOL_EINVAL, "the model's mask has no white where this picture is looked at");
+	return code;
+}

@@ -1,0 +1,439 @@
+/*
+ * Training on pictures that are cut into tiles. The fit is made of tiles, a seeded sample of each picture's; what is
+ * calibrated is the score of a whole picture, the largest of all its tiles', by a fit that has seen none of them. So pictures
+ * are read twice, and memory does not grow with the number of their tiles.
+ */
+#include "trainer.h"
+
+#include <math.h>
+
+#include "../base/fail.h"
+#include "../base/mem.h"
+#include "../base/rng.h"
+
+/* Tiles of a fit: so many in all, but at least one of each picture. Refits take the third power of it. */
+enum { TILES = 2048, FOLDS = 10 };
+
+static size_t tiles_of_each(size_t pictures)
+{
+	return pictures < TILES ? TILES / pictures : 1;
+}
+
+size_t ad_train_tiles_most(size_t pictures)
+{
+	return pictures * tiles_of_each(pictures);
+}
+
+uint64_t ad_train_tiles_memory(const struct trainer *t, const ad_fit_options *fit)
+{
+	return (uint64_t)fit->pictures *
+	       (ad_extractor_pooled(&t->extractor) + 2 * fit->dimensions + fit->cells) * sizeof(float);
+}
+
+/* -- a sample of the tiles ------------------------------------------------------------------------------- */
+
+/* The tiles of one picture that are taken. */
+struct sampling {
+	const struct trainer *t;
+	size_t picture; /* its entry */
+	size_t *chosen; /* count, ascending */
+	size_t count, size;
+	float *rows; /* count x size */
+	unsigned width, height;
+};
+
+static int compare_sizes(const void *a, const void *b)
+{
+	size_t x = *(const size_t *)a, y = *(const size_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static int sample_begin(void *context, const ad_tiling *tiling, unsigned width, unsigned height, adtool_error *err)
+{
+	struct sampling *s = context;
+	const struct trainer *t = s->t;
+	const ad_mask *mask = t->look.mask;
+	size_t n = ad_tiling_count(tiling), most = tiles_of_each(t->list.count), seen = 0, i;
+	size_t *order = ad_malloc_array(n, sizeof(*order));
+	ad_area area;
+	ad_rng rng;
+
+	if (!order)
+		return ad_fail_nomem(err);
+	for (i = 0; i < n; i++) {
+		ad_tiling_area(tiling, i, &area);
+		if (!mask || ad_mask_sees(mask, width, height, &area))
+			order[seen++] = i;
+	}
+	if (!seen) {
+		ad_free(order);
+		return ad_fail(err, ADTOOL_EINVAL, "the mask has no white where this picture is looked at");
+	}
+	if (seen > most) {
+		ad_rng_seed(&rng, t->options->seed + 0x9e3779b97f4a7c15u * (s->picture + 1));
+		ad_rng_shuffle(&rng, order, seen);
+		seen = most;
+		qsort(order, seen, sizeof(*order), compare_sizes);
+	}
+	s->width = width;
+	s->height = height;
+	s->chosen = order;
+	s->count = seen;
+	s->rows = ad_malloc_aligned(seen, s->size * sizeof(float));
+	return s->rows ? 0 : ad_fail_nomem(err);
+}
+
+static int sample_wants(void *context, size_t tile)
+{
+	const struct sampling *s = context;
+
+	return bsearch(&tile, s->chosen, s->count, sizeof(tile), compare_sizes) != NULL;
+}
+
+static int sample_tile(void *context, size_t tile, const ad_fitting *fitting, const float *row, unsigned worker,
+		       adtool_error *err)
+{
+	struct sampling *s = context;
+	const size_t *at = bsearch(&tile, s->chosen, s->count, sizeof(tile), compare_sizes);
+	size_t i;
+
+	(void)fitting;
+	(void)worker;
+	for (i = 0; i < s->size; i++)
+		if (!isfinite(row[i]))
+			return ad_fail(err, ADTOOL_ENUMERIC, "feature %zu of %zu is not a finite number", i + 1, s->size);
+	memcpy(s->rows + (size_t)(at - s->chosen) * s->size, row, s->size * sizeof(float));
+	return 0;
+}
+
+/* What a picture gave, until all are there. */
+struct gathered {
+	float *rows;
+	size_t count;
+};
+
+static int gather_tiled(struct ad_stream *stream, struct ad_picture *p, size_t slot, const struct ad_source *source,
+			ad_pool *pool, struct ad_tile_room *room, adtool_error *err)
+{
+	struct trainer *t = stream->context;
+	struct gathered *to = &((struct gathered *)t->tile_gathered)[p->index];
+	struct sampling s = {.t = t, .picture = p->index, .size = ad_extractor_pooled(&t->extractor)};
+	struct ad_visitor v = {.extractor = &t->extractor, .pool = pool, .begin = sample_begin, .wants = sample_wants,
+			       .tile = sample_tile, .context = &s};
+	struct ad_thumbnail *thumbnail = t->thumbnails ? &t->thumbnails[p->index] : NULL;
+	int code = ad_tile_room_create(room, &t->extractor, NULL, ad_pool_size(pool), err);
+
+	(void)slot;
+	if (!code) {
+		v.scratch = room->scratch;
+		v.rows = room->rows;
+		code = ad_visit_tiles(&v, source, err);
+	}
+	if (!code && thumbnail) {
+		thumbnail->width = s.width;
+		thumbnail->height = s.height;
+		code = ad_image_thumbnail(source->image, NULL, t->options->thumbnail, &thumbnail->jpeg, err);
+	}
+	ad_free(s.chosen);
+	if (code) {
+		ad_free_aligned(s.rows);
+		return code;
+	}
+	p->width = s.width;
+	p->height = s.height;
+	*to = (struct gathered){s.rows, s.count};
+	return 0;
+}
+
+static int gather_emit(struct ad_stream *stream, struct ad_picture *p, size_t slot, const float *row, adtool_error *err)
+{
+	struct trainer *t = stream->context;
+
+	(void)slot;
+	t->done++;
+	if (row) {
+		t->used[p->index] = 1;
+		memcpy(t->digests[p->index], p->digest, sizeof(p->digest));
+	} else {
+		ad_train_refused(t->options, ad_buf_text(&p->name), p->code, ad_buf_text(&p->why));
+		t->refused++;
+	}
+	return ad_train_progress(t->options, "features", t->done, t->list.count, err);
+}
+
+/* One list of all tiles, projected. */
+static int join(struct trainer *t, struct gathered *pictures, const ad_fit_options *fit, int with_basis, ad_pool *pool,
+		adtool_error *err)
+{
+	const struct ad_extractor *e = &t->extractor;
+	size_t cells = ad_extractor_cells(e), size = ad_extractor_pooled(e), n = 0, i, j;
+	const float **maps = NULL;
+	int code = 0;
+
+	for (i = 0; i < t->list.count; i++)
+		n += pictures[i].count;
+	maps = ad_malloc_array(n, sizeof(*maps));
+	t->tile_picture = ad_malloc_array(n, sizeof(*t->tile_picture));
+	t->tile_rows = ad_malloc_aligned(n, fit->dimensions * sizeof(float));
+	if (!maps || !t->tile_picture || !t->tile_rows)
+		code = ad_fail_nomem(err);
+	for (n = 0, i = 0; !code && i < t->list.count; i++)
+		for (j = 0; j < pictures[i].count; j++) {
+			maps[n] = pictures[i].rows + j * size;
+			t->tile_picture[n++] = i;
+		}
+	if (!code && n < AD_MINIMUM_PICTURES)
+		code = ad_fail(err, ADTOOL_EINVAL, "%zu usable tiles; at least %d are needed", n, AD_MINIMUM_PICTURES);
+	if (!code && with_basis)
+		code = ad_fit_basis(maps, n, e->shape[0], cells, t->options->channels, t->options->seed, pool, &t->basis, err);
+	for (i = 0; !code && i < n; i++) {
+		if (with_basis)
+			ad_channels_apply(&t->basis, maps[i], cells, t->tile_rows + i * fit->dimensions);
+		else
+			memcpy(t->tile_rows + i * fit->dimensions, maps[i], size * sizeof(float));
+	}
+	t->tile_count = n;
+	ad_free(maps);
+	return code;
+}
+
+int ad_train_tiles_gather(struct trainer *t, const ad_fit_options *fit, int with_basis, ad_pool *pool, adtool_error *err)
+{
+	struct ad_stream s = {.want_digest = 1, .tiled = gather_tiled, .emit = gather_emit,
+			      .whole_pictures = t->thumbnails != NULL};
+	struct gathered *pictures = ad_calloc(t->list.count, sizeof(*pictures));
+	size_t i;
+	int code;
+
+	if (!pictures)
+		return ad_fail_nomem(err);
+	t->tile_fit = *fit;
+	t->tile_gathered = pictures;
+	code = ad_train_pass(t, 0, &s, err);
+	if (!code && t->list.count - t->refused >= AD_MINIMUM_PICTURES)
+		code = join(t, pictures, fit, with_basis, pool, err);
+	if (with_basis)
+		t->extractor.basis = &t->basis;
+	for (i = 0; i < t->list.count; i++)
+		ad_free_aligned(pictures[i].rows);
+	ad_free(pictures);
+	t->tile_gathered = NULL;
+	return code;
+}
+
+/* -- fits ------------------------------------------------------------------------------------------------ */
+
+/* On the tiles of the pictures that are used, but for those of a fold; fold_of NULL: of all. */
+static int fit_tiles(const struct trainer *t, const unsigned *fold_of, unsigned fold, ad_pool *pool, ad_detector *out,
+		     double *kept, adtool_error *err)
+{
+	ad_fit_options o = t->tile_fit;
+	ad_calibration none = {0};
+	ad_fitter *fitter = NULL;
+	size_t i, n = 0;
+	int code;
+
+	o.only_fit = 1;
+	o.groups = NULL;
+	o.group_count = o.largest_group = o.pictures = 0;
+	for (i = 0; i < t->tile_count; i++)
+		o.pictures += t->used[t->tile_picture[i]] && !(fold_of && fold_of[t->tile_picture[i]] == fold);
+	code = ad_fitter_create(&o, &fitter, err);
+	for (i = 0; !code && i < t->tile_count; i++) {
+		size_t picture = t->tile_picture[i];
+
+		if (t->used[picture] && !(fold_of && fold_of[picture] == fold))
+			code = ad_fitter_add(fitter, n++, t->tile_rows + i * o.dimensions, err);
+	}
+	if (!code)
+		code = ad_fitter_finish(fitter, pool, NULL, NULL, out, kept, &none, err);
+	ad_fitter_free(fitter);
+	return code;
+}
+
+/* The folds of all entries: of whole groups where there are any. folds: how many. */
+static int deal(const struct trainer *t, unsigned *fold_of, unsigned *folds, adtool_error *err)
+{
+	size_t n = 0, i, used = 0, *unit = ad_malloc_array(t->list.count, sizeof(*unit));
+	size_t *group = ad_malloc_array(t->list.count, sizeof(*group));
+	size_t *number = ad_malloc_array(t->groups, sizeof(*number));
+	unsigned *dealt = ad_malloc_array(t->list.count, sizeof(*dealt));
+	ad_rng rng;
+	int code = unit && group && number && dealt ? 0 : ad_fail_nomem(err);
+
+	for (i = 0; !code && i < t->groups; i++)
+		number[i] = SIZE_MAX;
+	for (i = 0; !code && i < t->list.count; i++) {
+		size_t *of = t->group ? &number[t->group[i]] : NULL;
+
+		if (!t->used[i])
+			continue;
+		if (of && *of == SIZE_MAX)
+			*of = n++;
+		unit[used] = i;
+		group[used++] = of ? *of : n++;
+	}
+	if (!code && n < 2)
+		code = ad_fail(err, ADTOOL_EINVAL, "all %zu usable pictures are of one group", used);
+	if (!code) {
+		*folds = n < FOLDS ? (unsigned)n : FOLDS;
+		ad_rng_seed(&rng, t->options->seed);
+		code = ad_deal_groups(group, used, n, *folds, &rng, dealt, err);
+	}
+	for (i = 0; !code && i < used; i++)
+		fold_of[unit[i]] = dealt[i];
+	ad_free(unit);
+	ad_free(group);
+	ad_free(number);
+	ad_free(dealt);
+	return code;
+}
+
+/* -- calibration ----------------------------------------------------------------------------------------- */
+
+struct calibrating {
+	const ad_detector *detector;      /* the fold's */
+	struct { double score, peak; } *of; /* per entry */
+	size_t done, all;
+};
+
+static int calibrate_tiled(struct ad_stream *stream, struct ad_picture *p, size_t slot, const struct ad_source *source,
+			   ad_pool *pool, struct ad_tile_room *room, adtool_error *err)
+{
+	struct trainer *t = stream->context;
+	struct calibrating *c = t->tile_gathered;
+	struct ad_tiled_score got = {0};
+	int code = ad_score_tiles(&t->extractor, c->detector, room, pool, source, 0, &got, err);
+
+	(void)slot;
+	c->of[p->index].score = got.score;
+	c->of[p->index].peak = got.peak;
+	return code;
+}
+
+static int calibrate_emit(struct ad_stream *stream, struct ad_picture *p, size_t slot, const float *row, adtool_error *err)
+{
+	struct trainer *t = stream->context;
+	struct calibrating *c = t->tile_gathered;
+
+	(void)slot;
+	if (!row)
+		return ad_fail(err, p->code, "%s: it could be read before, and now: %s", ad_buf_text(&p->name),
+			       ad_buf_text(&p->why));
+	if (strcmp(p->digest, t->digests[p->index]))
+		return ad_fail(err, ADTOOL_EIO, "%s: the picture changed while it was learned from", ad_buf_text(&p->name));
+	return ad_train_progress(t->options, "calibrating", ++c->done, c->all, err);
+}
+
+static int calibrate_fold(struct trainer *t, struct calibrating *c, const unsigned *fold_of, unsigned fold, ad_pool *pool,
+			  ad_calibration *out, adtool_error *err)
+{
+	struct ad_stream s = {.want_digest = 1, .tiled = calibrate_tiled, .emit = calibrate_emit};
+	ad_detector d = {0};
+	double kept, shift;
+	size_t i, before = c->done;
+	int code = fit_tiles(t, fold_of, fold, pool, &d, &kept, err);
+
+	if (code)
+		return ad_fail_within(err, code, "without fold %u of the pictures", fold + 1);
+	c->detector = &d;
+	t->tile_gathered = c;
+	for (i = 0; i < t->list.count; i++) {
+		t->sampled[i] = t->used[i] && fold_of[i] == fold;
+		t->seen[i] = 0;
+	}
+	code = ad_train_pass(t, 1, &s, err);
+	t->tile_gathered = NULL;
+	shift = ad_detector_shift(&d);
+	for (i = 0; !code && i < t->list.count; i++) {
+		if (!t->sampled[i])
+			continue;
+		out->index[out->n] = i;
+		out->scores[out->n] = c->of[i].score;
+		if (out->peaks)
+			out->peaks[out->n] = c->of[i].peak;
+		else
+			out->q[out->n] = 2 * (c->of[i].score - shift);
+		out->n++;
+		before++;
+	}
+	if (!code && before != c->done)
+		code = ad_fail(err, ADTOOL_EIO, "a picture is gone that was learned from");
+	ad_detector_release(&d);
+	return code;
+}
+
+/* In the order of names, as other calibrations are. */
+static int sort_calibration(ad_calibration *c, adtool_error *err)
+{
+	double *values[] = {c->scores, c->peaks ? c->peaks : c->q}, *sorted = ad_malloc_array(c->n, sizeof(*sorted));
+	size_t *order = ad_malloc_array(c->n, sizeof(*order)), i, j, k;
+
+	if (!sorted || !order) {
+		ad_free(sorted);
+		ad_free(order);
+		return ad_fail_nomem(err);
+	}
+	memcpy(order, c->index, c->n * sizeof(*order));
+	qsort(order, c->n, sizeof(*order), compare_sizes);
+	for (k = 0; k < 2; k++) {
+		for (i = 0; i < c->n; i++) {
+			j = (size_t)((const size_t *)bsearch(&c->index[i], order, c->n, sizeof(*order), compare_sizes) - order);
+			sorted[j] = values[k][i];
+		}
+		memcpy(values[k], sorted, c->n * sizeof(*sorted));
+	}
+	memcpy(c->index, order, c->n * sizeof(*order));
+	ad_free(sorted);
+	ad_free(order);
+	return 0;
+}
+
+static int calibrate(struct trainer *t, ad_pool *pool, ad_calibration *out, adtool_error *err)
+{
+	size_t n = t->list.count, i;
+	unsigned *fold_of = ad_calloc(n, sizeof(*fold_of)), folds = 0, fold;
+	struct calibrating c = {.of = ad_calloc(n, sizeof(*c.of))};
+	int ppca = t->tile_fit.method == ADTOOL_PPCA;
+	int code = fold_of && c.of ? deal(t, fold_of, &folds, err) : ad_fail_nomem(err);
+
+	out->scores = ad_malloc_array(n, sizeof(double));
+	out->index = ad_malloc_array(n, sizeof(size_t));
+	if (ppca)
+		out->q = ad_malloc_array(n, sizeof(double));
+	else
+		out->peaks = ad_malloc_array(n, sizeof(double));
+	if (!code && (!out->scores || !out->index || (!out->q && !out->peaks)))
+		code = ad_fail_nomem(err);
+	for (i = 0; i < n; i++)
+		c.all += t->used[i];
+	for (fold = 0; !code && fold < folds; fold++)
+		code = calibrate_fold(t, &c, fold_of, fold, pool, out, err);
+	if (!code)
+		code = sort_calibration(out, err);
+	out->folds = folds;
+	out->kind = folds == out->n ? ADTOOL_CV_LEAVE_ONE_OUT : ADTOOL_CV_FOLDS;
+	ad_free(fold_of);
+	ad_free(c.of);
+	return code;
+}
+
+int ad_train_tiles_fit(struct trainer *t, ad_pool *pool, ad_detector *detector, double *kept, ad_calibration *c,
+		       adtool_error *err)
+{
+	ad_calibration calibration = {0};
+	ad_detector d = {0};
+	int code = fit_tiles(t, NULL, 0, pool, &d, kept, err);
+
+	if (!code)
+		code = calibrate(t, pool, &calibration, err);
+	if (code) {
+		ad_detector_release(&d);
+		ad_calibration_release(&calibration);
+		return code;
+	}
+	*detector = d;
+	*c = calibration;
+	return 0;
+}

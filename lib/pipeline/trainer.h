@@ -1,0 +1,79 @@
+/* Inside of training: what its files share. */
+#ifndef AD_TRAINER_H
+#define AD_TRAINER_H
+
+#include "pipeline.h"
+
+/* A picture found while listing. */
+struct entry {
+	char *name;
+	char *archive; /* NULL: a file of its own */
+	size_t place;  /* in the order found */
+	size_t kept;   /* 1 + its index among those kept in the model that is updated; 0: a new one */
+};
+
+struct list {
+	struct entry *entries;
+	size_t count, capacity;
+	size_t refused;
+	uint64_t passed_over;
+};
+
+struct trainer {
+	const adtool_train_options *options;
+	const adtool_dataset_options *dataset_options;
+	struct list list;
+	unsigned char *sampled; /* per entry: its whole map is held for the channel basis */
+	float **maps;           /* per entry, for the sampled */
+	unsigned char *seen;    /* per entry; the reader's */
+	unsigned char *used;    /* per entry */
+	char (*digests)[65];    /* per entry */
+	struct ad_thumbnail *thumbnails; /* per entry; NULL unless options->thumbnail */
+	struct ad_extractor extractor;
+	struct ad_look look;
+	struct ad_cells cells;
+	unsigned threads;
+	int want_sampled; /* which pass this is */
+	ad_channels basis;
+	ad_fitter *fitter;
+	float *pooled; /* per entry: its map, when stats are kept */
+	struct ad_stats stats;
+	size_t known;
+	size_t done, refused;
+	const char **names, **archives; /* per entry, the list's */
+	size_t *group;                  /* per entry; with options->group_by */
+	size_t groups;
+	size_t dropped;
+	/* With tiles: those that fits are made of, in the order of the pictures. */
+	ad_fit_options tile_fit;
+	size_t tile_count;
+	size_t *tile_picture; /* per tile: its entry */
+	float *tile_rows;     /* per tile: its features */
+	void *tile_gathered;  /* of the pass that is under way */
+};
+
+int ad_train_progress(const adtool_train_options *o, const char *stage, uint64_t done, uint64_t total,
+		      adtool_error *err);
+void ad_train_refused(const adtool_train_options *o, const char *name, int code, const char *text);
+/*
+ * Sends the pictures whose `sampled` is `want`, and that were not yet `seen`, through a stream, in the order of names
+ * (members in their archive's). stream: its callbacks; the context is the trainer.
+ */
+int ad_train_pass(struct trainer *t, int want, struct ad_stream *stream, adtool_error *err);
+
+/* -- train_tiles.c: pictures cut into tiles ------------------------------------------------------------- */
+
+/* The most tiles that a fit of so many pictures is made of. */
+size_t ad_train_tiles_most(size_t pictures);
+/* Bytes beside those of other trainings; fit->pictures tiles. */
+uint64_t ad_train_tiles_memory(const struct trainer *t, const ad_fit_options *fit);
+/* Reads all pictures: features of a seeded sample of their tiles, and the channels. */
+int ad_train_tiles_gather(struct trainer *t, const ad_fit_options *fit, int with_basis, ad_pool *pool, adtool_error *err);
+/*
+ * Fits on the tiles of the pictures that are `used`; calibrates by folds of whole pictures: each picture's score is that of
+ * all its tiles by a fit that saw none of them. Reads all pictures again. May be called once more, with fewer used.
+ */
+int ad_train_tiles_fit(struct trainer *t, ad_pool *pool, ad_detector *detector, double *kept, ad_calibration *c,
+		       adtool_error *err);
+
+#endif
