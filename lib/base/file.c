@@ -276,12 +276,12 @@ static int give_name(ad_atomic *a, adtool_error *err)
 	return a->named ? 0 : ad_fail_errno(err, errno, "cannot create a temporary file beside it");
 }
 
-int ad_atomic_commit(ad_atomic *a, adtool_error *err)
+static int commit(ad_atomic *a, int sync, adtool_error *err)
 {
 	char *folder = NULL;
 	int code = 0, fd;
 
-	if (fsync(a->fd)) {
+	if (sync && fsync(a->fd)) {
 		code = ad_fail_errno(err, errno, "cannot write");
 		goto out;
 	}
@@ -307,7 +307,7 @@ int ad_atomic_commit(ad_atomic *a, adtool_error *err)
 	}
 	a->named = 0;
 	/* The new name is in place; a folder that cannot be synced (some network shares) does not undo it. */
-	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = !sync ? -1 : open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd >= 0) {
 		fsync(fd);
 		close(fd);
@@ -316,6 +316,11 @@ out:
 	ad_free(folder);
 	ad_atomic_abort(a);
 	return code;
+}
+
+int ad_atomic_commit(ad_atomic *a, adtool_error *err)
+{
+	return commit(a, 1, err);
 }
 
 void ad_atomic_abort(ad_atomic *a)
@@ -330,7 +335,7 @@ void ad_atomic_abort(ad_atomic *a)
 	a->fd = -1;
 }
 
-int ad_file_write(const char *path, const void *data, size_t size, adtool_error *err)
+static int write_file(const char *path, const void *data, size_t size, int sync, adtool_error *err)
 {
 	ad_atomic a;
 	int code = ad_atomic_open(&a, path, err);
@@ -341,8 +346,18 @@ int ad_file_write(const char *path, const void *data, size_t size, adtool_error 
 	if (code)
 		ad_atomic_abort(&a);
 	else
-		code = ad_atomic_commit(&a, err);
+		code = commit(&a, sync, err);
 	return code;
+}
+
+int ad_file_write(const char *path, const void *data, size_t size, adtool_error *err)
+{
+	return write_file(path, data, size, 1, err);
+}
+
+int ad_file_write_quick(const char *path, const void *data, size_t size, adtool_error *err)
+{
+	return write_file(path, data, size, 0, err);
 }
 
 int ad_mkdirs(const char *path, adtool_error *err)

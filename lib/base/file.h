@@ -48,6 +48,12 @@ void ad_atomic_abort(ad_atomic *a);
 /* ad_atomic_open + write + commit. */
 int ad_file_write(const char *path, const void *data, size_t size, adtool_error *err);
 
+/*
+ * The same without waiting for the disk: readers see the old file or the new one, but a power cut may lose it. For what
+ * is made in numbers and can be made again.
+ */
+int ad_file_write_quick(const char *path, const void *data, size_t size, adtool_error *err);
+
 /* write(2) until all is written; EINTR is retried. 0 or ADTOOL_EIO with errno kept. */
 int ad_write_all(int fd, const void *data, size_t size);
 

@@ -73,4 +73,7 @@ int ad_jpeg_encode(const adtool_image *image, int quality, ad_buf *out, adtool_e
 /* Appends the picture as PNG (8-bit RGB); the same picture gives the same bytes. */
 int ad_png_encode(const adtool_image *image, ad_buf *out, adtool_error *err);
 
+/* The same for drawings of even colour: many times as fast; larger where neighbouring rows differ. */
+int ad_png_encode_runs(const adtool_image *image, ad_buf *out, adtool_error *err);
+
 #endif

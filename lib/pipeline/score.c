@@ -104,13 +104,19 @@ static int make_path(const char *dir, const char *name, const char *suffix, ad_b
 	return code ? ad_fail_within(err, code, "%s", ad_buf_text(path)) : 0;
 }
 
-static int write_picture(const char *dir, const char *name, const adtool_image *image, ad_buf *path, adtool_error *err)
+static int write_picture(const char *dir, const char *name, const adtool_image *image,
+			 int (*encode)(const adtool_image *image, ad_buf *out, adtool_error *err), ad_buf *path,
+			 adtool_error *err)
 {
+	ad_buf png = {0};
 	int code = make_path(dir, name, ".png", path, err);
 
 	if (code)
 		return code;
-	code = adtool_image_write_png(image, (char *)path->data, err);
+	code = encode(image, &png, err);
+	if (!code)
+		code = ad_file_write_quick((char *)path->data, png.data, png.size, err);
+	ad_buf_release(&png);
 	return code ? ad_fail_within(err, code, "%s", ad_buf_text(path)) : 0;
 }
 
@@ -125,7 +131,7 @@ static int write_map(const char *dir, const char *name, const adtool_row *row, a
 	if (ad_npy_append(&npy, sizeof(float), 2, shape, row->map))
 		code = ad_fail_nomem(err);
 	else
-		code = ad_file_write((char *)path->data, npy.data, npy.size, err);
+		code = ad_file_write_quick((char *)path->data, npy.data, npy.size, err);
 	ad_buf_release(&npy);
 	return code ? ad_fail_within(err, code, "%s", ad_buf_text(path)) : 0;
 }
@@ -145,7 +151,8 @@ static int draw_maps(const struct scorer *c, struct scored *result, const struct
 		code = ad_heat_map(&heat, p->width, p->height, &drawn, err);
 		if (!code)
 			code =
-			    write_picture(c->options->heatmap_dir, ad_buf_text(&p->name), drawn, &result->heatmap, err);
+			    write_picture(c->options->heatmap_dir, ad_buf_text(&p->name), drawn, ad_png_encode_runs,
+					  &result->heatmap, err);
 		adtool_image_free(drawn);
 		drawn = NULL;
 	}
@@ -153,7 +160,8 @@ static int draw_maps(const struct scorer *c, struct scored *result, const struct
 		code = ad_heat_overlay(&heat, image, &drawn, err);
 		if (!code)
 			code =
-			    write_picture(c->options->overlay_dir, ad_buf_text(&p->name), drawn, &result->overlay, err);
+			    write_picture(c->options->overlay_dir, ad_buf_text(&p->name), drawn, ad_png_encode,
+					  &result->overlay, err);
 		adtool_image_free(drawn);
 	}
 	if (!code && c->options->map_dir)

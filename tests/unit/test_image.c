@@ -1055,6 +1055,13 @@ static void png_written_is_read_back(void **state)
 		assert_memory_equal(one.data, two.data, one.size);
 		assert_memory_equal(decode_ok(&one, w, h, &back), image->pixels, (size_t)3 * w * h);
 		adtool_image_free(back);
+		one.size = two.size = 0;
+		assert_int_equal(ad_png_encode_runs(image, &one, &err), 0);
+		assert_int_equal(ad_png_encode_runs(image, &two, &err), 0);
+		assert_int_equal(one.size, two.size);
+		assert_memory_equal(one.data, two.data, one.size);
+		assert_memory_equal(decode_ok(&one, w, h, &back), image->pixels, (size_t)3 * w * h);
+		adtool_image_free(back);
 		assert_int_equal(adtool_image_write_png(image, path, &err), 0);
 		assert_int_equal(adtool_image_read(path, 0, &back, &err), 0);
 		assert_memory_equal(back->pixels, image->pixels, (size_t)3 * w * h);
@@ -1087,6 +1094,13 @@ static void check_round_trip(const adtool_image *image)
 		fail_msg("%ux%u: %s", image->width, image->height, err.message);
 	assert_int_equal(back->width, image->width);
 	assert_int_equal(back->height, image->height);
+	assert_memory_equal(back->pixels, image->pixels, (size_t)3 * image->width * image->height);
+	adtool_image_free(back);
+	png.size = 4;
+	assert_int_equal(ad_png_encode_runs(image, &png, &err), 0);
+	assert_memory_equal(png.data, "kept", 4);
+	if (adtool_image_decode(png.data + 4, png.size - 4, 0, &back, &err) != 0)
+		fail_msg("%ux%u, runs: %s", image->width, image->height, err.message);
 	assert_memory_equal(back->pixels, image->pixels, (size_t)3 * image->width * image->height);
 	adtool_image_free(back);
 	ad_buf_release(&png);
