@@ -196,6 +196,9 @@ char *cli_program_folder(void);
 /* Becomes `man` on a page ("adtool-train", "adtool-bundle"); returns when there is no such page, or no man. */
 void cli_exec_man(const char *page);
 
+/* Keeps what a library says of damaged pictures off standard error (hush.c). */
+void cli_hush_libraries(void);
+
 /* To be called before another program is run in this one's place. */
 void cli_default_signals(void);
 

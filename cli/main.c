@@ -275,6 +275,7 @@ static int finish(int status)
 int main(int argc, char **argv)
 {
 	hold_standard_descriptors();
+	cli_hush_libraries();
 	/* So that writing fails with a message, and files that were begun are removed. */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);

@@ -126,6 +126,9 @@ static int decode_pixels(struct job *job, int alpha)
 		return ad_fail_nomem(job->err);
 	options->strict_decoding = 1;
 	options->convert_hdr_to_8bit = 1;
+	/* What libheif 1.15 makes of dav1d loses memory on some damaged pictures. Another serves when there is no aom. */
+	if (options->version >= 4)
+		options->decoder_id = "aom";
 	e = x->heif_decode_image(job->handle, &job->decoded, heif_colorspace_RGB,
 				 alpha ? heif_chroma_interleaved_RGBA : heif_chroma_interleaved_RGB, options);
 	x->heif_decoding_options_free(options);

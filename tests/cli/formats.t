@@ -31,6 +31,18 @@ for format in TIFF WebP GIF HEIC AVIF 'JPEG XL' 'ICC profile'; do
 	out_like "--version -v tells of $format" "^format $format +[a-z]"
 done
 
+# -- damage is one line ----------------------------------------------------------------------------------
+mkdir cut
+for file in $(cd formats && ls | grep -v -e png -e list -e pages -e '^text'); do
+	size=$(wc -c <"formats/$file")
+	head -c $((size * 2 / 3)) "formats/$file" >"cut/$file"
+done
+run score cut
+exits 'pictures of every format, cut' 2
+is 'each is an error' "$(cut -f 4 "$OUT" | sort -u)" error
+is 'with one line for each row' "$(grep -c '^adtool: cut/' "$ERR")" "$(wc -l <"$OUT")"
+err_unlike 'and no other' '^[^a]'
+
 # -- pages -----------------------------------------------------------------------------------------------
 if [ ! -e formats/pages.tif ]; then
 	skip 19 'this build is without TIFF'
