@@ -31,6 +31,9 @@
 #include <jxl/encode.h>
 #endif
 
+/* Some are for formats that a build may lack. */
+#pragma GCC diagnostic ignored "-Wunused-function"
+
 /* Odd, so that rows need padding and the last tiles are cut. */
 enum { W = 37, H = 29, N = W * H };
 
@@ -424,6 +427,11 @@ static void promise_size(const char *name, unsigned width, unsigned height, unsi
 	adtool_error err;
 	char png[256];
 
+#ifndef AD_SONAME_LCMS
+	/* Without lcms2 profiles are ignored. */
+	if (profile_size && most)
+		return;
+#endif
 	if (page)
 		snprintf(png, sizeof(png), "%s.%u.png", name, page);
 	else
