@@ -919,6 +919,12 @@ static void draw_jpeg(void)
 {
 	static uint8_t inks[4 * N];
 
+	profile_size = 0;
+	if (wanted("rgb.jpg")) {
+		write_jpeg("rgb.jpg", rgb, 3, 100);
+		truth_rgb();
+		promise("rgb.jpg", 8, 45);
+	}
 	if (wanted("p3.jpg")) {
 		make_profile(p3, 0);
 		write_jpeg("p3.jpg", rgb, 3, 100);
