@@ -47,6 +47,8 @@ typedef struct candidate {
 	bool ready, written;  /* closed by who wrote it; since it was told of, or may be */
 	/* In a batch: */
 	char digest[WATCH_DIGEST]; /* when the row has this one nothing is said; "" */
+	char told[WATCH_DIGEST];   /* of the last page */
+	bool paged, anomalous;     /* it has pages, a row each; one of the rows was anomalous */
 } candidate;
 
 typedef struct watcher {
@@ -227,6 +229,7 @@ static double take_batch(watcher *w)
 			drop_candidate(w, c);
 			continue;
 		}
+		c->paged = c->anomalous = false;
 		snprintf(c->digest, sizeof(c->digest), "%s", verdict == WATCH_COMPARE && strcmp(digest, "-") ? digest : "");
 		w->batch[w->batch_count++] = c;
 	}
@@ -267,8 +270,8 @@ static size_t common_prefix(const adtool_row *row, const char *text, size_t size
 	return n;
 }
 
-/* begin, print, what follows, done: see watch.h. */
-static int tell(watcher *w, candidate *c, const adtool_row *given)
+/* begin, print, the command, done but for a move: see watch.h. key: of the file, or of the page. */
+static int tell(watcher *w, candidate *c, const char *key, const adtool_row *given)
 {
 	adtool_row labelled = *given, *row = &labelled;
 	char *text;
@@ -278,9 +281,9 @@ static int tell(watcher *w, candidate *c, const adtool_row *given)
 	int status = cli_row_text(row, &w->info, &text, &size);
 	if (status)
 		return status;
-	size_t printed = watch_state_printed(w->state, c->key, text, size, common_prefix(row, text, size));
+	size_t printed = watch_state_printed(w->state, key, text, size, common_prefix(row, text, size));
 	if (!printed)
-		status = watch_state_begin(w->state, c->key);
+		status = watch_state_begin(w->state, key);
 	if (!status && row->verdict == ADTOOL_ERROR)
 		cli_message(row->name, "%s", row->why);
 	if (!status && printed < size &&
@@ -292,25 +295,77 @@ static int tell(watcher *w, candidate *c, const adtool_row *given)
 	count_row(w, row);
 	if (command && watch_hook_run(&w->hook, row))
 		w->hook_failures++;
-	if (move_dir && row->verdict == ADTOOL_ANOMALOUS)
+	c->anomalous |= row->verdict == ADTOOL_ANOMALOUS;
+	return 0;
+}
+
+/* After the last row of a file. */
+static int finish(watcher *w, candidate *c, const char *digest)
+{
+	if (move_dir && c->anomalous)
 		watch_move(c->shown, move_dir);
-	return watch_state_done(w->state, c->key, &c->st, row->digest);
+	int status = watch_state_done(w->state, c->key, &c->st, digest, false);
+	drop_candidate(w, c);
+	return status;
+}
+
+/* Whether the row is of the file, or of one of its pages: f.tif#2. */
+static bool is_row_of(const candidate *c, const char *name)
+{
+	size_t n = strlen(c->shown);
+
+	return !strncmp(name, c->shown, n) && (!name[n] || (name[n] == '#' && strspn(name + n + 1, "0123456789") == strlen(name + n + 1)));
+}
+
+static int take_page(watcher *w, candidate *c, const adtool_row *row)
+{
+	char *key = cli_text("%s%s", c->key, row->name + strlen(c->shown));
+	int status = 0;
+
+	c->paged = true;
+	snprintf(c->told, sizeof(c->told), "%s", row->digest ? row->digest : "-");
+	/* It may have been told of by a run that was ended between two pages. */
+	if (!watch_state_knows_page(w->state, key, &c->st, row->digest))
+		status = tell(w, c, key, row);
+	if (!status)
+		status = watch_state_done(w->state, key, &c->st, row->digest, true);
+	free(key);
+	return status;
 }
 
 static int take_row(void *context, const adtool_row *row)
 {
 	watcher *w = context;
-	candidate *c = w->batch[w->batch_at++];
 	struct stat st;
 
-	if (row->verdict == ADTOOL_ERROR && lstat(c->shown, &st) && errno == ENOENT) {
-		/* It was deleted, or renamed and will be found under its new name. */
-	} else if (c->digest[0] && row->digest && !strcmp(c->digest, row->digest)) {
-		w->status = watch_state_done(w->state, c->key, &c->st, row->digest);
-	} else {
-		w->status = tell(w, c, row);
+	while (w->batch_at < w->batch_count && !is_row_of(w->batch[w->batch_at], row->name)) {
+		/* The one before had pages, and these are over. */
+		if (w->batch[w->batch_at]->paged)
+			w->status = finish(w, w->batch[w->batch_at], w->batch[w->batch_at]->told);
+		w->batch_at++;
 	}
-	drop_candidate(w, c);
+	if (w->batch_at == w->batch_count) {
+		cli_message(row->name, "a row for nothing that was asked for");
+		return w->status = CLI_FAILURE;
+	}
+	candidate *c = w->batch[w->batch_at];
+	bool silent = c->digest[0] && row->digest && !strcmp(c->digest, row->digest);
+	bool page = row->name[strlen(c->shown)] == '#';
+	if (!page)
+		w->batch_at++;
+	if (w->status) {
+		/* The state cannot be kept. */
+	} else if (row->verdict == ADTOOL_ERROR && lstat(c->shown, &st) && errno == ENOENT) {
+		/* It was deleted, or renamed and will be found under its new name. */
+		if (!page)
+			drop_candidate(w, c);
+	} else if (page) {
+		w->status = take_page(w, c, row);
+	} else {
+		w->status = silent ? 0 : tell(w, c, c->key, row);
+		if (!w->status)
+			w->status = finish(w, c, row->digest);
+	}
 	if (w->status)
 		cli_request_stop();
 	return w->status;
@@ -403,6 +458,9 @@ static int score_batch(watcher *w)
 		return cli_fail("watch", &err);
 	int code = adtool_score(w->model, dataset, &o, NULL, &err);
 	adtool_dataset_free(dataset);
+	/* Of a file with pages the last row is not known as such before. */
+	if (!w->status && !code && !cli_stopped() && w->batch_at < w->batch_count && w->batch[w->batch_at]->paged)
+		w->status = finish(w, w->batch[w->batch_at], w->batch[w->batch_at]->told);
 	if (w->status)
 		return w->status;
 	return code ? cli_fail("watch", &err) : 0;

@@ -17,6 +17,7 @@
  *	tidied COUNT
  * in which numbers are decimal, DIGEST is hexadecimal or "-", and in KEY backslash and newline are written \\ and \n. The
  * numbers of `begin` are those of the file that standard output is. COUNT lines were left when it was tidied.
+ * Of a page of a file (KEY#2) DEVICE and INODE are 0.
  */
 #define HEADER "adtool-watch 1\n"
 
@@ -79,7 +80,7 @@ static void keep_entry(void *entry)
 
 static void drop_entry(watch_state *s, watch_entry *e)
 {
-	if (find(&s->by_inode, e, compare_inode) == e)
+	if (e->inode && find(&s->by_inode, e, compare_inode) == e)
 		tdelete(e, &s->by_inode, compare_inode);
 	tdelete(e, &s->by_key, compare_key);
 	free_entry(e);
@@ -95,7 +96,8 @@ static void remember(watch_state *s, const watch_entry *from)
 	if (old)
 		drop_entry(s, old);
 	insert(&s->by_key, e, compare_key);
-	insert(&s->by_inode, e, compare_inode);
+	if (e->inode)
+		insert(&s->by_inode, e, compare_inode);
 }
 
 static int64_t mtime_of(const struct stat *st)
@@ -392,6 +394,13 @@ enum watch_verdict watch_state_judge(watch_state *s, const char *key, const stru
 	return record(s, &wanted) ? WATCH_COMPARE : WATCH_KNOWN;
 }
 
+bool watch_state_knows_page(const watch_state *s, const char *key, const struct stat *st, const char *digest)
+{
+	watch_entry wanted = {.key = (char *)(uintptr_t)key}, *e = find(&s->by_key, &wanted, compare_key);
+
+	return e && ((e->size == st->st_size && e->mtime == mtime_of(st)) || (digest && !strcmp(e->digest, digest)));
+}
+
 /* -- rows --------------------------------------------------------------------------------------------- */
 
 /* Where the next row goes in standard output; false when it is no file. */
@@ -421,11 +430,11 @@ int watch_state_begin(watch_state *s, const char *key)
 	return status;
 }
 
-int watch_state_done(watch_state *s, const char *key, const struct stat *st, const char *digest)
+int watch_state_done(watch_state *s, const char *key, const struct stat *st, const char *digest, bool page)
 {
 	watch_entry e = {.key = (char *)(uintptr_t)key,
-			 .device = st->st_dev,
-			 .inode = st->st_ino,
+			 .device = page ? 0 : st->st_dev,
+			 .inode = page ? 0 : st->st_ino,
 			 .size = st->st_size,
 			 .mtime = mtime_of(st),
 			 .when = time(NULL)};

@@ -79,7 +79,9 @@ enum watch_verdict watch_state_judge(watch_state *state, const char *key, const 
  * itself whether the row got there. 0, or a status with a message.
  */
 int watch_state_begin(watch_state *state, const char *key);
-int watch_state_done(watch_state *state, const char *key, const struct stat *st, const char *digest);
+int watch_state_done(watch_state *state, const char *key, const struct stat *st, const char *digest, bool page);
+/* Whether a page of the file was told of since the file changed, or has the same bytes as then. */
+bool watch_state_knows_page(const watch_state *state, const char *key, const struct stat *st, const char *digest);
 /*
  * How many bytes of the row are in the output already because of an earlier run; the same picture with another score
  * counts as whole. prefix_size: what every row of this picture begins with.

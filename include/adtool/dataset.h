@@ -25,7 +25,7 @@ typedef struct adtool_dataset_options {
 	uint64_t max_total_bytes; /* unpacked, per archive; default 1 TiB */
 	unsigned max_ratio;       /* unpacked to packed bytes of an archive, once past 64 MiB; default 1000 */
 	unsigned max_depth;       /* directories below an input; default 64; 0: none is entered */
-	int plain_files;          /* a file named is one picture, never an archive or pages; "-" is such a name too; default 0 */
+	int plain_files;          /* a file named is no archive, "-" no list and f.tif#2 no page, but a file's name; default 0 */
 	double rate;              /* at most so many items a second, _next waits; default 0: as fast as they are asked for */
 	int stop_fd;              /* once this can be read (nothing is), there are no more items, and no wait goes on; default -1 */
 } adtool_dataset_options; /* in the other limits 0 means the default */

@@ -140,7 +140,7 @@ static int give_page(adtool_dataset *d, unsigned page)
 /* The first page instead of the current item, when it has several. */
 static int split_pages(adtool_dataset *d)
 {
-	if (d->why.code || d->options.plain_files || d->item.page)
+	if (d->why.code || d->item.page)
 		return 1;
 	d->pages = count_pages(d);
 	if (d->why.code) {

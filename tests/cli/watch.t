@@ -122,6 +122,34 @@ run env -u XDG_STATE_HOME -u HOME adtool watch --once in
 exits 'nowhere to keep the state' 128
 err_like 'nowhere to keep the state: said' '^adtool: watch: .*--state FILE$'
 
+# A TIFF of several pages: a row each, and together they are one file.
+mkdir formats paged
+if "$BUILD/tests/tools/draw_formats" formats >/dev/null 2>&1 && [ -s formats/pages.tif ]; then
+	cp formats/pages.tif "$normal" paged/
+	adtool score paged >wanted
+	once --state sp paged >>pages
+	same 'pages: the rows of score' pages wanted
+	num 'pages: several' "$(grep -c 'pages.tif#' pages)" '>=' 3
+	once --state sp paged >>pages
+	same 'pages: each once' pages wanted
+	touch paged/pages.tif
+	once --state sp paged >>pages
+	mv paged/pages.tif paged/renamed.tif
+	once --state sp paged >>pages
+	same 'pages: touched and renamed, they are known' pages wanted
+	# Ended between two pages.
+	once --state sq paged >>half
+	cp half wanted
+	grep -v 'done.*\(#3\|tif\)$' sq >cut && mv cut sq
+	once --state sq paged >>half
+	same 'pages: ended between two, each stands once' half wanted
+	once --state sr --threshold -1 --move-anomalous moved paged >half
+	ok 'pages: moved as one' test -s moved/renamed.tif
+	rm -r paged moved
+else
+	skip 6 'needs TIFF'
+fi
+
 # -- the state -----------------------------------------------------------------------------------------
 
 printf 'done 1 2 3' >>s1
