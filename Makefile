@@ -308,6 +308,19 @@ uninstall: ## remove what install put there
 	for page in $(MAN_PAGES); do rm -f $(DESTDIR)$(MANDIR)/man$${page##*.}/$$(basename $$page); done
 	-rmdir $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(DATADIR)/backbones $(DESTDIR)$(DATADIR) 2>/dev/null
 
+.PHONY: dist
+dist: ## a source tarball, the same bytes each time: build/adtool-VERSION.tar.gz
+	@sh .ci/dist build $(VERSION)
+
+.PHONY: deb
+deb: ## Debian packages, in build/deb
+	@sh .ci/deb build $(VERSION)
+
+# For packaging: sonames, as no ELF header names them. LIBRARIES=needed, or formats.
+.PHONY: opened-libraries
+opened-libraries:
+	@printf '%s\n' $(if $(filter formats,$(LIBRARIES)),$(FORMATS),$(SONAMES)) | sed -n 's/.*"\(.*\)".*/\1/p'
+
 .PHONY: clean
 clean: ## remove build/
 	rm -rf build
@@ -353,6 +366,12 @@ fuzz: ## look for inputs that break a parser, with libFuzzer; FUZZ_SECONDS=60 ea
 .PHONY: check-faults
 check-faults: test-programs ## every call that can fail, failing, one at a time; 100 kills; some minutes
 	@ADTOOL_FAULTS=full $(PROVE) -v tests/cli/faults.t
+
+.PHONY: check-packages
+check-packages: ## the tarball and the Debian packages: built, looked at by lintian, unpacked and used
+	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory -j2 all examples
+	@PERL5LIB=$(CURDIR)/tests/lib $(PROVE) --formatter Adtool::Formatter $(PROVEFLAGS) tests/package
 
 .PHONY: check-neon
 check-neon: ## the NEON kernels, built for AArch64, run under an emulator

@@ -31,7 +31,7 @@ unset CDPATH
 _dir=$(cd "${0%/*}" && pwd -P) || exit 1
 _script=${0##*/}
 _script=${_script%.t}
-ROOT=${_dir%/tests/cli*}
+ROOT=${_dir%/tests/*}
 HERE=$_dir/$_script
 BUILD=${ADTOOL_BUILD:-$ROOT/build}
 case $BUILD in
