@@ -20,7 +20,7 @@ int cli_sandbox(const char *const *folders, size_t count)
 	if (adtool_sandbox_enter(given, n, &parts, &err))
 		return cli_fail(cli_program.name, &err);
 	if (cli_verbose)
-		cli_message(cli_program.name, "sandbox: %s",
+		cli_remark(cli_program.name, "sandbox: %s",
 			    parts == (ADTOOL_SANDBOX_FILES | ADTOOL_SANDBOX_CALLS) ? "files and calls"
 			    : parts & ADTOOL_SANDBOX_FILES                         ? "files only; calls stay free here"
 			    : parts & ADTOOL_SANDBOX_CALLS                         ? "calls only; this kernel has no Landlock"
