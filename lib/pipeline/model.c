@@ -196,28 +196,35 @@ static int open_look(adtool_model *m, adtool_error *err)
 	adtool_image *image = NULL;
 	struct ad_look look = {0};
 	struct ad_cells cells = {0};
+	adtool_error why = {0};
 	int code = 0;
 
 	if (m->parts.mask) {
-		code = adtool_image_decode(m->parts.mask, m->parts.mask_size, (uint64_t)AD_MASK_SIDE * AD_MASK_SIDE, &image, err);
+		const char *kind = ad_image_sniff(m->parts.mask, m->parts.mask_size);
+
+		if (kind && !strcmp(kind, "PNG"))
+			code = adtool_image_decode(m->parts.mask, m->parts.mask_size, (uint64_t)AD_MASK_SIDE * AD_MASK_SIDE, &image,
+						   &why);
+		else
+			code = ad_fail(&why, ADTOOL_EFORMAT, "is no PNG");
 		if (!code && (adtool_image_width(image) != info->mask_width || adtool_image_height(image) != info->mask_height))
-			code = ad_fail(err, ADTOOL_EFORMAT, "it has %u x %u pixels where the manifest says %u x %u",
+			code = ad_fail(&why, ADTOOL_EFORMAT, "it has %u x %u pixels where the manifest says %u x %u",
 				       adtool_image_width(image), adtool_image_height(image), info->mask_width,
 				       info->mask_height);
 	}
 	if (!code)
-		code = ad_look_create(&info->geometry, image, &look, err);
+		code = ad_look_create(&info->geometry, image, &look, &why);
 	if (!code && info->method == ADTOOL_FRE)
-		code = ad_look_cells(&look, info->width, info->height, info->grid, &cells, err);
+		code = ad_look_cells(&look, info->width, info->height, info->grid, &cells, &why);
 	if (!code && cells.count != info->mask_cells)
-		code = ad_fail(err, ADTOOL_EFORMAT, "it leaves %zu cells where the manifest says %zu", cells.count,
+		code = ad_fail(&why, ADTOOL_EFORMAT, "it leaves %zu cells where the manifest says %zu", cells.count,
 			       info->mask_cells);
 	if (!code)
-		code = ad_model_set_look(m, &look, &cells, err);
+		code = ad_model_set_look(m, &look, &cells, &why);
 	adtool_image_free(image);
 	ad_look_release(&look);
 	ad_cells_release(&cells);
-	return code ? ad_fail_within(err, code == ADTOOL_ENOMEM ? code : ADTOOL_EFORMAT, "mask.png") : 0;
+	return code ? ad_fail(err, code == ADTOOL_ENOMEM ? code : ADTOOL_EFORMAT, "mask.png: %s", why.message) : 0;
 }
 
 int ad_selftest_picture(adtool_image **out, adtool_error *err)

@@ -567,6 +567,45 @@ static void round_trip(void **state)
 	expect_opens(&s);
 }
 
+/* What of pictures is looked at; the bytes of the mask are the pipeline's matter. */
+static void geometry_round_trip(void **state)
+{
+	static struct sample s;
+	static const char mask[] = "a picture";
+	ad_bundle *b = NULL;
+	const adtool_model_info *got;
+
+	(void)state;
+	make_sample(&s, ADTOOL_FRE, 1, COMPONENTS);
+	s.info.geometry = (adtool_geometry){.fit = ADTOOL_CROP, .roi_x = 0.1, .roi_y = 33.25, .roi_width = 1.0 / 3,
+					    .roi_height = 50, .roi_percent = 1};
+	s.info.mask_width = 4096;
+	s.info.mask_height = 3;
+	s.info.mask_cells = 3;
+	s.info.dimensions = (size_t)CHANNELS * 3;
+	s.parts.mean = npy(4, 1, s.info.dimensions, 1, s.narrow[2]);
+	s.parts.components = npy(4, 2, COMPONENTS, s.info.dimensions, s.narrow[3]);
+	s.parts.mask = mask;
+	s.parts.mask_size = sizeof(mask);
+	write_sample(&s);
+	expect_opens(&s);
+	assert_int_equal(ad_bundle_open(model, &b, NULL), 0);
+	got = ad_bundle_info(b);
+	assert_memory_equal(&got->geometry, &s.info.geometry, sizeof(got->geometry));
+	assert_int_equal(got->mask_width, 4096);
+	assert_int_equal(got->mask_height, 3);
+	assert_int_equal(got->mask_cells, 3);
+	assert_int_equal(ad_bundle_parts_of(b)->mask_size, sizeof(mask));
+	assert_memory_equal(ad_bundle_parts_of(b)->mask, mask, sizeof(mask));
+	ad_bundle_free(b);
+	make_sample(&s, ADTOOL_FRE, 1, COMPONENTS);
+	s.info.geometry = (adtool_geometry){.tile_width = 4096, .tile_height = 1};
+	write_sample(&s);
+	assert_int_equal(ad_bundle_open(model, &b, NULL), 0);
+	assert_memory_equal(&ad_bundle_info(b)->geometry, &s.info.geometry, sizeof(s.info.geometry));
+	ad_bundle_free(b);
+}
+
 static void no_components(void **state)
 {
 	static struct sample s;
@@ -1341,6 +1380,26 @@ static void manifest_values(void **state)
 		{"\"seed\": \"18446744073709551615\"", "\"seed\": 5", "method.seed", ADTOOL_EFORMAT},
 		{"\"width\": 224", "\"width\": 65536", "input", ADTOOL_EFORMAT},
 		{"\"input\": {", "\"input\": [{}], \"output\": {", "input.width is missing", ADTOOL_EFORMAT},
+#define GEOMETRY(text) "\"input\": {", "\"geometry\": {" text "}, \"input\": {"
+		{GEOMETRY("\"fit\": \"fill\""), "geometry.fit \"fill\" is not known", ADTOOL_EUNSUPPORTED},
+		{GEOMETRY("\"fit\": 1"), "geometry.fit", ADTOOL_EFORMAT},
+		{GEOMETRY("\"tile_width\": 8"), "geometry: tiles of 8 x 0", ADTOOL_EFORMAT},
+		{GEOMETRY("\"tile_width\": 4097, \"tile_height\": 8"), "geometry: tiles of 4097 x 8", ADTOOL_EFORMAT},
+		{GEOMETRY("\"tile_width\": 8, \"tile_height\": 9, \"tile_overlap\": 8"), "overlap by 8", ADTOOL_EFORMAT},
+		{GEOMETRY("\"tile_width\": 8, \"tile_height\": 9, \"fit\": \"crop\""), "fit crop", ADTOOL_EFORMAT},
+		{GEOMETRY("\"tile_width\": -8, \"tile_height\": 9"), "geometry.tile_width", ADTOOL_EFORMAT},
+		{GEOMETRY("\"roi_x\": 5"), "geometry: the region", ADTOOL_EFORMAT},
+		{GEOMETRY("\"roi_width\": 5, \"roi_height\": 1e300"), "geometry: the region", ADTOOL_EFORMAT},
+		{GEOMETRY("\"roi_width\": 5.5, \"roi_height\": 5"), "geometry: the region", ADTOOL_EFORMAT},
+		{GEOMETRY("\"roi_width\": 101, \"roi_height\": 5, \"roi_unit\": \"percent\""), "percent", ADTOOL_EFORMAT},
+		{GEOMETRY("\"roi_width\": 5, \"roi_height\": 5, \"roi_unit\": \"miles\""), "roi_unit", ADTOOL_EUNSUPPORTED},
+		{GEOMETRY("\"mask_width\": 4"), "geometry.mask_width", ADTOOL_EFORMAT},
+		{GEOMETRY("\"mask_cells\": 4"), "geometry.mask_cells", ADTOOL_EFORMAT},
+		{GEOMETRY("\"mask_width\": 4, \"mask_height\": 4"), "geometry.mask_cells", ADTOOL_EFORMAT},
+		{GEOMETRY("\"mask_width\": 4, \"mask_height\": 4, \"mask_cells\": 5"), "geometry.mask_cells", ADTOOL_EFORMAT},
+		{GEOMETRY("\"mask_width\": 4, \"mask_height\": 4, \"mask_cells\": 3"), "method.dimensions", ADTOOL_EFORMAT},
+		{GEOMETRY("\"mask_width\": 4, \"mask_height\": 4, \"mask_cells\": 4"), "mask.png: is missing", ADTOOL_EFORMAT},
+#undef GEOMETRY
 		{"\"adtool_version\": \"0.1.0\"", "\"adtool_version\": \"0123456789012345678901234567890123456789\"",
 	         "adtool_version", ADTOOL_EFORMAT},
 		{"\"members\": {", "\"members\": [], \"m\": {", "members", ADTOOL_EFORMAT},
@@ -1362,7 +1421,7 @@ static void manifest_values(void **state)
 		edit_manifest(&z, edits[i].from, edits[i].to);
 		save_zip(&z);
 		expect_refused(edits[i].code, edits[i].text);
-		if (!strstr(edits[i].text, ".npy") && !strstr(edits[i].text, ".onnx"))
+		if (!strstr(edits[i].text, ".npy") && !strstr(edits[i].text, ".onnx") && !strstr(edits[i].text, ".png"))
 			expect_refused(edits[i].code, "manifest.json");
 		release_zip(&z);
 	}
@@ -1608,6 +1667,10 @@ static void write_checks(void **state)
 	REFUSED(s.calibration[20] = -99, "calibration.npy: not in ascending order");
 	REFUSED(s.selftest = INFINITY, "selftest.npy: value 0 of 1 is infinite");
 	REFUSED(s.info.method = ADTOOL_PPCA, "method.grid");
+	REFUSED(s.parts.mask = "x", "mask.png: 0 bytes");
+	REFUSED((s.parts.mask = "x", s.parts.mask_size = 1), "mask.png: 1 bytes for a mask of 0 x 0");
+	REFUSED((s.info.mask_width = s.info.mask_height = s.info.mask_cells = 4), "mask.png: 0 bytes for a mask of 4 x 4");
+	REFUSED(s.info.geometry.tile_overlap = 1, "geometry");
 #undef REFUSED
 }
 
@@ -1728,6 +1791,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(round_trip),
+		cmocka_unit_test(geometry_round_trip),
 		cmocka_unit_test(no_components),
 		cmocka_unit_test(all_channels_rotated),
 		cmocka_unit_test(numbers_round_trip),
