@@ -42,7 +42,8 @@ ADTOOL_API void adtool_image_options_init(adtool_image_options *options);
  * A picture of more than max_pixels or with a side above 65535 is refused with ADTOOL_ELIMIT, from its header. Truncated
  * or damaged data is refused (ADTOOL_EFORMAT), never guessed; what stands behind the end of the picture, stray bytes
  * between JPEG segments and damaged EXIF blocks are passed over. Memory at the peak, in bytes a pixel: 3; up to 11
- * while decoding progressive JPEG, 7 for interlaced PNG, 12 for the other formats.
+ * while decoding progressive JPEG, 7 for interlaced PNG, 20 for AVIF, 12 for the
+ * others, though JPEG XL of many layers may take 160.
  * options may be NULL. The caller frees *out.
  */
 ADTOOL_API int adtool_image_decode_with(const void *data, size_t size, const adtool_image_options *options,

@@ -259,6 +259,40 @@ static void flips(void **state)
 	}
 }
 
+/* The size is held against the limit, in every format; of an animation or a turned picture too. */
+static void limits(void **state)
+{
+	adtool_image_options options;
+	size_t i;
+
+	(void)state;
+	adtool_image_options_init(&options);
+	for (i = 0; i < promise_count; i++) {
+		const struct promise *p = &promises[i];
+		adtool_image *image = NULL, *refused = NULL;
+		adtool_error err = {0};
+		ad_buf file = {0};
+		uint64_t pixels;
+
+		read_picture(p->file, &file);
+		options.page = p->page;
+		options.max_pixels = FEW_PIXELS;
+		assert_int_equal(adtool_image_decode_with(file.data, file.size, &options, &image, &err), 0);
+		pixels = (uint64_t)image->width * image->height;
+		adtool_image_free(image);
+		image = NULL;
+		options.max_pixels = pixels;
+		assert_int_equal(adtool_image_decode_with(file.data, file.size, &options, &image, &err), 0);
+		options.max_pixels = pixels - 1;
+		assert_int_equal(adtool_image_decode_with(file.data, file.size, &options, &refused, &err), ADTOOL_ELIMIT);
+		assert_null(refused);
+		if (!strstr(err.message, "more than the limit"))
+			fail_msg("%s: %s", p->file, err.message);
+		adtool_image_free(image);
+		ad_buf_release(&file);
+	}
+}
+
 static void backgrounds(void **state)
 {
 	static const struct {
@@ -421,6 +455,7 @@ int main(void)
 	    cmocka_unit_test(every_picture_is_its_png),
 	    cmocka_unit_test(no_format_is_forgotten),
 	    cmocka_unit_test(chains_of_pages),
+	    cmocka_unit_test(limits),
 	    cmocka_unit_test(backgrounds),
 	    cmocka_unit_test(pieces),
 	    cmocka_unit_test(flips),
