@@ -1,6 +1,7 @@
 /* What the library was built with and what it runs on, kernel by kernel. */
 #include <adtool/version.h>
 
+#include "int8.h"
 #include "kernel.h"
 
 /* The instruction set whose room filled entry `index` of a table. */
@@ -44,4 +45,5 @@ void adtool_build_info(void (*fn)(void *context, const char *name, const char *v
 		snprintf(text, sizeof(text), "kernel %s", name);
 		fn(context, text, room_of(k, i));
 	}
+	fn(context, "int8 kernels", ad_int8_kernels_for(k->isa)->isa);
 }

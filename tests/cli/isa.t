@@ -5,6 +5,7 @@
 run adtool --version -v
 exits 'the build tells of itself' 0
 out_like 'the kernels in force' '^kernels +[a-z0-9]+$'
+out_like 'those of 8 bits' '^int8 kernels +[a-z0-9]+$'
 out_like 'each kernel' '^kernel conv +[a-z0-9]+$'
 for isa in scalar avx2 avx512 neon; do
 	if adtool --version -v | grep -q "^instruction set $isa *can run"; then
