@@ -33,6 +33,9 @@ typedef struct counter {
 /* What is known of a value while compiling. */
 struct value {
 	place plain, blocked; /* BUFFER_NONE: not there */
+	place bytes, quads;   /* likewise, as in kernel/int8.h: in blocks of 16; of at most 4 channels, by pixels */
+	quanta quanta;        /* without a scale: no range is known */
+	int in_floats;        /* something must have it in floats */
 	shape shape;          /* of its blocks; blocks 0: it has none */
 	int parent;           /* the concat it lies in; -1 */
 	size_t parent_block;
@@ -46,6 +49,8 @@ struct compiler {
 	int *pre;            /* of a CONV or AVERAGE_POOL: the SCALE or UNARY fused into it; -1 */
 	int *moved;          /* of an AVERAGE_POOL: the CONV that is done after it; -1 */
 	unsigned char *skip; /* nodes that another one does */
+	const ad_range *const *ranges;
+	float *scales; /* of all quanta */
 	adtool_error *err;
 };
 
@@ -199,6 +204,29 @@ static int place_plain(struct compiler *c, int v)
 	return add_buffer(c->e, c->g->values[v].count, &value->plain);
 }
 
+/* A step that makes another form of a value, counted to the node that wants it. */
+static int add_form(struct compiler *c, const step *s)
+{
+	const char *algorithm = c->e->algorithms[s->node];
+	int rc = add_step(c->e, s);
+
+	c->e->algorithms[s->node] = algorithm;
+	return rc;
+}
+
+static int from_bytes(struct compiler *c, int v, size_t node)
+{
+	struct value *value = &c->values[v];
+	step s = {.node = node, .in = value->bytes, .res = nowhere};
+	int rc = place_blocked(c, v);
+
+	if (rc)
+		return rc;
+	s.out = value->blocked;
+	rc = engine_int8_dequantize(c->e, &s, value->shape, value->quanta);
+	return rc ? rc : add_form(c, &s);
+}
+
 static int need_blocked(struct compiler *c, int v, size_t node)
 {
 	struct value *value = &c->values[v];
@@ -208,6 +236,8 @@ static int need_blocked(struct compiler *c, int v, size_t node)
 
 	if (value->blocked.buffer != BUFFER_NONE)
 		return 0;
+	if (value->plain.buffer == BUFFER_NONE)
+		return from_bytes(c, v, node);
 	if (is_vector(&value->shape) && value->plain.buffer >= 0 && value->parent < 0) {
 		value->blocked = value->plain;
 		return 0;
@@ -233,6 +263,9 @@ static int need_plain(struct compiler *c, int v, size_t node)
 
 	if (value->plain.buffer != BUFFER_NONE)
 		return 0;
+	rc = need_blocked(c, v, node);
+	if (rc)
+		return rc;
 	if (is_vector(&value->shape)) {
 		value->plain = value->blocked;
 		return 0;
@@ -251,7 +284,56 @@ static int need_plain(struct compiler *c, int v, size_t node)
 
 static int has_blocked(const struct compiler *c, int v)
 {
-	return c->values[v].blocked.buffer != BUFFER_NONE;
+	return c->values[v].blocked.buffer != BUFFER_NONE || c->values[v].bytes.buffer != BUFFER_NONE;
+}
+
+/* In bytes, by way of the SCALE or UNARY node `pre` that makes v, when it is done with what reads it (else -1). */
+static int need_bytes(struct compiler *c, int v, int pre, size_t node)
+{
+	struct value *value = &c->values[v];
+	step s = {.node = node, .res = nowhere};
+	size_t scale = SIZE_MAX, shift = SIZE_MAX;
+	ad_fn fn = {AD_FN_NONE, 0, 0};
+	int from = pre >= 0 ? c->g->nodes[pre].inputs[0] : v, rc;
+
+	if (value->bytes.buffer != BUFFER_NONE)
+		return 0;
+	rc = need_blocked(c, from, node);
+	if (!rc && pre >= 0) {
+		const ad_node *n = &c->g->nodes[pre];
+		size_t total = div_up(value->shape.c, AD_INT8_BLOCK) * AD_INT8_BLOCK;
+		int scaled = n->op == AD_OP_SCALE;
+
+		fn = fn_of(n->activation);
+		scale = engine_vector(c->e, scaled ? n->u.scale.scale : NULL, scaled ? value->shape.c : 0, total, 1);
+		shift = engine_vector(c->e, scaled ? n->u.scale.shift : NULL, scaled ? value->shape.c : 0, total, 0);
+		rc = scale == SIZE_MAX || shift == SIZE_MAX ? ADTOOL_ENOMEM : 0;
+	}
+	if (!rc)
+		rc = add_buffer(c->e, div_up(engine_int8_bytes(value->shape, AD_INT8_BLOCK), sizeof(float)), &value->bytes);
+	if (rc)
+		return rc;
+	s.in = c->values[from].blocked;
+	s.out = value->bytes;
+	rc = engine_int8_quantize(c->e, &s, value->shape, value->quanta, scale, shift, fn);
+	return rc ? rc : add_form(c, &s);
+}
+
+/* A picture, packed. */
+static int need_quads(struct compiler *c, int v, size_t node)
+{
+	struct value *value = &c->values[v];
+	step s = {.node = node, .res = nowhere, .in = value->plain};
+	int rc;
+
+	if (value->quads.buffer != BUFFER_NONE)
+		return 0;
+	rc = add_buffer(c->e, value->shape.h * value->shape.w, &value->quads);
+	if (rc)
+		return rc;
+	s.out = value->quads;
+	engine_int8_pack(c->e, &s, value->shape, value->quanta);
+	return add_form(c, &s);
 }
 
 /* Whether an output of the same shape may overwrite value v: this read is the last, and nothing else lies there. */
@@ -343,6 +425,147 @@ fail:
 	return rc;
 }
 
+/* -- in 8 bits --------------------------------------------------------------------------------------- */
+
+/* A picture as it came, of few channels. */
+static int is_picture(const struct compiler *c, int v)
+{
+	return v == c->g->input && c->values[v].shape.c <= 4;
+}
+
+static int clamps(ad_activation a)
+{
+	return a.kind == AD_ACT_NONE || a.kind == AD_ACT_RELU || a.kind == AD_ACT_CLIP;
+}
+
+/* Whether a convolution is done in bytes. */
+static int takes_bytes(const struct compiler *c, size_t i)
+{
+	const ad_node *n = &c->g->nodes[i];
+	int x = n->inputs[0], pre = c->pre[i];
+
+	return c->ranges && n->op == AD_OP_CONV && !c->skip[i] && c->values[x].quanta.scale &&
+	       (!n->u.conv.residual || c->values[n->inputs[1]].quanta.scale) &&
+	       (pre < 0 || clamps(c->g->nodes[pre].activation)) &&
+	       engine_int8_suits(&n->u.conv, n->activation, c->values[x].shape.c, c->values[n->output].shape.c,
+				 is_picture(c, x));
+}
+
+/* Whether the largest of each window can be taken in bytes: each has a cell. */
+static int pools_bytes(const struct compiler *c, const ad_node *n)
+{
+	const ad_window *w = &n->u.pool.window;
+	const struct value *in = &c->values[n->inputs[0]], *out = &c->values[n->output];
+
+	if (n->op != AD_OP_MAX_POOL)
+		return 0;
+	for (int axis = 0; axis < 2; axis++) {
+		size_t size = axis ? in->shape.w : in->shape.h, n_out = axis ? out->shape.w : out->shape.h;
+
+		if (w->dilation[axis] != 1 || w->pads[axis] >= w->kernel[axis] ||
+		    (n_out - 1) * w->stride[axis] >= size + w->pads[axis])
+			return 0;
+	}
+	return 1;
+}
+
+/* What has a range, and what must be there in floats. */
+static int find_bytes(struct compiler *c)
+{
+	const ad_graph *g = c->g;
+	size_t floats = 0;
+	float *scale;
+
+	for (size_t i = 0; i < g->n_values; i++)
+		floats += c->ranges[i] ? 2 * div_up(c->values[i].shape.c, AD_INT8_BLOCK) * AD_INT8_BLOCK : 0;
+	c->scales = scale = ad_malloc_array(floats, sizeof(*scale));
+	if (!scale)
+		return ADTOOL_ENOMEM;
+	for (size_t i = 0; i < g->n_values; i++) {
+		const ad_value *v = &g->values[i];
+		struct value *value = &c->values[i];
+
+		if (!c->ranges[i] || v->rank != 4 || v->dims[0] != 1)
+			continue;
+		if (engine_int8_quanta(c->ranges[i], value->shape.c, is_picture(c, (int)i), scale, &value->quanta.zero))
+			value->quanta.scale = scale;
+		scale += 2 * div_up(value->shape.c, AD_INT8_BLOCK) * AD_INT8_BLOCK;
+	}
+	for (size_t i = 0; i < g->n_nodes; i++)
+		if (g->nodes[i].op == AD_OP_MAX_POOL)
+			c->values[g->nodes[i].output].quanta = c->values[g->nodes[i].inputs[0]].quanta;
+	for (size_t i = 0; i < g->n_nodes; i++) {
+		const ad_node *n = &g->nodes[i];
+
+		for (size_t j = 0; j < n->n_inputs; j++)
+			if (!takes_bytes(c, i) && !pools_bytes(c, n))
+				c->values[n->inputs[j]].in_floats = 1;
+	}
+	for (size_t i = 0; i < g->n_outputs; i++)
+		c->values[g->outputs[i]].in_floats = 1;
+	return 0;
+}
+
+static int stays_bytes(const struct compiler *c, int v)
+{
+	return c->values[v].quanta.scale && !c->values[v].in_floats && c->values[v].parent < 0;
+}
+
+static int visit_int8(struct compiler *c, size_t i)
+{
+	ad_engine *e = c->e;
+	const ad_node *node = &c->g->nodes[i];
+	int x = node->inputs[0], res = node->u.conv.residual ? node->inputs[1] : -1, planar = is_picture(c, x), rc;
+	struct value *in = &c->values[x], *out = &c->values[node->output];
+	quanta to = {0}, of_res = {0};
+	step s = {.node = i, .res = nowhere};
+
+	rc = planar ? need_quads(c, x, i) : need_bytes(c, x, c->pre[i], i);
+	if (!rc && res >= 0)
+		rc = need_bytes(c, res, -1, i);
+	if (rc)
+		return rc;
+	s.in = planar ? in->quads : in->bytes;
+	if (res >= 0) {
+		s.res = c->values[res].bytes;
+		of_res = c->values[res].quanta;
+	}
+	if (!stays_bytes(c, node->output)) {
+		rc = place_blocked(c, node->output);
+		s.out = out->blocked;
+	} else {
+		to = out->quanta;
+		if (res >= 0 && res != x && c->values[res].remaining == 1)
+			out->bytes = s.res;
+		else
+			rc = add_buffer(e, div_up(engine_int8_bytes(out->shape, AD_INT8_BLOCK), sizeof(float)), &out->bytes);
+		s.out = out->bytes;
+	}
+	if (!rc)
+		rc = engine_int8_conv(e, &s, e->n_steps, node, in->shape, out->shape, planar ? 4 : AD_INT8_BLOCK,
+				      in->quanta, to, of_res);
+	if (rc)
+		return rc;
+	rc = add_step(e, &s);
+	if (rc)
+		engine_int8_release(&s);
+	return rc;
+}
+
+static int visit_int8_pool(struct compiler *c, size_t i)
+{
+	const ad_node *node = &c->g->nodes[i];
+	struct value *in = &c->values[node->inputs[0]], *out = &c->values[node->output];
+	step s = {.node = i, .res = nowhere, .in = in->bytes};
+	int rc = add_buffer(c->e, div_up(engine_int8_bytes(out->shape, AD_INT8_BLOCK), sizeof(float)), &out->bytes);
+
+	if (rc)
+		return rc;
+	s.out = out->bytes;
+	engine_int8_pool(c->e, &s, &node->u.pool.window, in->shape, out->shape);
+	return add_step(c->e, &s);
+}
+
 static int visit_plain(struct compiler *c, size_t i);
 
 static int visit_conv(struct compiler *c, size_t i)
@@ -351,6 +574,8 @@ static int visit_conv(struct compiler *c, size_t i)
 	int pre = c->pre[i], v = pre >= 0 ? c->g->nodes[pre].inputs[0] : node->inputs[0], rc;
 	struct value *value = &c->values[v];
 
+	if (takes_bytes(c, i))
+		return visit_int8(c, i);
 	if (!engine_conv_suits(c->e, &node->u.conv, value->shape.c, c->values[node->output].shape.c))
 		return visit_plain(c, i);
 	/* Few channels, as they came: a picture. */
@@ -370,6 +595,8 @@ static int visit_window(struct compiler *c, size_t i)
 	step s = {.node = i, .res = nowhere};
 	window_step w = {.window = node->u.pool.window, .weights = SIZE_MAX, .bias = SIZE_MAX, .scale = SIZE_MAX};
 
+	if (c->values[v].bytes.buffer != BUFFER_NONE && pools_bytes(c, node) && stays_bytes(c, node->output))
+		return visit_int8_pool(c, i);
 	rc = need_blocked(c, v, i);
 	if (rc)
 		return rc;
@@ -406,9 +633,11 @@ static int visit_affine(struct compiler *c, size_t i)
 {
 	ad_engine *e = c->e;
 	const ad_node *node = &c->g->nodes[i];
-	int v = node->inputs[0], rc = place_over(c, node->output, v);
+	int v = node->inputs[0], rc = need_blocked(c, v, i);
 	step s = {.run = engine_affine, .node = i, .algorithm = "affine", .in = c->values[v].blocked, .res = nowhere};
 
+	if (!rc)
+		rc = place_over(c, node->output, v);
 	if (rc)
 		return rc;
 	s.out = c->values[node->output].blocked;
@@ -463,9 +692,12 @@ static int visit_binary(struct compiler *c, size_t i)
 	size_t vl = e->k->vl;
 	step s = {.run = engine_binary, .node = i, .algorithm = "binary", .res = nowhere};
 	shape out = c->values[node->output].shape;
-	int full = operand(x->dims, &out) == 'f', rc;
+	int full = operand(x->dims, &out) == 'f', rc = 0;
 
-	rc = place_over(c, node->output, full ? node->inputs[0] : -1);
+	for (size_t j = 0; j < node->n_inputs && !rc; j++)
+		rc = need_blocked(c, node->inputs[j], i);
+	if (!rc)
+		rc = place_over(c, node->output, full ? node->inputs[0] : -1);
 	if (rc)
 		return rc;
 	s.in = c->values[node->inputs[0]].blocked;
@@ -870,6 +1102,9 @@ static void fill_one(void *context, size_t task, unsigned worker)
 	case FILL_CONV:
 		engine_conv_fill(e, f);
 		break;
+	case FILL_INT8:
+		engine_int8_fill(e, f);
+		break;
 	case FILL_DEPTHWISE:
 		for (size_t c = 0; c < f->count; c += vl)
 			e->k->pack(&(ad_pack_args){f->from + c * f->total, f->total, min_size(vl, f->count - c),
@@ -1012,6 +1247,8 @@ static int compile(struct compiler *c)
 
 		*v = (struct value){.plain = nowhere,
 				    .blocked = nowhere,
+				    .bytes = nowhere,
+				    .quads = nowhere,
 				    .shape = shape_of(e, &g->values[i]),
 				    .parent = -1,
 				    .remaining = g->values[i].readers};
@@ -1019,6 +1256,9 @@ static int compile(struct compiler *c)
 	c->values[g->input].plain = (place){BUFFER_INPUT, 0};
 	fuse(c);
 	nest(c);
+	rc = c->ranges ? find_bytes(c) : 0;
+	if (rc)
+		return rc;
 	rc = write_outputs(c, g->input);
 	if (rc)
 		return rc;
@@ -1043,11 +1283,11 @@ static int compile(struct compiler *c)
 	return 0;
 }
 
-int ad_engine_create(const ad_graph *graph, const ad_kernels *kernels, ad_pool *pool, ad_engine **out,
-		     adtool_error *err)
+int ad_engine_create(const ad_graph *graph, const ad_kernels *kernels, const ad_range *const *ranges, ad_pool *pool,
+		     ad_engine **out, adtool_error *err)
 {
 	ad_engine *e = ad_calloc(1, sizeof(*e));
-	struct compiler c = {.e = e, .g = graph, .err = err};
+	struct compiler c = {.e = e, .g = graph, .ranges = ranges, .err = err};
 	size_t scratch = 0, bytes = 0, i;
 	unsigned cpus = ad_cpu_count();
 	int rc;
@@ -1055,6 +1295,7 @@ int ad_engine_create(const ad_graph *graph, const ad_kernels *kernels, ad_pool *
 	if (!e)
 		return ad_fail_nomem(err);
 	e->k = kernels;
+	e->k8 = ad_int8_kernels_for(kernels->isa);
 	e->n_nodes = graph->n_nodes;
 	e->algorithms = ad_calloc(graph->n_nodes + 1, sizeof(*e->algorithms));
 	c.values = ad_malloc_array(graph->n_values, sizeof(*c.values));
@@ -1104,6 +1345,7 @@ out:
 	ad_free(c.pre);
 	ad_free(c.moved);
 	ad_free(c.skip);
+	ad_free(c.scales);
 	ad_engine_free(e);
 	return rc;
 }
@@ -1118,6 +1360,7 @@ void ad_engine_free(ad_engine *e)
 			ad_free(e->steps[i].u.plain->in);
 			ad_free(e->steps[i].u.plain);
 		} else {
+			engine_int8_release(&e->steps[i]);
 			engine_conv_release(&e->steps[i]);
 		}
 	}

@@ -15,9 +15,17 @@
 
 typedef struct ad_engine ad_engine;
 
-/* Keeps no reference to the graph. pool (may be NULL) packs the weights. */
-int ad_engine_create(const ad_graph *graph, const ad_kernels *kernels, ad_pool *pool, ad_engine **out,
-		     adtool_error *err);
+/* What a channel of a value lies in, mostly: low <= 0 <= high. */
+typedef struct ad_range {
+	float low, high;
+} ad_range;
+
+/*
+ * Keeps no reference to the graph. pool (may be NULL) packs the weights. ranges: of each of the graph's values those of its
+ * channels, or NULL when nobody knows, to compute in 8 bits what can be (engine_int8.c); NULL: all in floats.
+ */
+int ad_engine_create(const ad_graph *graph, const ad_kernels *kernels, const ad_range *const *ranges, ad_pool *pool,
+		     ad_engine **out, adtool_error *err);
 void ad_engine_free(ad_engine *engine); /* harmless on NULL */
 
 /* Memory of one run: activations by lifetime, and scratch for each thread that takes part. */

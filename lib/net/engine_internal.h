@@ -2,6 +2,7 @@
 #ifndef AD_ENGINE_INTERNAL_H
 #define AD_ENGINE_INTERNAL_H
 
+#include "../kernel/int8.h"
 #include "engine.h"
 
 enum { BUFFER_INPUT = -1, BUFFER_OUTPUT = -2, BUFFER_NONE = -3 };
@@ -33,6 +34,15 @@ typedef struct out_group {
 
 struct step;
 struct run;
+
+/*
+ * How the bytes of a value are read (kernel/int8.h). scale: of each channel, whole blocks of 16; NULL: it has none. They
+ * live while the engine is made.
+ */
+typedef struct quanta {
+	const float *scale;
+	int zero;
+} quanta;
 
 typedef void step_fn(const struct step *s, const struct run *r, size_t task, float *scratch);
 
@@ -77,6 +87,23 @@ typedef struct pixel_step {
 	int swapped;           /* constant first */
 } pixel_step;
 
+/* Steps of 8 bits (engine_int8.c). Blocks and planes of in and out are those of int8.h, whatever the table's vl. */
+typedef struct int8_step {
+	ad_window window;
+	shape in, out;
+	size_t pixel; /* bytes of an input pixel */
+	quanta from, to, res; /* to.scale NULL: floats, in blocks of vl */
+	float low, high;
+	size_t factor;    /* of the residual, or of a form: for each channel */
+	float one_factor; /* of a picture */
+	out_group *groups; /* weights: in the engine's weights, as are start (then scale, shift) */
+	size_t n_groups;
+	size_t start, scale, shift; /* of all output channels; SIZE_MAX: none */
+	size_t pieces, parts;
+	size_t vl_plane, vl_blocks; /* of the form in floats */
+	ad_fn pre;
+} int8_step;
+
 typedef struct step {
 	step_fn *run;
 	size_t tasks, scratch; /* scratch: floats of each task */
@@ -87,12 +114,13 @@ typedef struct step {
 		conv_step conv;
 		window_step window;
 		pixel_step pixel;
+		int8_step int8;
 		struct plain_step *plain;
 	} u;
 } step;
 
 /* Something to write into the weights once they are allocated. */
-enum fill_kind { FILL_VECTOR, FILL_CONV, FILL_DEPTHWISE };
+enum fill_kind { FILL_VECTOR, FILL_CONV, FILL_DEPTHWISE, FILL_INT8 };
 
 typedef struct fill {
 	enum fill_kind kind;
@@ -106,6 +134,7 @@ typedef struct fill {
 
 struct ad_engine {
 	const ad_kernels *k;
+	const ad_int8_kernels *k8;
 	step *steps;
 	size_t n_steps, room_steps;
 	buffer *buffers;
@@ -194,6 +223,27 @@ int engine_conv_plan(ad_engine *e, step *s, size_t index, const ad_node *node, s
 size_t engine_conv_split(const ad_engine *e, const step *s, step *before);
 void engine_conv_fill(const ad_engine *e, const fill *f);
 void engine_conv_release(step *s);
+
+/* engine_int8.c */
+/*
+ * ranges: of each channel. scale: room for the scales of the channels in whole blocks of 16, and their inverses behind
+ * them. one: the same for all. Returns 0 when they are all 0.
+ */
+int engine_int8_quanta(const ad_range *ranges, size_t channels, int one, float *scale, int *zero);
+/* Whether a convolution may be done on bytes; its input and residual must have ranges. */
+int engine_int8_suits(const ad_conv *conv, ad_activation activation, size_t in, size_t out, int planar);
+/* Sets everything of a convolution but its places. from, to, res: of its values. pixel: 16, or 4 for a picture. */
+int engine_int8_conv(ad_engine *e, step *s, size_t index, const ad_node *node, shape in, shape out, size_t pixel,
+		     quanta from, quanta to, quanta res);
+void engine_int8_pool(const ad_engine *e, step *s, const ad_window *window, shape in, shape out);
+/* Between forms: of the whole value. scale, shift: SIZE_MAX, or of a SCALE done on the way, with its activation. */
+int engine_int8_quantize(ad_engine *e, step *s, shape of, quanta to, size_t scale, size_t shift, ad_fn pre);
+int engine_int8_dequantize(ad_engine *e, step *s, shape of, quanta from);
+void engine_int8_pack(const ad_engine *e, step *s, shape of, quanta to);
+void engine_int8_fill(const ad_engine *e, const fill *f);
+void engine_int8_release(step *s);
+/* Bytes that a value takes. */
+size_t engine_int8_bytes(shape s, size_t pixel);
 
 /* engine_steps.c */
 void engine_window_plan(const ad_engine *e, step *s);

@@ -81,12 +81,12 @@ int ad_plan_build(const struct ad_onnx *onnx, const char *const *layers, size_t 
 	int code = ad_graph_build(onnx, layers, count, shape, &graph, err);
 
 	if (!code)
-		code = ad_plan_of_graph(graph, pool, out, err);
+		code = ad_plan_of_graph(graph, NULL, pool, out, err);
 	ad_graph_free(graph);
 	return code;
 }
 
-int ad_plan_of_graph(const ad_graph *graph, ad_pool *pool, ad_plan **out, adtool_error *err)
+int ad_plan_of_graph(const ad_graph *graph, const ad_range *const *ranges, ad_pool *pool, ad_plan **out, adtool_error *err)
 {
 	const ad_kernels *kernels = NULL;
 	ad_plan *plan = NULL;
@@ -99,7 +99,7 @@ int ad_plan_of_graph(const ad_graph *graph, ad_pool *pool, ad_plan **out, adtool
 		code = ad_fail_nomem(err);
 		goto out;
 	}
-	code = ad_engine_create(graph, kernels, pool, &plan->engine, err);
+	code = ad_engine_create(graph, kernels, ranges, pool, &plan->engine, err);
 	if (!code)
 		code = list_nodes(plan, graph, err);
 	if (!code)

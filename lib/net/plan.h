@@ -2,6 +2,7 @@
 #ifndef AD_PLAN_H
 #define AD_PLAN_H
 
+#include "engine.h"
 #include "graph.h"
 #include "net.h"
 
@@ -14,12 +15,10 @@
 int ad_plan_build(const struct ad_onnx *onnx, const char *const *layers, size_t count, const size_t shape[3],
 		  ad_pool *pool, ad_plan **out, adtool_error *err);
 
-/* What ad_plan_build makes on the way to the plan of one layer. */
+/* The same in two steps; ranges as ad_engine_create takes them. */
 int ad_backbone_graph(const adtool_backbone *backbone, const char *layer, const size_t shape[3], ad_graph **out,
 		      adtool_error *err);
-
-/* The plan of a graph that is there already; it keeps no reference to it. */
-int ad_plan_of_graph(const ad_graph *graph, ad_pool *pool, ad_plan **out, adtool_error *err);
+int ad_plan_of_graph(const ad_graph *graph, const ad_range *const *ranges, ad_pool *pool, ad_plan **out, adtool_error *err);
 
 /* The whole shape of an output, as the ONNX file has it; returns the number of dimensions. */
 int ad_plan_output_dims(const ad_plan *plan, size_t index, size_t dims[AD_RANK]);

@@ -63,7 +63,7 @@ static int time_way(ad_graph *g, enum ad_way way, const float *input, double *le
 			g->nodes[i].u.conv.way = way;
 		least[i] = 1e9;
 	}
-	code = one ? ad_plan_of_graph(g, NULL, &plan, err) : ad_fail_nomem(err);
+	code = one ? ad_plan_of_graph(g, NULL, NULL, &plan, err) : ad_fail_nomem(err);
 	if (code)
 		goto out;
 	arena = ad_malloc_aligned(ad_plan_arena_bytes(plan), 1);
@@ -132,7 +132,7 @@ int ad_tune(const adtool_backbone *backbone, const char *layer, unsigned width, 
 		if (has_ways(&graph->nodes[i]))
 			graph->nodes[i].u.conv.way = AD_WAY_BY_COST;
 	if (!code)
-		code = ad_plan_of_graph(graph, NULL, &plan, err);
+		code = ad_plan_of_graph(graph, NULL, NULL, &plan, err);
 	for (i = 0; !code && i < graph->n_nodes && n < ADTOOL_TUNED_MOST; i++) {
 		ad_plan_node node;
 
@@ -179,7 +179,7 @@ int ad_plan_create_tuned(const adtool_backbone *backbone, const char *layer, uns
 		n++;
 	}
 	if (!code)
-		code = ad_plan_of_graph(graph, pool, out, err);
+		code = ad_plan_of_graph(graph, NULL, pool, out, err);
 	ad_graph_free(graph);
 	return code;
 }

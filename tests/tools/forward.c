@@ -7,6 +7,8 @@
  *	forward peak THREADS                                     multiply-adds that this machine can do, in GFLOP/s
  *	forward command WORD...                                  runs it: wall and CPU seconds, peak memory in MB
  *
+ * "int8" before time or plan: in 8 bits, with the ranges of the very input.
+ *
  * A batch of 1 is split over the threads; of a larger one each thread takes a picture at a time, as the commands do.
  */
 #include <math.h>
@@ -23,7 +25,7 @@
 #include "../../lib/base/mem.h"
 #include "../../lib/base/pool.h"
 #include "../../lib/kernel/kernel.h"
-#include "../../lib/net/net.h"
+#include "../../lib/net/ranges.h"
 
 enum { MOST_TIMES = 100000 };
 
@@ -81,6 +83,40 @@ struct job {
 	double flop, planned;
 };
 
+static int in_int8;
+
+/* The plan of the same in 8 bits. */
+static void plan_int8(struct job *j, const char *layer, unsigned width, unsigned height)
+{
+	ad_observer *o = NULL;
+	ad_ranges r = {0};
+	ad_buf names = {0};
+	float *ranges = NULL, *outputs;
+	void *arena;
+	double start;
+
+	check(ad_observer_create(j->backbone, layer, width, height, j->pool, &o, &err));
+	arena = ad_malloc_aligned(ad_plan_arena_bytes(ad_observer_plan(o)), 1);
+	outputs = malloc(ad_plan_output_floats(ad_observer_plan(o)) * sizeof(*outputs));
+	if (!arena || !outputs)
+		die("out of memory");
+	ad_plan_run(ad_observer_plan(o), arena, NULL, j->input, outputs);
+	check(ad_observer_add(o, outputs, &err));
+	check(ad_observer_finish(o, &names, &ranges, &r.count, &err));
+	r.names = (const char *)names.data;
+	r.names_size = names.size;
+	r.ranges = ranges;
+	ad_plan_free(j->plan);
+	start = now();
+	check(ad_plan_create_int8(j->backbone, layer, width, height, &r, j->pool, &j->plan, &err));
+	j->planned = now() - start;
+	ad_observer_free(o);
+	ad_free_aligned(arena);
+	free(outputs);
+	ad_buf_release(&names);
+	ad_free(ranges);
+}
+
 static void open_job(struct job *j, const char *backbone, const char *layer, unsigned width, unsigned height,
 		     unsigned threads)
 {
@@ -92,14 +128,18 @@ static void open_job(struct job *j, const char *backbone, const char *layer, uns
 	start = now();
 	check(ad_plan_create(j->backbone, layer, width, height, j->pool, &j->plan, &err));
 	j->planned = now() - start;
-	j->count = ad_plan_output_floats(j->plan);
-	j->arenas = calloc(threads, sizeof(*j->arenas));
-	j->outputs = calloc(threads, sizeof(*j->outputs));
 	j->input = malloc((size_t)3 * width * height * sizeof(float));
-	if (!j->arenas || !j->outputs || !j->input)
+	if (!j->input)
 		die("out of memory");
 	for (size_t i = 0; i < (size_t)3 * width * height; i++)
 		j->input[i] = (float)(sin((double)i * 12.9898) * 2);
+	if (in_int8)
+		plan_int8(j, layer, width, height);
+	j->count = ad_plan_output_floats(j->plan);
+	j->arenas = calloc(threads, sizeof(*j->arenas));
+	j->outputs = calloc(threads, sizeof(*j->outputs));
+	if (!j->arenas || !j->outputs)
+		die("out of memory");
 	for (unsigned i = 0; i < threads; i++) {
 		j->arenas[i] = ad_malloc_aligned(ad_plan_arena_bytes(j->plan), 1);
 		j->outputs[i] = malloc(j->count * sizeof(float));
@@ -328,6 +368,11 @@ int main(int argc, char **argv)
 	    {"peak", 1, peak},       {"command", 1, command},
 	};
 
+	if (argc > 1 && !strcmp(argv[1], "int8")) {
+		in_int8 = 1;
+		argc--;
+		argv++;
+	}
 	for (size_t i = 0; argc > 1 && i < sizeof(commands) / sizeof(commands[0]); i++) {
 		if (!strcmp(argv[1], commands[i].name) && argc - 2 >= commands[i].words) {
 			commands[i].run(argv + 2);

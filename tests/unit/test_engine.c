@@ -377,7 +377,7 @@ static void check_graph(struct made *m, double tolerance, const char *what)
 			void *arena;
 
 			assert_int_equal(ad_pool_create(threads, &pool, &err), 0);
-			if (ad_engine_create(&m->g, kernels, pool, &e, &err))
+			if (ad_engine_create(&m->g, kernels, NULL, pool, &e, &err))
 				fail_msg("%s on %s: %s", what, isa, err.message);
 			arena = ad_malloc_aligned(ad_engine_arena_bytes(e), 1);
 			assert_non_null(arena);
@@ -712,7 +712,7 @@ static void strange_numbers(void **state)
 	m.nodes[0].activation.kind = AD_ACT_RELU;
 	finish(&m, v);
 	assert_int_equal(ad_kernels_get(&k, &err), 0);
-	assert_int_equal(ad_engine_create(&m.g, k, NULL, &e, &err), 0);
+	assert_int_equal(ad_engine_create(&m.g, k, NULL, NULL, &e, &err), 0);
 	arena = ad_malloc_aligned(ad_engine_arena_bytes(e), 1);
 	for (size_t i = 0; i < 20 * 20 * 16; i++)
 		input[i] = 1e-40f;

@@ -1,0 +1,689 @@
+/*
+ * Convolutions and pooling on bytes (kernel/int8.h), and the ways between bytes and floats.
+ *
+ * A convolution's sum over bytes q of its input and weights w is sum of (q - zero) w; the part that does not depend on
+ * the input, -zero sum of w, is where the sum starts, and padding is `zero`. What follows is one multiplication and
+ * addition for each channel, in units of the output's bytes.
+ */
+#include "engine_internal.h"
+
+#include <math.h>
+
+#include "../base/mem.h"
+
+enum {
+	BLOCK = AD_INT8_BLOCK,
+	QUAD = 4,
+	TASK_DOTS = 1 << 16,       /* vector products that make a task worth the handing out */
+	SCRATCH_BYTES = 1 << 17,   /* of input that a task works on at a time */
+	TASK_BYTES = 1 << 16,
+	FLOAT_BYTES = (int)sizeof(float),
+	BINS = 64, /* of the remainders of weights */
+};
+
+/* A factor as it may be: what is tiny counts as 0, so that no product is denormal on one machine and 0 on another. */
+static float sound(float x)
+{
+	const float smallest = 1e-18f, largest = 1e18f;
+
+	if (x > largest)
+		return largest;
+	if (x < -largest)
+		return -largest;
+	return x >= smallest || x <= -smallest ? x : 0;
+}
+
+/* To the nearest whole number, ties to even, -127 .. 127; -127 for what is not a number. */
+static int nearest(float x)
+{
+	const float big = 12582912; /* 1.5 2^23: beyond it floats are whole */
+
+	x = x > -127 ? x : -127;
+	x = x < 127 ? x : 127;
+	return (int)(x + big - big);
+}
+
+static size_t whole_blocks(size_t channels)
+{
+	return div_up(channels, BLOCK) * BLOCK;
+}
+
+/*
+ * A channel of small range gets finer steps, but not so fine that a picture unlike those measured is cut off: the
+ * tensor's scale times the fourth root of the channel's share of it. (Nor so fine that its weights, which take the scale
+ * in, are left with few steps.)
+ */
+int engine_int8_quanta(const ad_range *ranges, size_t channels, int one, float *scale, int *zero)
+{
+	size_t all = whole_blocks(channels);
+	double low = 0, high = 0, whole;
+
+	for (size_t c = 0; c < channels; c++) {
+		low = ranges[c].low < low ? (double)ranges[c].low : low;
+		high = ranges[c].high > high ? (double)ranges[c].high : high;
+	}
+	whole = (high - low) / 255;
+	if (sound((float)whole) == 0)
+		return 0;
+	*zero = (int)nearbyint(-low / whole);
+	for (size_t c = 0; c < all; c++) {
+		double above = c < channels && *zero < 255 ? (double)ranges[c].high / (255 - *zero) : 0;
+		double below = c < channels && *zero > 0 ? -(double)ranges[c].low / *zero : 0;
+		double own = above > below ? above : below;
+
+		own = one || own > whole ? whole : own < whole / 64 ? whole / 64 : own;
+		scale[c] = sound((float)(whole * sqrt(sqrt(own / whole))));
+		scale[all + c] = sound(1 / scale[c]);
+	}
+	return 1;
+}
+
+size_t engine_int8_bytes(shape s, size_t pixel)
+{
+	return pixel == QUAD ? s.h * s.w * QUAD : div_up(s.c, BLOCK) * s.h * s.w * BLOCK;
+}
+
+static uint8_t *bytes_at(const run *r, place p)
+{
+	return (uint8_t *)at(r, p);
+}
+
+static const uint8_t *bytes_from(const run *r, place p)
+{
+	return (const uint8_t *)from(r, p);
+}
+
+/* -- convolution ------------------------------------------------------------------------------------- */
+
+static size_t span(const ad_window *w, int axis, size_t outputs)
+{
+	return (outputs - 1) * w->stride[axis] + (w->kernel[axis] - 1) * w->dilation[axis] + 1;
+}
+
+static int is_pointwise(const ad_window *w)
+{
+	return w->kernel[0] == 1 && w->kernel[1] == 1 && !w->pads[0] && !w->pads[1] && !w->pads[2] && !w->pads[3];
+}
+
+static void call_conv(const step *s, const run *r, const out_group *g, ad_int8_conv_args *a, size_t pixel0,
+		      size_t pixels)
+{
+	const int8_step *c = &s->u.int8;
+	const float *weights = r->e->weights;
+	size_t plane = c->out.h * c->out.w * BLOCK, channel = g->out_block * BLOCK, vl = r->k->vl;
+
+	a->w = (const int8_t *)(const void *)(weights + g->weights);
+	a->blocks = g->blocks;
+	a->start = (const int32_t *)(const void *)(weights + c->start) + channel;
+	a->scale = weights + c->scale + channel;
+	a->shift = weights + c->shift + channel;
+	a->low = c->low;
+	a->high = c->high;
+	a->pixels = pixels;
+	if (s->res.buffer != BUFFER_NONE) {
+		a->res = bytes_from(r, s->res) + g->out_block * plane + pixel0 * BLOCK;
+		a->res_block = plane;
+		a->res_zero = c->res.zero;
+		a->res_scale = weights + c->factor + channel;
+	}
+	if (c->to.scale) {
+		a->out = bytes_at(r, s->out) + g->out_block * plane + pixel0 * BLOCK;
+		a->out_block = plane;
+	} else {
+		size_t first = channel / vl;
+
+		a->wide = at(r, s->out) + first * c->vl_plane + pixel0 * vl;
+		a->wide_block = c->vl_plane;
+		a->wide_blocks = min_size(c->vl_blocks - first, g->blocks * BLOCK / vl);
+		a->vl = vl;
+	}
+	r->e->k8->conv(a);
+}
+
+static size_t last_quads(size_t channels)
+{
+	return div_up(channels - (div_up(channels, BLOCK) - 1) * BLOCK, QUAD);
+}
+
+static void pointwise(const step *s, const run *r, size_t task, float *scratch)
+{
+	const int8_step *c = &s->u.int8;
+	size_t piece = task / c->parts, part = task % c->parts;
+	size_t g0 = cut(c->n_groups, part, c->parts), g1 = cut(c->n_groups, part + 1, c->parts);
+	size_t sh = c->window.stride[0], sw = c->window.stride[1];
+	int flat = sh == 1 && sw == 1;
+	size_t lines = flat ? 1 : c->out.h, line = flat ? c->out.h * c->out.w : c->out.w;
+	size_t l0 = flat ? 0 : cut(lines, piece, c->pieces), l1 = flat ? 1 : cut(lines, piece + 1, c->pieces);
+	size_t p0 = flat ? cut(line, piece, c->pieces) : 0, p1 = flat ? cut(line, piece + 1, c->pieces) : line;
+	const uint8_t *in = bytes_from(r, s->in);
+	ad_int8_conv_args a = {
+	    .pixel = sw * BLOCK,
+	    .n = {div_up(c->in.c, BLOCK), 1, 1},
+	    .step = {c->in.h * c->in.w * BLOCK, 0, 0},
+	    .run = BLOCK / QUAD,
+	    .last = last_quads(c->in.c),
+	};
+
+	(void)scratch;
+	for (size_t g = g0; g < g1; g++) {
+		for (size_t l = l0; l < l1; l++) {
+			a.in = in + (l * sh * c->in.w + p0 * sw) * BLOCK;
+			call_conv(s, r, &c->groups[g], &a, l * line + p0, p1 - p0);
+		}
+	}
+}
+
+/*
+ * Copies input rows y .. y + rows - 1 (counted from the top of the padding) of one plane of h x w pixels of `size`
+ * bytes to rows of `width` pixels, `zero` where the padding is.
+ */
+static void copy_band(const uint8_t *in, size_t h, size_t w, size_t size, const ad_window *win, size_t y, size_t rows,
+		      size_t width, int zero, uint8_t *to)
+{
+	size_t left = min_size(win->pads[1], width), middle = min_size(w, width - left);
+	size_t right = width - left - middle;
+
+	for (size_t i = 0; i < rows; i++, to += width * size) {
+		size_t iy = y + i - win->pads[0]; /* wraps to more than h above the plane */
+
+		if (iy >= h) {
+			memset(to, zero, width * size);
+			continue;
+		}
+		memset(to, zero, left * size);
+		memcpy(to + left * size, in + iy * w * size, middle * size);
+		memset(to + (left + middle) * size, zero, right * size);
+	}
+}
+
+static void direct(const step *s, const run *r, size_t task, float *scratch)
+{
+	const int8_step *c = &s->u.int8;
+	const ad_window *w = &c->window;
+	size_t piece = task / c->parts, part = task % c->parts;
+	size_t g0 = cut(c->n_groups, part, c->parts), g1 = cut(c->n_groups, part + 1, c->parts);
+	size_t y0 = cut(c->out.h, piece, c->pieces), y1 = cut(c->out.h, piece + 1, c->pieces);
+	size_t width = span(w, 1, c->out.w), rows = span(w, 0, y1 - y0), px = c->pixel;
+	size_t blocks = px == QUAD ? 1 : div_up(c->in.c, BLOCK);
+	const uint8_t *in = bytes_from(r, s->in);
+	uint8_t *band = (uint8_t *)scratch;
+	ad_int8_conv_args a = {
+	    .pixel = w->stride[1] * px,
+	    .n = {blocks, w->kernel[0], px == QUAD ? 1 : w->kernel[1]},
+	    .step = {rows * width * px, w->dilation[0] * width * px, w->dilation[1] * px},
+	    .run = px == QUAD ? w->kernel[1] : BLOCK / QUAD,
+	    .last = px == QUAD ? w->kernel[1] : last_quads(c->in.c),
+	};
+
+	for (size_t b = 0; b < blocks; b++)
+		copy_band(in + b * c->in.h * c->in.w * px, c->in.h, c->in.w, px, w, y0 * w->stride[0], rows, width,
+			  c->from.zero, band + b * a.step[0]);
+	for (size_t g = g0; g < g1; g++) {
+		for (size_t y = y0; y < y1; y++) {
+			a.in = band + (y - y0) * w->stride[0] * width * px;
+			call_conv(s, r, &c->groups[g], &a, y * c->out.w, c->out.w);
+		}
+	}
+}
+
+/* -- windows ----------------------------------------------------------------------------------------- */
+
+static void window(const step *s, const run *r, size_t task, float *scratch)
+{
+	const int8_step *c = &s->u.int8;
+	size_t blocks = div_up(c->in.c, BLOCK), groups = div_up(blocks, c->parts), piece = task / groups;
+	size_t b0 = task % groups * c->parts, b1 = min_size(b0 + c->parts, blocks);
+	size_t taps = c->window.kernel[0] * c->window.kernel[1];
+	ad_int8_window_args a = {
+	    .h = c->in.h,
+	    .w = c->in.w,
+	    .ow = c->out.w,
+	    .y0 = cut(c->out.h, piece, c->pieces),
+	    .y1 = cut(c->out.h, piece + 1, c->pieces),
+	    .zero = c->from.zero,
+	    .low = c->low,
+	    .high = c->high,
+	};
+
+	(void)scratch;
+	memcpy(a.kernel, c->window.kernel, sizeof(a.kernel));
+	memcpy(a.stride, c->window.stride, sizeof(a.stride));
+	memcpy(a.dilation, c->window.dilation, sizeof(a.dilation));
+	memcpy(a.pads, c->window.pads, sizeof(a.pads));
+	for (size_t b = b0; b < b1; b++) {
+		a.in = bytes_from(r, s->in) + b * c->in.h * c->in.w * BLOCK;
+		a.out = bytes_at(r, s->out) + (b * c->out.h + a.y0) * c->out.w * BLOCK;
+		if (c->start == SIZE_MAX) {
+			r->e->k8->max_pool(&a);
+			continue;
+		}
+		a.weights = (const int16_t *)(const void *)(r->e->weights + c->start) + b * taps * BLOCK;
+		a.scale = r->e->weights + c->scale + b * BLOCK;
+		a.shift = r->e->weights + c->shift + b * BLOCK;
+		r->e->k8->depthwise(&a);
+	}
+}
+
+static void plan_window(step *s)
+{
+	int8_step *c = &s->u.int8;
+	size_t blocks = div_up(c->in.c, BLOCK), work = (c->in.h * c->in.w + c->out.h * c->out.w) * BLOCK;
+
+	s->run = window;
+	c->pieces = min_size(max_size(work / TASK_BYTES, 2), max_size(1, c->out.h / 4));
+	c->parts = min_size(max_size(TASK_BYTES / max_size(work / c->pieces, 1), 1), blocks);
+	s->tasks = c->pieces * div_up(blocks, c->parts);
+	s->scratch = 0;
+}
+
+void engine_int8_pool(const ad_engine *e, step *s, const ad_window *w, shape in, shape out)
+{
+	(void)e;
+	s->u.int8 = (int8_step){.window = *w, .in = in, .out = out, .start = SIZE_MAX};
+	s->algorithm = "int8 window";
+	plan_window(s);
+}
+
+/* -- forms ------------------------------------------------------------------------------------------- */
+
+/* Task: some pixels of all planes that make up one block of bytes, or (packing) of the picture. */
+static size_t form_pieces(const int8_step *c)
+{
+	size_t pixels = c->in.h * c->in.w;
+
+	return pixels < 4 * BLOCK ? 1 : min_size(max_size(2, pixels * BLOCK / TASK_BYTES), div_up(pixels, BLOCK));
+}
+
+static void form_part(const int8_step *c, size_t piece, size_t *p0, size_t *pixels)
+{
+	size_t total = c->in.h * c->in.w, units = div_up(total, BLOCK);
+
+	*p0 = cut(units, piece, c->pieces) * BLOCK;
+	*pixels = min_size(cut(units, piece + 1, c->pieces) * BLOCK, total) - *p0;
+}
+
+static void quantize(const step *s, const run *r, size_t task, float *scratch)
+{
+	const int8_step *c = &s->u.int8;
+	size_t blocks = div_up(c->in.c, BLOCK), vl = r->k->vl, b = task % blocks, first = b * (BLOCK / vl), p0, pixels;
+	const float *weights = r->e->weights;
+
+	(void)scratch;
+	form_part(c, task / blocks, &p0, &pixels);
+	r->e->k8->quantize(&(ad_int8_quantize_args){
+	    .in = from(r, s->in) + first * c->in.plane + p0 * vl,
+	    .in_block = c->in.plane,
+	    .blocks = min_size(BLOCK / vl, c->in.blocks - first),
+	    .vl = vl,
+	    .scale = c->scale == SIZE_MAX ? NULL : weights + c->scale + b * BLOCK,
+	    .shift = c->scale == SIZE_MAX ? NULL : weights + c->shift + b * BLOCK,
+	    .low = c->low,
+	    .high = c->high,
+	    .factor = weights + c->factor + b * BLOCK,
+	    .zero = (float)c->to.zero,
+	    .out = bytes_at(r, s->out) + (b * c->in.h * c->in.w + p0) * BLOCK,
+	    .pixels = pixels,
+	});
+}
+
+int engine_int8_quantize(ad_engine *e, step *s, shape of, quanta to, size_t scale, size_t shift, ad_fn pre)
+{
+	int8_step *c = &s->u.int8;
+
+	*c = (int8_step){.in = of, .to = to, .scale = scale, .shift = shift, .low = -INFINITY, .high = INFINITY};
+	c->factor = engine_vector(e, to.scale + whole_blocks(of.c), whole_blocks(of.c), whole_blocks(of.c), 0);
+	if (pre.kind == AD_FN_RELU)
+		c->low = 0;
+	if (pre.kind == AD_FN_CLIP) {
+		c->low = pre.a;
+		c->high = pre.b;
+	}
+	c->pieces = form_pieces(c);
+	s->run = quantize;
+	s->tasks = c->pieces * div_up(of.c, BLOCK);
+	s->scratch = 0;
+	return c->factor == SIZE_MAX ? ADTOOL_ENOMEM : 0;
+}
+
+static void dequantize(const step *s, const run *r, size_t task, float *scratch)
+{
+	const int8_step *c = &s->u.int8;
+	size_t blocks = div_up(c->in.c, BLOCK), vl = r->k->vl, b = task % blocks, first = b * (BLOCK / vl), p0, pixels;
+
+	(void)scratch;
+	form_part(c, task / blocks, &p0, &pixels);
+	r->e->k8->dequantize(&(ad_int8_dequantize_args){
+	    .in = bytes_from(r, s->in) + (b * c->in.h * c->in.w + p0) * BLOCK,
+	    .out = at(r, s->out) + first * c->in.plane + p0 * vl,
+	    .out_block = c->in.plane,
+	    .blocks = min_size(BLOCK / vl, c->in.blocks - first),
+	    .vl = vl,
+	    .zero = c->from.zero,
+	    .factor = r->e->weights + c->factor + b * BLOCK,
+	    .pixels = pixels,
+	});
+}
+
+int engine_int8_dequantize(ad_engine *e, step *s, shape of, quanta from)
+{
+	s->u.int8 = (int8_step){.in = of, .from = from};
+	s->u.int8.factor = engine_vector(e, from.scale, whole_blocks(of.c), whole_blocks(of.c), 0);
+	s->u.int8.pieces = form_pieces(&s->u.int8);
+	s->run = dequantize;
+	s->tasks = s->u.int8.pieces * div_up(of.c, BLOCK);
+	s->scratch = 0;
+	return s->u.int8.factor == SIZE_MAX ? ADTOOL_ENOMEM : 0;
+}
+
+static void pack(const step *s, const run *r, size_t task, float *scratch)
+{
+	const int8_step *c = &s->u.int8;
+	size_t p0, pixels;
+
+	(void)scratch;
+	form_part(c, task, &p0, &pixels);
+	r->e->k8->pack(&(ad_int8_pack_args){from(r, s->in) + p0, c->in.h * c->in.w, c->in.c, c->one_factor,
+					    (float)c->to.zero, bytes_at(r, s->out) + p0 * QUAD, pixels});
+}
+
+void engine_int8_pack(const ad_engine *e, step *s, shape of, quanta to)
+{
+	(void)e;
+	s->u.int8 = (int8_step){.in = of, .to = to, .one_factor = to.scale[whole_blocks(of.c)]};
+	s->u.int8.pieces = form_pieces(&s->u.int8);
+	s->run = pack;
+	s->tasks = s->u.int8.pieces;
+	s->scratch = 0;
+}
+
+/* -- planning ---------------------------------------------------------------------------------------- */
+
+int engine_int8_suits(const ad_conv *conv, ad_activation activation, size_t in, size_t out, int planar)
+{
+	const ad_window *w = &conv->window;
+	size_t taps = w->kernel[0] * w->kernel[1];
+	int depthwise = conv->groups == in && conv->groups == out && in > 1;
+
+	if (activation.kind != AD_ACT_NONE && activation.kind != AD_ACT_RELU && activation.kind != AD_ACT_CLIP)
+		return 0;
+	/* Bytes end where the range did: within its bounds. */
+	if (activation.kind == AD_ACT_CLIP && !(activation.a <= 0 && activation.b >= 0))
+		return 0;
+	if (depthwise)
+		return !planar && !conv->residual && taps <= AD_INT8_QUADS;
+	if (conv->groups != 1 || (planar && (in > QUAD || w->dilation[1] != 1)))
+		return 0;
+	return taps <= AD_INT8_QUADS && div_up(in, QUAD) <= AD_INT8_QUADS / taps;
+}
+
+/* How many pieces: enough for tasks of TASK_DOTS. */
+static size_t pieces_for(double dots, size_t least, size_t most)
+{
+	double wanted = dots / TASK_DOTS;
+	size_t n = wanted > 64 ? 64 : wanted < 1 ? 1 : (size_t)wanted;
+
+	n = n > 2 ? n + n % 2 : n;
+	return min_size(max_size(n, least), most);
+}
+
+static void plan_conv(const ad_engine *e, step *s)
+{
+	int8_step *c = &s->u.int8;
+	const ad_window *w = &c->window;
+	size_t out_blocks = div_up(c->out.c, BLOCK), pixels = c->out.h * c->out.w, least, most, tile = e->k8->conv_pixels;
+	double dots = (double)pixels * (double)div_up(c->in.c, QUAD) * (double)out_blocks *
+		      (double)(w->kernel[0] * w->kernel[1]);
+
+	c->parts = 1;
+	if (is_pointwise(w) && c->pixel == BLOCK) {
+		int flat = w->stride[0] == 1 && w->stride[1] == 1;
+
+		s->run = pointwise;
+		s->algorithm = "int8 pointwise";
+		least = div_up(engine_int8_bytes(c->in, BLOCK), SCRATCH_BYTES);
+		most = flat ? max_size(1, pixels / (2 * tile)) : c->out.h;
+		c->pieces = pieces_for(dots, min_size(least, most), most);
+		s->scratch = 0;
+	} else {
+		size_t size = c->pixel == QUAD ? QUAD : div_up(c->in.c, BLOCK) * BLOCK, width = span(w, 1, c->out.w);
+		size_t rows;
+
+		s->run = direct;
+		s->algorithm = "int8 direct";
+		for (rows = c->out.h; rows > 1 && span(w, 0, rows) * width * size > SCRATCH_BYTES; rows--)
+			;
+		least = div_up(c->out.h, max_size(rows, 2));
+		c->pieces = pieces_for(dots, least, max_size(least, div_up(c->out.h, 2)));
+		s->scratch = div_up(span(w, 0, div_up(c->out.h, c->pieces)) * width * size, FLOAT_BYTES);
+	}
+	if (c->pieces < 4)
+		c->parts = pieces_for(dots / (double)c->pieces, 1, c->n_groups);
+	s->tasks = c->pieces * c->parts;
+}
+
+int engine_int8_conv(ad_engine *e, step *s, size_t index, const ad_node *node, shape in, shape out, size_t pixel,
+		     quanta from, quanta to, quanta res)
+{
+	const ad_conv *conv = &node->u.conv;
+	const ad_activation *act = &node->activation;
+	int8_step *c = &s->u.int8;
+	size_t taps = conv->window.kernel[0] * conv->window.kernel[1], blocks = div_up(out.c, BLOCK), n = 0;
+	int depthwise = conv->groups > 1;
+	fill *f;
+
+	*c = (int8_step){.window = conv->window, .in = in, .out = out, .pixel = pixel, .from = from, .to = to, .res = res};
+	c->vl_plane = out.plane;
+	c->vl_blocks = out.blocks;
+	if (to.scale) {
+		c->low = act->kind == AD_ACT_RELU || (act->kind == AD_ACT_CLIP && act->a >= 0) ? (float)to.zero : 0;
+		c->high = act->kind == AD_ACT_CLIP && act->b <= 0 ? (float)to.zero : 255;
+	} else {
+		c->low = act->kind == AD_ACT_RELU ? 0 : act->kind == AD_ACT_CLIP ? act->a : -INFINITY;
+		c->high = act->kind == AD_ACT_CLIP ? act->b : INFINITY;
+	}
+	c->factor = res.scale ? engine_weights(e, blocks * BLOCK) : 0;
+	c->scale = engine_weights(e, blocks * BLOCK);
+	c->shift = engine_weights(e, blocks * BLOCK);
+	f = engine_fill(e);
+	if (!f)
+		return ADTOOL_ENOMEM;
+	*f = (fill){.kind = FILL_INT8, .step = index, .node = node};
+	if (depthwise) {
+		c->start = engine_weights(e, div_up(blocks * taps * BLOCK, 2));
+		f->count = 0;
+		f->total = blocks;
+		s->algorithm = "int8 depthwise";
+		plan_window(s);
+		return 0;
+	}
+	c->start = engine_weights(e, blocks * BLOCK);
+	e->n_fills--;
+	c->groups = ad_malloc_array(blocks, sizeof(*c->groups));
+	if (!c->groups)
+		return ADTOOL_ENOMEM;
+	for (size_t b = 0; b < blocks; n++) {
+		size_t size = min_size(e->k8->conv_blocks, blocks - b);
+
+		f = engine_fill(e);
+		if (!f) {
+			ad_free(c->groups);
+			return ADTOOL_ENOMEM;
+		}
+		*f = (fill){.kind = FILL_INT8, .step = index, .group = n, .node = node};
+		/* A picture's quads hold all its channels. */
+		c->groups[n] = (out_group){0, b, size, 0, div_up(in.c, QUAD) * taps * size * BLOCK};
+		c->groups[n].weights = engine_weights(e, c->groups[n].floats);
+		b += size;
+	}
+	c->n_groups = n;
+	plan_conv(e, s);
+	return 0;
+}
+
+void engine_int8_release(step *s)
+{
+	if (s->run == pointwise || s->run == direct)
+		ad_free(s->u.int8.groups);
+}
+
+/* -- packing ----------------------------------------------------------------------------------------- */
+
+/* What output channel o of a convolution is made of: n weights, those of an input channel next to each other. */
+typedef struct filter {
+	const ad_loose *w;
+	size_t n, taps;
+	const float *scale; /* of the input channels */
+	float most;         /* scale of the weights, the input's in it */
+} filter;
+
+static float weight(const filter *f, size_t i)
+{
+	return f->w[i] * f->scale[i / f->taps];
+}
+
+/* depthwise: input channel o alone. */
+static filter make_filter(const int8_step *c, const ad_conv *conv, size_t o)
+{
+	int depthwise = conv->groups > 1;
+	size_t taps = c->window.kernel[0] * c->window.kernel[1], n = depthwise ? taps : c->in.c * taps;
+	filter f = {NULL, 0, taps, c->from.scale + (depthwise ? o : 0), 0};
+
+	if (o >= c->out.c)
+		return f;
+	f.w = conv->weights + o * n;
+	f.n = n;
+	for (size_t i = 0; i < n; i++)
+		f.most = fabsf(weight(&f, i)) > f.most ? fabsf(weight(&f, i)) : f.most;
+	f.most = f.most / 127;
+	return f;
+}
+
+/*
+ * Rounds n weights so that their sum is kept: where it moves by some units, as many of those that were nearly rounded the
+ * other way are. Inputs are mostly of one sign, so that a sum's error is felt where single errors cancel out.
+ * Halves the error of features in deep nets.
+ */
+
+
+typedef struct rounding {
+	float inverse;
+	int up;     /* 1: some go up, -1: down */
+	int from;   /* those whose remainder falls into a bin from here on, */
+	size_t few; /* but in this very bin only so many */
+} rounding;
+
+/* The remainder of a weight towards `up`, in bins. */
+static int bin_of(float x, int q, int up)
+{
+	float d = up > 0 ? x - (float)q : (float)q - x;
+
+	return d > 0 ? d < 0.5f ? (int)(d * (2 * BINS)) : BINS - 1 : -1;
+}
+
+static rounding round_weights(const filter *f)
+{
+	rounding r = {.inverse = f->most > 0 ? 1 / f->most : 0, .from = BINS};
+	size_t bins[2][BINS] = {{0}}, units;
+	double sum = 0;
+
+	for (size_t i = 0; i < f->n; i++) {
+		float x = weight(f, i) * r.inverse;
+		int q = nearest(x), up = bin_of(x, q, 1), down = bin_of(x, q, -1);
+
+		sum += (double)(x - (float)q);
+		if (up >= 0 && q < 127)
+			bins[0][up]++;
+		else if (down >= 0 && q > -127)
+			bins[1][down]++;
+	}
+	if (!(fabs(sum) > 0.5 && fabs(sum) < (double)f->n))
+		return r;
+	r.up = sum > 0 ? 1 : -1;
+	for (units = (size_t)(fabs(sum) + 0.5); units && r.from; units -= r.few)
+		r.few = min_size(units, bins[r.up < 0][--r.from]);
+	return r;
+}
+
+static int rounded(rounding *r, float w)
+{
+	float x = w * r->inverse;
+	int q = nearest(x), bin;
+
+	if (!r->up || q == 127 * r->up)
+		return q;
+	bin = bin_of(x, q, r->up);
+	if (bin > r->from)
+		return q + r->up;
+	if (bin < r->from || !r->few)
+		return q;
+	r->few--;
+	return q + r->up;
+}
+
+static void fill_factors(const ad_engine *e, const int8_step *c, const ad_conv *conv, const filter *f, size_t o)
+{
+	float unit = c->to.scale ? c->to.scale[o] : 1, *weights = e->weights;
+	float shift = f->w && conv->bias ? conv->bias[o] / unit : 0;
+
+	weights[c->scale + o] = sound(f->most / unit);
+	weights[c->shift + o] = sound(shift) + (c->to.scale ? (float)c->to.zero : 0);
+	if (c->res.scale)
+		weights[c->factor + o] = sound(c->res.scale[o] / unit);
+}
+
+static void fill_depthwise(const ad_engine *e, const int8_step *c, const ad_conv *conv)
+{
+	size_t taps = c->window.kernel[0] * c->window.kernel[1], all = whole_blocks(c->out.c);
+	int16_t *to = (int16_t *)(void *)(e->weights + c->start);
+
+	for (size_t o = 0; o < all; o++) {
+		filter f = make_filter(c, conv, o);
+		rounding r = round_weights(&f);
+
+		fill_factors(e, c, conv, &f, o);
+		for (size_t t = 0; t < taps; t++)
+			to[(o / BLOCK * taps + t) * BLOCK + o % BLOCK] = (int16_t)(f.w ? rounded(&r, weight(&f, t)) : 0);
+	}
+}
+
+void engine_int8_fill(const ad_engine *e, const fill *of)
+{
+	const step *s = &e->steps[of->step];
+	const int8_step *c = &s->u.int8;
+	const ad_conv *conv = &of->node->u.conv;
+	size_t taps = c->window.kernel[0] * c->window.kernel[1], in = c->in.c, quad;
+	const out_group *g;
+	int8_t *to;
+	int32_t *start;
+
+	if (conv->groups > 1) {
+		fill_depthwise(e, c, conv);
+		return;
+	}
+	g = &c->groups[of->group];
+	to = (int8_t *)(void *)(e->weights + g->weights);
+	start = (int32_t *)(void *)(e->weights + c->start) + g->out_block * BLOCK;
+	quad = QUAD * BLOCK * g->blocks;
+	memset(to, 0, g->floats * FLOAT_BYTES);
+	for (size_t v = 0; v < g->blocks * BLOCK; v++) {
+		filter f = make_filter(c, conv, g->out_block * BLOCK + v);
+		rounding r = round_weights(&f);
+		int32_t sum = 0;
+
+		fill_factors(e, c, conv, &f, g->out_block * BLOCK + v);
+		for (size_t i = 0; f.w && i < in; i++) {
+			/* [block][tap][quad of the block]; the last block may have fewer quads. */
+			size_t block = i / BLOCK, quads = min_size(BLOCK / QUAD, div_up(in - block * BLOCK, QUAD));
+			int8_t *first = to + v * QUAD + i % QUAD +
+					(block * (BLOCK / QUAD) * taps + i % BLOCK / QUAD) * quad;
+
+			for (size_t t = 0; t < taps; t++) {
+				int q = rounded(&r, weight(&f, i * taps + t));
+
+				first[t * quads * quad] = (int8_t)q;
+				sum += q;
+			}
+		}
+		start[v] = (e->k8->offset - c->from.zero) * sum;
+	}
+}
