@@ -17,6 +17,8 @@ static const cli_option options[] = {
     {CLI_FLAG, 0, "tune", NULL, "time the ways to compute each convolution here, and keep the fastest in the model",
      &cli_train.tune, 0, 0, NULL, 0, 0},
     CLI_OPTIONS_TRAINING,
+    {CLI_WORD, 0, "precision", "float32|int8", "how the backbone is computed (default float32)", &cli_train.precision, 0,
+     0, cli_precisions, 0, 0},
     CLI_OPTION_GROUP_BY,
     {CLI_COUNT, 0, "drop", "N", "leave the N worst held-out pictures out, and fit again", &cli_train.drop, 0, 1 << 20,
      NULL, 0, 0},
@@ -139,6 +141,8 @@ static void print_report(const adtool_model *model, const adtool_train_report *r
 		cli_print("; %llu files that are no pictures", (unsigned long long)r->passed_over);
 	cli_print("\nbackbone     %s, layer %s: %zu x %zu x %zu from %ux%u pixels\n", cli_safe(m->backbone_name),
 		  cli_safe(m->layer), m->layer_channels, m->layer_height, m->layer_width, m->width, m->height);
+	if (m->precision == ADTOOL_INT8)
+		cli_print("precision    int8; features differ by %.1f %% of their spread from float32\n", 100 * r->difference);
 	cli_print("features     D = %zu", m->dimensions);
 	if (m->method == ADTOOL_FRE)
 		cli_print(" (%zu channels, %u x %u cells)", m->channels, m->grid, m->grid);
@@ -205,7 +209,8 @@ static int check_old(void)
 		bool with_backbone; /* --from allows it together with --backbone, or always */
 	} fixed[] = {
 	    {"backbone", &cli_train.backbone, true}, {"size", &cli_train.size, true},   {"grid", &cli_train.grid, true},
-	    {"method", &cli_train.method, true},     {"layer", &cli_train.layer, false}, {"color", &cli_feed.color, false},
+	    {"method", &cli_train.method, true},     {"precision", &cli_train.precision, true},
+	       {"layer", &cli_train.layer, false}, {"color", &cli_feed.color, false},
 	    {"range", &cli_feed.range, false},       {"mean", cli_feed.mean, false},     {"std", cli_feed.std, false},
 	    {"fit", &cli_train.fit, true},           {"tiles", &cli_train.tiles, true},  {"roi", &cli_train.roi, true},
 	    {"mask", &cli_train.mask, true},         {"background", &cli_train.background, true},

@@ -261,7 +261,7 @@ typedef struct cli_training {
 	const char *backbone, *layer;
 	cli_size size;
 	unsigned grid;
-	int method, aggregate;
+	int method, aggregate, precision;
 	size_t channels, components;
 	double energy, top, alpha;
 	uint64_t seed, memory;
@@ -281,7 +281,7 @@ typedef struct cli_training {
 	unsigned thumbnail;
 } cli_training;
 extern cli_training cli_train;
-extern const char *const cli_methods[], *const cli_aggregates[], *const cli_fits[];
+extern const char *const cli_methods[], *const cli_precisions[], *const cli_aggregates[], *const cli_fits[];
 
 /* How a backbone is to be fed, when not as its metadata say. */
 typedef struct cli_feeding {

@@ -17,6 +17,7 @@ cli_feeding cli_feed = {-1, -1, {NAN, NAN, NAN}, {NAN, NAN, NAN}};
 uint64_t cli_refused_count;
 
 /* Each in the order of its enum, or of what CLI_OPTIONS_FEEDING says. */
+const char *const cli_precisions[] = {"float32", "int8", NULL};
 const char *const cli_methods[] = {"fre", "ppca", NULL};
 const char *const cli_aggregates[] = {"top", "max", "sum", NULL};
 const char *const cli_fits[] = {"stretch", "letterbox", "crop", NULL};
@@ -283,6 +284,8 @@ int cli_train_model(const char *const *inputs, size_t count, adtool_model **mode
 	o.tune = cli_train.tune;
 	o.update = cli_train.update;
 	set_shared(&o);
+	if (cli_given(&cli_train.precision))
+		o.precision = (enum adtool_precision)cli_train.precision;
 	o.drop = cli_train.drop;
 	o.finding = cli_train.finding;
 	o.held_out = cli_train.held_out;

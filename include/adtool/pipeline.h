@@ -89,6 +89,11 @@ typedef struct adtool_train_options {
 	 */
 	const adtool_image *mask;
 	unsigned grid;            /* g; default 7 */
+	/*
+	 * ADTOOL_INT8: the backbone computes in 8 bits where it can, with ranges measured on some of the pictures. Refused
+	 * (ADTOOL_EUNSUPPORTED) where features would differ too much from those in float32.
+	 */
+	enum adtool_precision precision; /* default ADTOOL_FLOAT32 */
 	enum adtool_method method;
 	size_t channels;          /* c; default 128; 0 keeps all */
 	double energy;            /* default 0.97 */
@@ -150,6 +155,7 @@ typedef struct adtool_train_report {
 	size_t arena_bytes;  /* activations of one picture: each thread has its own */
 	size_t weight_bytes; /* packed weights, which all threads share */
 	unsigned threads;
+	double difference;        /* int8: of the features from those in float32, in units of their spread; 0 in an update */
 } adtool_train_report;
 
 /*

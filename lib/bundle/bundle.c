@@ -94,6 +94,8 @@ static int check_pair(const ad_listed listed[AD_MEMBERS], int code, adtool_error
 
 static const char *not_needed(enum ad_member m)
 {
+	if (m == AD_MEMBER_RANGES || m == AD_MEMBER_RANGES_NAMES)
+		return "only int8 models have such a member";
 	return m == AD_MEMBER_MASK ? "the manifest tells of no mask" : "a ppca model has no such member";
 }
 
@@ -109,7 +111,9 @@ static int check_sizes(const ad_bundle *b, adtool_error *err)
 		const ad_zip_member *z = &b->packed[m];
 		int needed = ad_member_needed(&b->info, m), listed = b->listed[m].present;
 		uint64_t size = b->listed[m].size, least = 1;
-		uint64_t most = m == AD_MEMBER_MASK ? AD_BUNDLE_MAX_MASK : AD_BUNDLE_MAX_ONNX;
+		uint64_t most = m == AD_MEMBER_MASK           ? AD_BUNDLE_MAX_MASK
+				: m == AD_MEMBER_RANGES_NAMES ? AD_BUNDLE_MAX_NAMES
+							      : AD_BUNDLE_MAX_ONNX;
 
 		if (needed > 0 && (!listed || !z->data))
 			return ad_fail(err, ADTOOL_EFORMAT, "%s: is missing%s", name,
@@ -179,9 +183,13 @@ static int load_members(ad_bundle *b, adtool_error *err)
 			               ad_member_names[m], digest, b->listed[m].xxh3);
 		if (m >= AD_MEMBER_FIRST_NPY)
 			code = load_npy(b, m, err);
+		else if (m == AD_MEMBER_RANGES_NAMES)
+			code = ad_ranges_names_check(b->bytes[m], b->packed[m].size, ADTOOL_EFORMAT, err);
 		if (code)
 			return code;
 	}
+	b->parts.ranges_names = b->bytes[AD_MEMBER_RANGES_NAMES];
+	b->parts.ranges_names_size = b->packed[AD_MEMBER_RANGES_NAMES].size;
 	b->parts.mask = b->bytes[AD_MEMBER_MASK];
 	b->parts.mask_size = b->packed[AD_MEMBER_MASK].size;
 	b->parts.onnx = b->bytes[AD_MEMBER_ONNX];
@@ -432,6 +440,13 @@ static int make_member(const adtool_model_info *info, const ad_bundle_parts *par
 		packed->data = parts->stats_names;
 		packed->size = parts->stats_names_size;
 		return 0;
+	}
+	if (m == AD_MEMBER_RANGES_NAMES) {
+		if (!needed)
+			return 0;
+		packed->data = parts->ranges_names;
+		packed->size = parts->ranges_names_size;
+		return ad_ranges_names_check(parts->ranges_names, parts->ranges_names_size, ADTOOL_EINVAL, err);
 	}
 	if (m == AD_MEMBER_MASK) {
 		if ((parts->mask != NULL) != needed || (needed && (!parts->mask_size || parts->mask_size > AD_BUNDLE_MAX_MASK)))

@@ -25,6 +25,9 @@ typedef struct ad_bundle_parts {
 	ad_npy components;       /* k x D, as mean */
 	ad_npy variances;        /* k, as mean */
 	ad_npy calibration;      /* n float64, ascending */
+	const char *ranges_names; /* int8: tensors, one to a line, each ended; */
+	size_t ranges_names_size;
+	ad_npy ranges;           /* and the low and high of each: n x 2 float32 */
 	ad_npy selftest;         /* 1 float64: the score of the built-in picture */
 	ad_npy stats;            /* N x C x g x g float32: the pooled maps; when reading: see ad_bundle_stats_load */
 	const void *mask;        /* a picture file; absent without a mask */

@@ -35,6 +35,7 @@ static const char *const color_words[] = {"rgb", "bgr", NULL};
 static const char *const fit_words[] = {
 	[ADTOOL_STRETCH] = "stretch", [ADTOOL_LETTERBOX] = "letterbox", [ADTOOL_CROP] = "crop", NULL};
 static const char *const roi_words[] = {"pixels", "percent", NULL};
+static const char *const precision_words[] = {[ADTOOL_FLOAT32] = "float32", [ADTOOL_INT8] = "int8", NULL};
 static const char *const method_words[] = {[ADTOOL_FRE] = "fre", [ADTOOL_PPCA] = "ppca", NULL};
 static const char *const aggregate_words[] = {
 	[ADTOOL_TOP] = "top", [ADTOOL_MAX] = "max", [ADTOOL_SUM] = "sum", NULL};
@@ -94,6 +95,8 @@ static const struct field fields[] = {
 	{"layer", "width", SIZE, 0, AT(layer_width), NULL},
 	{"tuned", "on", STRING, 1, AT(tuned_on), NULL},
 	{"tuned", "ways", STRING, 1, AT(tuned_ways), NULL},
+	{"precision", "name", WORD, 1, AT(precision), precision_words},
+	{"precision", "ranges", SIZE, 1, AT(ranges), NULL},
 	{"method", "name", WORD, 0, AT(method), method_words},
 	{"method", "grid", UNSIGNED, 0, AT(grid), NULL},
 	{"method", "channels", SIZE, 0, AT(channels), NULL},

@@ -5,8 +5,8 @@
 #include "../base/fail.h"
 
 const char *const ad_member_names[AD_MEMBERS] = {
-	"manifest.json", "backbone.onnx",  "mask.png", "channels.npy",    "channels_mean.npy", "mean.npy",
-	"components.npy", "variances.npy", "calibration.npy", "selftest.npy", "stats.npy", "stats.txt",
+	"manifest.json", "backbone.onnx",  "mask.png", "ranges.txt", "channels.npy",    "channels_mean.npy", "mean.npy",
+	"components.npy", "variances.npy", "calibration.npy", "selftest.npy", "ranges.npy", "stats.npy", "stats.txt",
 };
 
 int ad_member_is_npy(enum ad_member m)
@@ -29,6 +29,8 @@ ad_npy *ad_member_npy(ad_bundle_parts *parts, enum ad_member m)
 		return &parts->variances;
 	case AD_MEMBER_CALIBRATION:
 		return &parts->calibration;
+	case AD_MEMBER_RANGES:
+		return &parts->ranges;
 	case AD_MEMBER_STATS:
 		return &parts->stats;
 	default:
@@ -73,6 +75,8 @@ ad_npy ad_member_expected(const adtool_model_info *info, enum ad_member m)
 		return shaped(item, 1, info->components, 1);
 	case AD_MEMBER_CALIBRATION:
 		return shaped(8, 1, info->calibration_count, 1);
+	case AD_MEMBER_RANGES:
+		return shaped(4, 2, info->ranges, 2);
 	case AD_MEMBER_STATS:
 		return stats_shape(info);
 	default:
@@ -86,6 +90,8 @@ int ad_member_needed(const adtool_model_info *info, enum ad_member m)
 		return -1;
 	if (m == AD_MEMBER_MASK)
 		return info->mask_width > 0;
+	if (m == AD_MEMBER_RANGES || m == AD_MEMBER_RANGES_NAMES)
+		return info->precision == ADTOOL_INT8;
 	if (m != AD_MEMBER_CHANNELS && m != AD_MEMBER_CHANNELS_MEAN)
 		return 1;
 	if (info->method == ADTOOL_PPCA)
@@ -95,6 +101,8 @@ int ad_member_needed(const adtool_model_info *info, enum ad_member m)
 
 /* Above this no size is believed, so that the bytes of a member always fit 64 bits. */
 #define MAX_SIZE ((size_t)1 << 28)
+
+#define MAX_RANGES ((size_t)1 << 24)
 
 static int has_alpha(enum adtool_rule rule)
 {
@@ -111,6 +119,10 @@ int ad_info_check(const adtool_model_info *info, int code, adtool_error *err)
 #define REFUSE(...) return ad_fail(err, code, "manifest.json: " __VA_ARGS__)
 	if (info->method != ADTOOL_FRE && info->method != ADTOOL_PPCA)
 		REFUSE("method.name %d is not known", (int)info->method);
+	if (info->precision != ADTOOL_FLOAT32 && info->precision != ADTOOL_INT8)
+		REFUSE("precision.name %d is not known", (int)info->precision);
+	if (info->precision == ADTOOL_INT8 ? info->ranges < 1 || info->ranges > MAX_RANGES : info->ranges != 0)
+		REFUSE("precision.ranges is %zu, where int8 has 1 to %zu and float32 none", info->ranges, MAX_RANGES);
 	if (p->range != 1.0f && p->range != 255.0f)
 		REFUSE("preprocessing.range is neither 0..255 nor 0..1");
 	for (i = 0; i < 3; i++) {
@@ -226,6 +238,20 @@ static size_t first_wild(const ad_npy *npy)
 	return i;
 }
 
+int ad_ranges_names_check(const char *text, size_t size, int code, adtool_error *err)
+{
+	const char *name = ad_member_names[AD_MEMBER_RANGES_NAMES];
+	size_t lines = 0, length = 0, i;
+
+	for (i = 0; i < size; i++) {
+		if (!text[i] || (text[i] == '\n' && !length))
+			return ad_fail(err, code, "%s: line %zu %s", name, lines + 1, text[i] ? "is empty" : "has a NUL");
+		length = text[i] == '\n' ? 0 : length + 1;
+		lines += text[i] == '\n';
+	}
+	return length ? ad_fail(err, code, "%s: line %zu does not end", name, lines + 1) : 0;
+}
+
 static const char *shape_text(const ad_npy *npy, char out[96])
 {
 	size_t at = 0;
@@ -262,6 +288,13 @@ int ad_member_check(const adtool_model_info *info, enum ad_member m, const ad_np
 			if (v < 0 || (info->method == ADTOOL_PPCA && v == 0))
 				return ad_fail(err, code, "%s: value %zu of %zu is %g", name, i, npy->count, v);
 		}
+	}
+	for (i = 0; m == AD_MEMBER_RANGES && i < npy->count; i++) {
+		double v = value_at(npy, i);
+
+		if (i % 2 ? v < 0 : v > 0)
+			return ad_fail(err, code, "%s: range %zu of %zu does not hold 0: its %s is %g", name, i / 2,
+			               npy->count / 2, i % 2 ? "high" : "low", v);
 	}
 	if (m == AD_MEMBER_CALIBRATION) {
 		for (i = 1; i < npy->count; i++) {

@@ -11,6 +11,7 @@ enum ad_member {
 	AD_MEMBER_MANIFEST,
 	AD_MEMBER_ONNX,
 	AD_MEMBER_MASK,
+	AD_MEMBER_RANGES_NAMES,
 	AD_MEMBER_CHANNELS,
 	AD_MEMBER_CHANNELS_MEAN,
 	AD_MEMBER_MEAN,
@@ -18,6 +19,7 @@ enum ad_member {
 	AD_MEMBER_VARIANCES,
 	AD_MEMBER_CALIBRATION,
 	AD_MEMBER_SELFTEST,
+	AD_MEMBER_RANGES,
 	AD_MEMBER_STATS,
 	AD_MEMBER_STATS_NAMES,
 	AD_MEMBERS
@@ -33,6 +35,7 @@ extern const char *const ad_member_names[AD_MEMBERS];
 #define AD_BUNDLE_MAX_MANIFEST (1u << 20)
 #define AD_BUNDLE_MAX_ONNX (1u << 31)
 #define AD_BUNDLE_MAX_MASK (1u << 26)
+#define AD_BUNDLE_MAX_NAMES (1u << 26) /* of the ranges */
 
 /* Whether the member is a .npy file. */
 int ad_member_is_npy(enum ad_member m);
@@ -48,6 +51,9 @@ int ad_member_needed(const adtool_model_info *info, enum ad_member m);
 
 /* That the fields of info agree with each other and lie in their ranges. Fails with `code`. */
 int ad_info_check(const adtool_model_info *info, int code, adtool_error *err);
+
+/* That text is lines, none empty, none with a NUL; what they say is the net's to check. Fails with `code`. */
+int ad_ranges_names_check(const char *text, size_t size, int code, adtool_error *err);
 
 /* That npy, the member m, has the shape info asks for and values a model can have. Fails with `code`. */
 int ad_member_check(const adtool_model_info *info, enum ad_member m, const ad_npy *npy, int code, adtool_error *err);

@@ -239,6 +239,8 @@ int adtool_cross_validate(const adtool_backbone *backbone, const char *const *no
 	unsigned fold;
 	int code = ad_train_check_options(o, err);
 
+	if (!code && o->precision != ADTOOL_FLOAT32)
+		code = ad_fail(err, ADTOOL_EINVAL, "cross-validation computes in float32 only");
 	if (!code && options->folds < 2)
 		code = ad_fail(err, ADTOOL_EINVAL, "%u fold%s; at least 2 are needed", options->folds,
 			       options->folds == 1 ? "" : "s");

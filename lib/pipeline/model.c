@@ -84,15 +84,18 @@ int ad_info_plan(const adtool_model_info *info, const adtool_backbone *backbone,
 	return ad_plan_create_tuned(backbone, info->layer, info->width, info->height, &tuning, pool, out, err);
 }
 
-static int plan_of_onnx(const void *onnx, size_t size, const adtool_model_info *info, ad_pool *pool, ad_plan **out,
-			adtool_error *err)
+static int plan_of_parts(const ad_bundle_parts *parts, const adtool_model_info *info, ad_pool *pool, ad_plan **out,
+			 adtool_error *err)
 {
+	ad_ranges ranges = {parts->ranges_names, parts->ranges_names_size, parts->ranges.data, info->ranges};
 	adtool_backbone *backbone = NULL;
 	ad_plan *plan = NULL;
 	size_t shape[3];
-	int code = ad_backbone_open_view(onnx, size, &backbone, err);
+	int code = ad_backbone_open_view(parts->onnx, parts->onnx_size, &backbone, err);
 
-	if (!code)
+	if (!code && info->precision == ADTOOL_INT8)
+		code = ad_plan_create_int8(backbone, info->layer, info->width, info->height, &ranges, pool, &plan, err);
+	else if (!code)
 		code = ad_info_plan(info, backbone, pool, &plan, err);
 	adtool_backbone_free(backbone);
 	if (!code) {
@@ -131,7 +134,7 @@ int ad_model_plan(const adtool_model *model, ad_pool *pool, struct ad_extractor 
 
 	pthread_mutex_lock(&m->lock);
 	if (!m->plan)
-		code = plan_of_onnx(m->parts.onnx, m->parts.onnx_size, &m->info, pool, &m->plan, err);
+		code = plan_of_parts(&m->parts, &m->info, pool, &m->plan, err);
 	pthread_mutex_unlock(&m->lock);
 	if (code)
 		return code;
@@ -302,6 +305,7 @@ void adtool_model_free(adtool_model *m)
 	ad_free(m->channels);
 	ad_free(m->channels_mean);
 	ad_free(m->calibration);
+	ad_measured_release(&m->measured);
 	ad_free_aligned(m->stats);
 	ad_buf_release(&m->stats_names);
 	ad_free(m);

@@ -138,6 +138,7 @@ int adtool_train_options_from(const adtool_model *model, adtool_train_options *o
 	o->height = info->height;
 	o->geometry = info->geometry;
 	o->mask = model->mask_image;
+	o->precision = info->precision;
 	o->grid = info->grid;
 	o->method = info->method;
 	o->channels = info->channels;

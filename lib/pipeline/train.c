@@ -307,9 +307,10 @@ static int merge_kept(struct trainer *t, adtool_error *err)
 		return ad_fail(err, ADTOOL_EINVAL,
 			       "the model keeps no stats, so it cannot be updated: train it again on all pictures, keeping stats");
 	if (strcmp(o->layer ? o->layer : "", old->layer) || o->width != old->width || o->height != old->height ||
-	    o->method != old->method || t->extractor.grid != old->grid || o->mask != o->from->mask_image ||
+	    o->method != old->method || o->precision != old->precision || t->extractor.grid != old->grid ||
+	    o->mask != o->from->mask_image ||
 	    !ad_look_same(&o->geometry, &old->geometry))
-		return ad_fail(err, ADTOOL_EINVAL, "an update keeps layer, input size, geometry, mask, grid and method");
+		return ad_fail(err, ADTOOL_EINVAL, "an update keeps layer, input size, geometry, mask, precision, grid and method");
 	if (!fresh)
 		return ad_fail(err, ADTOOL_EINVAL, "no new picture");
 	code = ad_stats_open(o->from, &t->stats, err);
@@ -535,6 +536,12 @@ int ad_train_check_options(const adtool_train_options *o, adtool_error *err)
 		return ad_fail(err, ADTOOL_EINVAL, "alpha %g; it lies between 0 and 1", o->alpha);
 	if (adtool_geometry_check(&o->geometry, err))
 		return ADTOOL_EINVAL;
+	if (o->precision != ADTOOL_FLOAT32 && o->precision != ADTOOL_INT8)
+		return ad_fail(err, ADTOOL_EINVAL, "precision %d is not known", (int)o->precision);
+	/* ppca's log-likelihood is of fine differences: measured, it loses more accuracy than may be. */
+	if (o->precision == ADTOOL_INT8 && (o->method == ADTOOL_PPCA || o->geometry.tile_width || o->tune))
+		return ad_fail(err, ADTOOL_EINVAL, "int8 does not go with %s",
+			       o->method == ADTOOL_PPCA ? "ppca" : o->tune ? "tuning" : "tiles");
 	if (o->geometry.tile_width && (o->keep_stats || o->update))
 		return ad_fail(err, ADTOOL_EINVAL, "a model with tiles keeps no stats");
 	if (o->group_by && (!*o->group_by || strlen(o->group_by) > 127))
@@ -596,6 +603,11 @@ static int model_fill_parts(adtool_model *m, struct trainer *t, const ad_calibra
 	qsort(m->calibration, calibration->n, sizeof(double), ad_compare_doubles);
 	parts->calibration = npy_of(8, m->calibration, 1, calibration->n, 1);
 	parts->selftest = npy_of(8, &m->selftest, 1, 1, 1);
+	if (m->measured.count) {
+		parts->ranges = npy_of(4, m->measured.ranges, 2, m->measured.count, 2);
+		parts->ranges_names = (const char *)m->measured.names.data;
+		parts->ranges_names_size = m->measured.names.size;
+	}
 	return 0;
 }
 
@@ -640,6 +652,8 @@ static int model_fill_info(adtool_model *m, const adtool_backbone *backbone, con
 	info->layer_channels = t->extractor.shape[0];
 	info->layer_height = t->extractor.shape[1];
 	info->layer_width = t->extractor.shape[2];
+	info->precision = o->precision;
+	info->ranges = m->measured.count;
 	info->method = o->method;
 	info->grid = t->extractor.grid;
 	info->channels = t->basis.from ? t->basis.to : info->layer_channels;
@@ -851,6 +865,43 @@ static void trainer_release(struct trainer *t)
 	list_release(&t->list);
 }
 
+/* The plan in int8, with its ranges in *m. */
+static int train_int8(const struct trainer *t, const adtool_backbone *backbone, ad_pool *pool, uint64_t memory,
+		      adtool_model *m, ad_plan **plan, adtool_error *err)
+{
+	const adtool_train_options *o = t->options;
+	const struct ad_precision p = {
+	    .backbone = backbone,
+	    .layer = o->layer,
+	    .extractor = &t->extractor,
+	    .dataset_options = t->dataset_options,
+	    .names = t->names,
+	    .archives = t->archives,
+	    .count = t->list.count,
+	    .seed = o->seed,
+	    .memory = memory,
+	    .threads = t->threads,
+	    .pool = pool,
+	    .progress = o->progress,
+	    .context = o->context,
+	};
+	ad_ranges ranges;
+	int code = 0;
+
+	if (!o->update)
+		return ad_precision_int8(&p, &m->measured, plan, err);
+	/* The kept maps were made with these. */
+	m->measured.count = o->from->info.ranges;
+	m->measured.ranges = ad_malloc_array(m->measured.count, 2 * sizeof(float));
+	ad_buf_add(&m->measured.names, o->from->parts.ranges_names, o->from->parts.ranges_names_size);
+	if (!m->measured.ranges || m->measured.names.failed)
+		return ad_fail_nomem(err);
+	memcpy(m->measured.ranges, o->from->parts.ranges.data, m->measured.count * 2 * sizeof(float));
+	ranges = ad_measured_ranges(&m->measured);
+	code = ad_plan_create_int8(backbone, o->layer, o->width, o->height, &ranges, pool, plan, err);
+	return code;
+}
+
 int adtool_train(const adtool_backbone *backbone, const char *const *inputs, size_t count,
 		 const adtool_dataset_options *dataset_options, const adtool_train_options *o, adtool_model **out,
 		 adtool_train_report *report, adtool_error *err)
@@ -863,7 +914,7 @@ int adtool_train(const adtool_backbone *backbone, const char *const *inputs, siz
 	adtool_backbone_info b;
 	adtool_backbone *own = NULL;
 	adtool_model *m = NULL;
-	ad_plan *plan = NULL;
+	ad_plan *plan = NULL, *narrow = NULL;
 	ad_tuning tuning = {{0}, {0}};
 	ad_pool *pool = NULL;
 	size_t channels = 0, i;
@@ -950,6 +1001,12 @@ int adtool_train(const adtool_backbone *backbone, const char *const *inputs, siz
 	}
 
 	start = ad_now();
+	if (o->precision == ADTOOL_INT8) {
+		code = train_int8(&t, backbone, pool, limit, m, &narrow, err);
+		if (code)
+			goto out;
+		ad_extractor_plan(&t.extractor, narrow);
+	}
 	if (o->geometry.tile_width)
 		code = ad_train_tiles_gather(&t, &fit, with_basis, pool, err);
 	else if (keep)
@@ -1018,8 +1075,9 @@ out:
 			r.pictures_kept += t.list.entries[i].kept && t.used[i];
 		r.pictures_dropped = t.dropped;
 		r.passed_over = t.list.passed_over;
-		r.arena_bytes = ad_plan_arena_bytes(plan);
-		r.weight_bytes = ad_plan_weight_bytes(plan);
+		r.arena_bytes = ad_plan_arena_bytes(t.extractor.plan);
+		r.weight_bytes = ad_plan_weight_bytes(t.extractor.plan);
+		r.difference = m->measured.difference;
 		r.threads = t.threads;
 		if (report)
 			*report = r;
@@ -1029,6 +1087,7 @@ out:
 	ad_calibration_release(&calibration);
 	trainer_release(&t);
 	ad_plan_free(plan);
+	ad_plan_free(narrow);
 	adtool_backbone_free(own);
 	ad_pool_free(pool);
 	adtool_model_free(m);

@@ -1780,6 +1780,69 @@ static int set_up(void **state)
 	return 0;
 }
 
+/* -- models in 8 bits -------------------------------------------------------------------------------- */
+
+static void make_int8(struct sample *s, float ranges[3][2], const char *names, size_t size)
+{
+	make_sample(s, ADTOOL_FRE, 1, COMPONENTS);
+	s->info.precision = ADTOOL_INT8;
+	s->info.ranges = 3;
+	s->parts.ranges = npy(4, 2, 3, 2, ranges);
+	s->parts.ranges_names = names;
+	s->parts.ranges_names_size = size;
+}
+
+static void ranges_round_trip(void **state)
+{
+	static float ranges[3][2] = {{-1, 2}, {0, 0}, {-0.5f, 3e38f}};
+	static const char names[] = "2 a tensor\n1 b\n";
+	struct sample s;
+	ad_bundle *b = NULL;
+
+	(void)state;
+	make_int8(&s, ranges, names, sizeof(names) - 1);
+	write_sample(&s);
+	expect_opens(&s);
+	assert_int_equal(ad_bundle_open(model, &b, NULL), 0);
+	assert_int_equal(ad_bundle_info(b)->precision, ADTOOL_INT8);
+	assert_int_equal(ad_bundle_info(b)->ranges, 3);
+	same_npy(&ad_bundle_parts_of(b)->ranges, &s.parts.ranges);
+	assert_int_equal(ad_bundle_parts_of(b)->ranges_names_size, sizeof(names) - 1);
+	assert_memory_equal(ad_bundle_parts_of(b)->ranges_names, names, sizeof(names) - 1);
+	ad_bundle_free(b);
+}
+
+/* What opening would refuse is not written either: the same checks. */
+static void hostile_ranges(void **state)
+{
+	static float ranges[][3][2] = {{{0.5f, 2}, {0, 0}, {0, 1}}, {{0, 1}, {-2, -1}, {0, 1}}, {{0, 1}, {0, NAN}, {0, 1}},
+				       {{0, 1}, {0, 1}, {-INFINITY, 1}}};
+	static const struct {
+		const char *text;
+		size_t size;
+	} names[] = {{"3 a", 3}, {"2 a\n\n1 b\n", 9}, {"3 a\0b\n", 6}, {"\n", 1}};
+	static float good[3][2] = {{0, 1}, {0, 1}, {0, 1}};
+	struct sample s;
+	adtool_error err;
+
+	(void)state;
+	for (size_t i = 0; i < 4; i++) {
+		make_int8(&s, ranges[i], "3 a\n", 4);
+		assert_int_equal(ad_bundle_write(model, &s.info, &s.parts, NULL, &err), ADTOOL_EINVAL);
+		assert_non_null(strstr(err.message, "ranges.npy: "));
+		make_int8(&s, good, names[i].text, names[i].size);
+		assert_int_equal(ad_bundle_write(model, &s.info, &s.parts, NULL, &err), ADTOOL_EINVAL);
+		assert_non_null(strstr(err.message, "ranges.txt: line "));
+	}
+	make_int8(&s, good, "3 a\n", 4);
+	s.info.ranges = 2;
+	assert_int_equal(ad_bundle_write(model, &s.info, &s.parts, NULL, &err), ADTOOL_EINVAL);
+	assert_non_null(strstr(err.message, "its shape is (3, 2) where the manifest asks for (2, 2)"));
+	s.info.ranges = 0;
+	assert_int_equal(ad_bundle_write(model, &s.info, &s.parts, NULL, &err), ADTOOL_EINVAL);
+	assert_non_null(strstr(err.message, "precision.ranges is 0"));
+}
+
 static int tear_down(void **state)
 {
 	(void)state;
@@ -1812,6 +1875,8 @@ int main(void)
 		cmocka_unit_test(zip_structure),
 		cmocka_unit_test(sha256),
 		cmocka_unit_test(is_one),
+		cmocka_unit_test(ranges_round_trip),
+		cmocka_unit_test(hostile_ranges),
 		cmocka_unit_test(write_checks),
 		cmocka_unit_test(disk_full),
 		cmocka_unit_test(not_permitted),

@@ -1,0 +1,263 @@
+/* Training in 8 bits: the ranges of the backbone's tensors on the training pictures, and whether they will do. */
+#include "pipeline.h"
+
+#include <math.h>
+
+#include "../base/fail.h"
+#include "../base/mem.h"
+#include "../base/rng.h"
+
+/* Pictures that are measured, and of those the ones whose features are compared; threads that measure at most. */
+enum { MEASURED = 512, COMPARED = 32, MOST_THREADS = 8 };
+
+struct measuring {
+	const struct ad_precision *p;
+	unsigned char *chosen; /* per picture: 0, 1 (ranges only) or 2 (compared, too) */
+	unsigned char *seen;
+	int least;
+	ad_observer *observer;
+	pthread_mutex_t lock;
+	float *rows; /* of those compared, by slot */
+	size_t *slot, size;
+};
+
+static int compare_names(const void *key, const void *element)
+{
+	return strcmp(key, *(const char *const *)element);
+}
+
+static int measuring_select(struct ad_stream *s, const adtool_item *item, size_t *index)
+{
+	struct measuring *m = s->context;
+	const char *const *found = bsearch(item->name, m->p->names, m->p->count, sizeof(*found), compare_names);
+
+	if (!found)
+		return 0;
+	*index = (size_t)(found - m->p->names);
+	if (m->chosen[*index] < m->least || m->seen[*index])
+		return 0;
+	m->seen[*index] = 1;
+	return 1;
+}
+
+/* All tensors of the picture lie in the scratch. */
+static int measuring_observe(struct ad_stream *s, struct ad_picture *p, size_t slot, struct ad_scratch *scratch,
+			     const adtool_image *image, float *row, adtool_error *err)
+{
+	struct measuring *m = s->context;
+	int code;
+
+	(void)p, (void)slot, (void)image, (void)row;
+	pthread_mutex_lock(&m->lock);
+	code = ad_observer_add(m->observer, scratch->map, err);
+	pthread_mutex_unlock(&m->lock);
+	return code;
+}
+
+/* A picture that cannot be used is told of when it is used. */
+static int measuring_emit(struct ad_stream *s, struct ad_picture *p, size_t slot, const float *row, adtool_error *err)
+{
+	struct measuring *m = s->context;
+	const struct ad_precision *of = m->p;
+
+	(void)slot;
+	if (m->rows) {
+		if (row)
+			memcpy(m->rows + m->slot[p->index] * m->size, row, m->size * sizeof(*row));
+		else
+			m->slot[p->index] = SIZE_MAX;
+	} else if (!row && p->code == ADTOOL_ENUMERIC) {
+		return ad_fail(err, p->code, "%s: %s", ad_buf_text(&p->name), ad_buf_text(&p->why));
+	}
+	if (of->progress && of->progress(of->context, "ranges", 0, 0))
+		return ad_fail(err, ADTOOL_ECANCELLED, "stopped");
+	return 0;
+}
+
+static int measuring_pass(struct measuring *m, const struct ad_extractor *e, int least, adtool_error *err)
+{
+	const struct ad_precision *p = m->p;
+	struct ad_stream s = {.extractor = e,
+			      .threads = p->threads < MOST_THREADS ? p->threads : MOST_THREADS,
+			      .select = measuring_select,
+			      .work = m->rows ? NULL : measuring_observe,
+			      .emit = measuring_emit,
+			      .context = m};
+	const char **inputs = ad_malloc_array(p->count, sizeof(*inputs)), *archive = NULL;
+	size_t n = 0;
+	int code = inputs ? 0 : ad_fail_nomem(err);
+
+	m->least = least;
+	memset(m->seen, 0, p->count);
+	for (size_t i = 0; !code && i < p->count; i++) {
+		if (m->chosen[i] < least)
+			continue;
+		if (!p->archives[i])
+			inputs[n++] = p->names[i];
+		else if (!archive || strcmp(archive, p->archives[i]))
+			inputs[n++] = archive = p->archives[i];
+	}
+	if (!code)
+		code = adtool_dataset_open(inputs, n, p->dataset_options, &s.dataset, err);
+	if (!code)
+		code = ad_stream_run(&s, err);
+	adtool_dataset_free(s.dataset);
+	ad_free(inputs);
+	return code;
+}
+
+static int choose(struct measuring *m, adtool_error *err)
+{
+	size_t n = m->p->count, compared = 0, *order = ad_malloc_array(n, sizeof(*order));
+	ad_rng rng;
+
+	m->chosen = ad_calloc(n, 1);
+	m->seen = ad_calloc(n, 1);
+	m->slot = ad_malloc_array(n, sizeof(*m->slot));
+	if (!order || !m->chosen || !m->seen || !m->slot) {
+		ad_free(order);
+		return ad_fail_nomem(err);
+	}
+	for (size_t i = 0; i < n; i++) {
+		order[i] = i;
+		m->slot[i] = SIZE_MAX;
+	}
+	ad_rng_seed(&rng, m->p->seed);
+	ad_rng_shuffle(&rng, order, n);
+	for (size_t i = 0; i < n && i < MEASURED; i++) {
+		m->chosen[order[i]] = i < COMPARED ? 2 : 1;
+		if (i < COMPARED)
+			m->slot[order[i]] = compared++;
+	}
+	ad_free(order);
+	return 0;
+}
+
+static int measure_ranges(struct measuring *m, struct ad_measured *out, adtool_error *err)
+{
+	const struct ad_precision *p = m->p;
+	struct ad_extractor e = *p->extractor;
+	const ad_plan *plan;
+	uint64_t bytes;
+	int code = ad_observer_create(p->backbone, p->layer, e.width, e.height, p->pool, &m->observer, err);
+
+	if (code)
+		return code;
+	plan = ad_observer_plan(m->observer);
+	e.grid = 1;
+	e.basis = NULL;
+	e.cells = NULL;
+	ad_extractor_plan(&e, plan);
+	bytes = (p->threads < MOST_THREADS ? p->threads : MOST_THREADS) *
+		(uint64_t)(ad_plan_arena_bytes(plan) + ad_plan_output_floats(plan) * sizeof(float));
+	if (bytes > p->memory)
+		return ad_fail(err, ADTOOL_ELIMIT, "measuring ranges needs about %llu MiB, more than the limit of %llu MiB",
+			       (unsigned long long)(bytes >> 20), (unsigned long long)(p->memory >> 20));
+	code = measuring_pass(m, &e, 1, err);
+	if (!code)
+		code = ad_observer_finish(m->observer, &out->names, &out->ranges, &out->count, err);
+	return code;
+}
+
+/*
+ * How far features in 8 bits are from those in floats: the root mean square of the difference over that of the features'
+ * own spread among pictures, means taken out of both.
+ */
+static double compare_rows(const struct measuring *m, const float *wide, const float *narrow)
+{
+	double error = 0, spread = 0;
+	size_t i, f, n;
+
+	for (f = 0; f < m->size; f++) {
+		double sum[2] = {0, 0}, squares[2] = {0, 0};
+
+		for (i = n = 0; i < m->p->count; i++) {
+			size_t at = m->slot[i] * m->size + f;
+
+			if (m->slot[i] == SIZE_MAX)
+				continue;
+			n++;
+			sum[0] += (double)wide[at];
+			squares[0] += (double)wide[at] * (double)wide[at];
+			sum[1] += (double)narrow[at] - (double)wide[at];
+			squares[1] += ((double)narrow[at] - (double)wide[at]) * ((double)narrow[at] - (double)wide[at]);
+		}
+		if (n > 1) {
+			spread += fmax(0, squares[0] - sum[0] * sum[0] / (double)n);
+			error += fmax(0, squares[1] - sum[1] * sum[1] / (double)n);
+		}
+	}
+	return spread > 0 ? sqrt(error / spread) : 0;
+}
+
+static int compare_features(struct measuring *m, const ad_plan *narrow, double *difference, adtool_error *err)
+{
+	struct ad_extractor e = *m->p->extractor;
+	float *rows[2] = {0};
+	int code = 0;
+
+	e.basis = NULL;
+	m->size = ad_extractor_pooled(&e);
+	for (int i = 0; i < 2 && !code; i++) {
+		rows[i] = ad_malloc_array(COMPARED, m->size * sizeof(float));
+		m->rows = rows[i];
+		if (i)
+			ad_extractor_plan(&e, narrow);
+		code = rows[i] ? measuring_pass(m, &e, 2, err) : ad_fail_nomem(err);
+	}
+	if (!code)
+		*difference = compare_rows(m, rows[0], rows[1]);
+	ad_free(rows[0]);
+	ad_free(rows[1]);
+	return code;
+}
+
+ad_ranges ad_measured_ranges(const struct ad_measured *m)
+{
+	return (ad_ranges){(const char *)m->names.data, m->names.size, m->ranges, m->count};
+}
+
+void ad_measured_release(struct ad_measured *m)
+{
+	ad_buf_release(&m->names);
+	ad_free(m->ranges);
+	memset(m, 0, sizeof(*m));
+}
+
+int ad_precision_int8(const struct ad_precision *p, struct ad_measured *out, ad_plan **plan, adtool_error *err)
+{
+	struct measuring m = {.p = p};
+	struct ad_measured measured = {0};
+	ad_plan *narrow = NULL;
+	ad_ranges ranges;
+	int code = choose(&m, err);
+
+	pthread_mutex_init(&m.lock, NULL);
+	if (!code)
+		code = measure_ranges(&m, &measured, err);
+	ranges = ad_measured_ranges(&measured);
+	if (!code)
+		code = ad_plan_create_int8(p->backbone, p->layer, p->extractor->width, p->extractor->height, &ranges, p->pool,
+					   &narrow, err);
+	if (!code)
+		code = compare_features(&m, narrow, &measured.difference, err);
+	if (!code && measured.difference > AD_INT8_MOST_DIFFERENCE)
+		code = ad_fail(err, ADTOOL_EUNSUPPORTED,
+			       "in int8 the features of this layer are off by %.0f %% of their spread, more than the %.0f %% "
+			       "that leave accuracy as it is: use float32",
+			       100 * measured.difference, 100 * AD_INT8_MOST_DIFFERENCE);
+	if (!code) {
+		*out = measured;
+		*plan = narrow;
+		narrow = NULL;
+		memset(&measured, 0, sizeof(measured));
+	}
+	ad_measured_release(&measured);
+	ad_plan_free(narrow);
+	ad_observer_free(m.observer);
+	pthread_mutex_destroy(&m.lock);
+	ad_free(m.chosen);
+	ad_free(m.seen);
+	ad_free(m.slot);
+	return code;
+}
