@@ -5,7 +5,7 @@
 
 #include <adtool/error.h>
 
-enum { ALIGNMENT = 64, HUGE_PAGE = 2 << 20, HUGE_FROM = 1 << 20 };
+enum { ALIGNMENT = 64, HUGE_PAGE = 2 << 20 };
 
 static int overflows(size_t count, size_t size)
 {
@@ -65,17 +65,25 @@ void adtool_free(void *block)
 
 void *ad_malloc_aligned(size_t count, size_t size)
 {
-	size_t bytes, alignment;
+	size_t bytes = count * size, alignment = ALIGNMENT, whole;
 	void *block;
 
-	if (overflows(count, size) || count * size > PTRDIFF_MAX - HUGE_PAGE)
+	if (overflows(count, size) || bytes > PTRDIFF_MAX - HUGE_PAGE)
 		return NULL;
-	alignment = count * size >= HUGE_FROM ? HUGE_PAGE : ALIGNMENT;
-	bytes = (count * size + alignment - 1) / alignment * alignment;
-	block = aligned_alloc(alignment, bytes ? bytes : alignment);
+	bytes = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+	/* The last large page is taken only where little of it is wasted. */
+	whole = (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+	if (whole - bytes > bytes / 8)
+		whole -= HUGE_PAGE;
+	if (whole) {
+		alignment = HUGE_PAGE;
+		bytes = whole > bytes ? whole : bytes;
+	}
+	if (posix_memalign(&block, alignment, bytes ? bytes : alignment))
+		return NULL;
 	/* A wish, no more. */
-	if (block && alignment == HUGE_PAGE)
-		(void)madvise(block, bytes, MADV_HUGEPAGE);
+	if (whole)
+		(void)madvise(block, whole, MADV_HUGEPAGE);
 	return block;
 }
 
