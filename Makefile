@@ -366,6 +366,11 @@ fuzz: ## look for inputs that break a parser, with libFuzzer; FUZZ_SECONDS=60 ea
 	@sh tests/fuzz/seeds.sh $(B) build/fuzz/seeds
 	@sh tests/fuzz/run.sh build/fuzz $(FUZZ_SECONDS) $(or $(FUZZ),$(FUZZ_TARGETS))
 
+.PHONY: soak
+SOAK ?= 100000
+soak: all examples ## score many pictures in one process: flat memory, no leaks, same bits; SOAK=100000
+	@sh tests/soak/soak.sh $(B) $(SOAK)
+
 .PHONY: check-faults
 check-faults: test-programs ## every call that can fail, failing, one at a time; 100 kills; some minutes
 	@ADTOOL_FAULTS=full $(PROVE) -v tests/cli/faults.t
@@ -375,6 +380,22 @@ check-packages: ## the tarball and the Debian packages: built, looked at by lint
 	@$(MAKE) --no-print-directory deps
 	@$(MAKE) --no-print-directory -j2 all examples
 	@PERL5LIB=$(CURDIR)/tests/lib $(PROVE) --formatter Adtool::Formatter $(PROVEFLAGS) tests/package
+
+# What a compiler says of each file without making anything.
+CHECKED := $(wildcard lib/*/*.c) lib/kernel/scalar/kernels.c $(wildcard cli/*.c cli/*/*.c examples/*.c)
+CHECK_FLAGS = $(CPPFLAGS) $(SONAMES) $(FORMATS) -DADTOOL_DATADIR='""' -DADTOOL_MANDIR='""' -DADTOOL_LIBEXECDIR='""' -std=c11 -O1
+.PHONY: check-clang
+check-clang: $(B)/gen/onnx.pb-c.h ## no warnings from clang either
+	@for f in $(CHECKED); do \
+		clang $(CHECK_FLAGS) $(WARN) -Werror -fsyntax-only $$f || failed=1; \
+	done; test -z "$$failed" && echo "check-clang: $(words $(CHECKED)) files without a warning"
+
+.PHONY: analyze
+analyze: $(B)/gen/onnx.pb-c.h ## clang's static analysis
+	@for f in $(CHECKED); do \
+		clang $(CHECK_FLAGS) --analyze --analyzer-output text $(ANALYZE) $$f -o /dev/null 2>&1; \
+	done >$(B)/analyze.log; cat $(B)/analyze.log; ! grep -q 'warning:' $(B)/analyze.log
+	@echo "analyze: $(words $(CHECKED)) files, nothing found"
 
 .PHONY: check-neon
 check-neon: ## the NEON kernels, built for AArch64, run under an emulator

@@ -8,6 +8,14 @@
 #include <string.h>
 #include <time.h>
 
+/* Under _FORTIFY_SOURCE some compilers get them as macros. */
+#undef sprintf
+#undef vsprintf
+#undef strcpy
+#undef strcat
+#undef strncpy
+#undef strncat
+
 #pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf gets strtok
 #pragma GCC poison atoi atol atof rand srand gmtime localtime ctime asctime tmpnam mktemp
 

@@ -102,7 +102,7 @@ static const char *not_needed(enum ad_member m)
 /* Which members are there, and how large: all before anything of their size is allocated. */
 static int check_sizes(const ad_bundle *b, adtool_error *err)
 {
-	int m;
+	enum ad_member m;
 
 	if (b->unknown[0])
 		return ad_fail(err, ADTOOL_EFORMAT, "holds '%s', which is no member of a model", b->unknown);
@@ -169,7 +169,8 @@ static int load_npy(ad_bundle *b, enum ad_member m, adtool_error *err)
 static int load_members(ad_bundle *b, adtool_error *err)
 {
 	char digest[17];
-	int code, m;
+	enum ad_member m;
+	int code;
 
 	for (m = AD_MEMBER_ONNX; m < AD_MEMBER_FIRST_LAZY; m++) {
 		if (!b->listed[m].present)
@@ -351,7 +352,8 @@ int ad_bundle_check_sha256(const ad_bundle *b, adtool_error *err)
 {
 	char digest[65];
 	ad_bundle_stats stats;
-	int m, code;
+	enum ad_member m;
+	int code;
 
 	if (ad_bundle_has_stats(b)) {
 		code = ad_bundle_stats_load(b, &stats, err);
@@ -380,7 +382,7 @@ int ad_bundle_check_sha256(const ad_bundle *b, adtool_error *err)
 
 void ad_bundle_free(ad_bundle *b)
 {
-	int m;
+	enum ad_member m;
 
 	if (!b)
 		return;
@@ -492,7 +494,8 @@ int ad_bundle_write(const char *path, const adtool_model_info *info, const ad_bu
 	uint64_t total = 4096;
 	int64_t time, end;
 	size_t n = 0;
-	int code, m;
+	enum ad_member m;
+	int code;
 
 	code = ad_info_check(info, ADTOOL_EINVAL, err);
 	if (!code)

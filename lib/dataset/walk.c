@@ -67,7 +67,7 @@ static void look(int fd, const struct dirent *d, struct entry *e)
 		}
 		e->mode = st.st_mode;
 	} else {
-		e->mode = DTTOIF(type);
+		e->mode = (mode_t)DTTOIF(type);
 	}
 	e->kind = S_ISDIR(e->mode) ? FOLDER_ENTRY : S_ISREG(e->mode) ? FILE_ENTRY : REFUSED_ENTRY;
 }
