@@ -366,6 +366,10 @@ fuzz: ## look for inputs that break a parser, with libFuzzer; FUZZ_SECONDS=60 ea
 	@sh tests/fuzz/seeds.sh $(B) build/fuzz/seeds
 	@sh tests/fuzz/run.sh build/fuzz $(FUZZ_SECONDS) $(or $(FUZZ),$(FUZZ_TARGETS))
 
+.PHONY: check-valgrind
+check-valgrind: all examples $(REPLAY_BIN) ## the commands under valgrind: no errors, no leaks
+	@sh tests/valgrind/run.sh $(B)
+
 .PHONY: soak
 SOAK ?= 100000
 soak: all examples ## score many pictures in one process: flat memory, no leaks, same bits; SOAK=100000

@@ -22,4 +22,17 @@ int ad_fail_within(adtool_error *err, int code, const char *fmt, ...)
 /* After a call that gave `code`: where that is ADTOOL_ELIMIT, " (<option>)" is put behind its message. Returns code. */
 int ad_fail_option(adtool_error *err, int code, const char *option);
 
+#ifdef __clang_analyzer__
+/* What it cannot see, as they stand in another file: these never return 0. */
+static inline int ad_fail_seen(int code)
+{
+	if (code >= 0)
+		__builtin_unreachable();
+	return code;
+}
+#define ad_fail(err, code, ...) ad_fail_seen((ad_fail)(err, code, __VA_ARGS__))
+#define ad_fail_errno(err, ...) ad_fail_seen((ad_fail_errno)(err, __VA_ARGS__))
+#define ad_fail_nomem(err) ad_fail_seen((ad_fail_nomem)(err))
+#endif
+
 #endif

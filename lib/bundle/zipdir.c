@@ -170,7 +170,7 @@ int ad_zip_index(const uint8_t *file, size_t size, const char *const *names, siz
                  char unknown[80], adtool_error *err)
 {
 	const uint8_t *end = find_end(file, size), *at;
-	size_t directory, length, count, i, k, first[AD_ZIP_MAX_NAMES];
+	size_t directory, length, count, i, k, first[AD_ZIP_MAX_NAMES] = {0};
 	char shown[80];
 	int code;
 

@@ -69,10 +69,13 @@ static void add_part(ad_buf *out, const char *part, size_t n, size_t most)
 
 /*
  * DIR/<name><suffix>: a leading '/' and '.' parts are dropped, '..' parts become '_', so that whatever a list
- * or an archive calls its pictures, the file lies below DIR.
+ * or an archive calls its pictures, the file lies below DIR. Folders that end in .png or .npy get a '_', so that
+ * the picture x and one in the folder x.png do not meet.
  */
 static int map_path(const char *dir, const char *name, const char *suffix, ad_buf *out)
 {
+	size_t end = strlen(suffix);
+
 	ad_buf_clear(out);
 	ad_buf_puts(out, dir);
 	while (*name) {
@@ -82,7 +85,9 @@ static int map_path(const char *dir, const char *name, const char *suffix, ad_bu
 			ad_buf_puts(out, "/_");
 		} else if (n && !(n == 1 && name[0] == '.')) {
 			ad_buf_putc(out, '/');
-			add_part(out, name, n, NAME_MAX - strlen(suffix));
+			add_part(out, name, n, NAME_MAX - end);
+			if (name[n] && n >= 4 && (!memcmp(name + n - 4, ".png", 4) || !memcmp(name + n - 4, ".npy", 4)))
+				ad_buf_putc(out, '_');
 		}
 		name += n + (name[n] == '/');
 	}
@@ -97,6 +102,9 @@ static int make_path(const char *dir, const char *name, const char *suffix, ad_b
 
 	if (map_path(dir, name, suffix, path))
 		return ad_fail_nomem(err);
+	if (path->size >= PATH_MAX)
+		return ad_fail(err, ADTOOL_ELIMIT, "its %s would be at a path of %zu bytes, and %d are possible", suffix + 1,
+			       path->size, PATH_MAX - 1);
 	slash = strrchr((char *)path->data, '/');
 	*slash = '\0';
 	code = ad_mkdirs((char *)path->data, err);
@@ -181,6 +189,17 @@ static int draw_maps(const struct scorer *c, struct scored *result, const struct
 	return code;
 }
 
+/* What is too long for a path is the picture's own fault. */
+static int finish_drawing(struct scored *result, int code, adtool_error *err)
+{
+	if (code != ADTOOL_ELIMIT)
+		return 0;
+	if (err)
+		*err = result->failed;
+	result->failed.code = 0;
+	return code;
+}
+
 static int score_work(struct ad_stream *s, struct ad_picture *p, size_t slot, struct ad_scratch *scratch,
 		      const adtool_image *image, float *row, adtool_error *err)
 {
@@ -211,8 +230,7 @@ static int score_work(struct ad_stream *s, struct ad_picture *p, size_t slot, st
 		if (code)
 			return code;
 	}
-	draw_maps(c, result, p, image, &result->failed);
-	return 0;
+	return finish_drawing(result, draw_maps(c, result, p, image, &result->failed), err);
 }
 
 static int score_tiled(struct ad_stream *s, struct ad_picture *p, size_t slot, const struct ad_source *source,
@@ -237,8 +255,7 @@ static int score_tiled(struct ad_stream *s, struct ad_picture *p, size_t slot, c
 		place->map_cols = t->cols;
 		ad_row_place_region(&c->model->look, &t->region, place, &result->view);
 	}
-	draw_maps(c, result, p, source->image, &result->failed);
-	return 0;
+	return finish_drawing(result, draw_maps(c, result, p, source->image, &result->failed), err);
 }
 
 static int score_emit(struct ad_stream *s, struct ad_picture *p, size_t slot, const float *row, adtool_error *err)

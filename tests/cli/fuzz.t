@@ -2,6 +2,8 @@
 # Every input that once broke a parser, and the seeds of fuzzing, through the fuzz targets (tests/fuzz).
 . "${0%/*}/lib.sh"
 
+LSAN_OPTIONS=suppressions=$ROOT/tests/fuzz/leaks.supp:print_suppressions=0
+export LSAN_OPTIONS
 run sh "$ROOT/tests/fuzz/seeds.sh" "$BUILD" "$TMP/seeds"
 exits 'seeds are made' 0
 err_is 'seeds are made: nothing to say' ''

@@ -325,4 +325,31 @@ cp "$(find set d good . -name '*.png' 2>/dev/null | head -n 1)" "longnames/$long
 run adtool score --heatmap longmaps longnames
 exits 'the heat map of a picture with the longest name' 0
 is 'the heat map of a picture with the longest name: there' "$(ls longmaps/longnames | wc -l | tr -d ' ')" 1
+
+# Pictures x and x.png/y, and a path that there cannot be.
+mkdir -p meet/x.png
+cp $good/001.png meet/x
+cp $good/001.png meet/x.png/y
+run adtool score -q --heatmap met --map met meet meet/x
+exits 'heat maps of x and x.png/y do not meet' 0
+is 'heat maps of x and x.png/y: all are there' "$(find met -type f | sort | tr '\n' ' ')" \
+	'met/meet/x.npy met/meet/x.png met/meet/x.png_/y.npy met/meet/x.png_/y.png '
+if have_numpy; then
+	"$PYTHON" - "$good/001.png" <<'END'
+import sys, tarfile, io
+data = open(sys.argv[1], 'rb').read()
+with tarfile.open('long.tar', 'w', format=tarfile.PAX_FORMAT) as tar:
+    for name in ['/'.join(['d' * 200] * 25) + '/a.png', 'b.png']:
+        info = tarfile.TarInfo(name)
+        info.size = len(data)
+        tar.addfile(info, io.BytesIO(data))
+END
+	run adtool score --heatmap far long.tar
+	exits 'a member with too long a path for its heat map' 2
+	is 'a member with too long a path: one error row' "$(cut -f 4 "$OUT" | sed 's/anomalous/scored/; s/normal/scored/' | tr '\n' ' ')" \
+		'error scored '
+	err_like 'a member with too long a path: said' 'its png would be at a path of [0-9]* bytes, and 4095 are possible$'
+else
+	skip 3 'needs Python'
+fi
 done_testing

@@ -8,6 +8,7 @@ seconds=$2
 shift 2
 here=$(cd "${0%/*}" && pwd)
 export ASAN_OPTIONS=allocator_may_return_null=1:detect_stack_use_after_return=0
+export LSAN_OPTIONS=suppressions=$here/leaks.supp:print_suppressions=0
 failed=0
 printf '%-18s %12s %9s %9s %8s\n' target executions coverage features crashes
 for target; do
