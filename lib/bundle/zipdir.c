@@ -177,7 +177,7 @@ int ad_zip_index(const uint8_t *file, size_t size, const char *const *names, siz
 	memset(members, 0, n * sizeof(*members));
 	unknown[0] = '\0';
 	if (!end)
-		return size >= 4 && get32(file) == LOCAL_SIGNATURE
+		return file && size >= 4 && get32(file) == LOCAL_SIGNATURE
 		               ? ad_fail(err, ADTOOL_EFORMAT, "zip file cut short: its directory is missing")
 		               : ad_fail(err, ADTOOL_EFORMAT, "not a model: it is no zip file");
 	count = get16(end + 10);
