@@ -73,6 +73,8 @@ while [ $round -lt "$rounds" ]; do
 				"$forward" time "$work/$name.onnx" "$layer" 224 $batch $threads "$seconds" >"$work/line" || exit 1
 				value median_ms <"$work/line" >>"$work/ours.$key"
 				value gflop <"$work/line" >"$work/gflop.$key"
+				"$forward" int8 time "$work/$name.onnx" "$layer" 224 $batch $threads "$seconds" |
+					value median_ms >>"$work/int8.$key"
 				[ -z "$peer" ] || node tests/bench/peer.js "$work/$name.onnx" 224 $batch $threads "$seconds" |
 					value median_ms >>"$work/peer.$key"
 			done
@@ -99,6 +101,26 @@ done
 					rate = gflop / ms * 1000
 					printf "%-16s %-8s %7d %5d %9.3f %11.1f %9.1f %6.0f %% ", name, layer, threads,
 						batch, ms, 1000 / ms, rate, 100 * rate / peak
+					if (theirs > 0) printf "%9.3f %6.2f\n", theirs, theirs / ms
+					else printf "%9s %6s\n", "-", "-" }'
+			done
+		done
+	done
+} | tee -a "$report"
+
+# What 8 bits are worth, whether or not a model in them would be accepted: the ratio is to the peer in float32.
+{
+	echo
+	printf '%-16s %-8s %7s %5s %9s %11s %9s %6s\n' 'in int8' layer threads batch ms pictures/s 'peer ms' ratio
+	list | while read -r name file layer; do
+		for threads in 1 2; do
+			for batch in 1 8; do
+				key=$name.$threads.$batch
+				theirs=
+				[ -z "$peer" ] || theirs=$(median <"$work/peer.$key")
+				awk -v name="$name" -v layer="$layer" -v threads=$threads -v batch=$batch \
+					-v ms="$(median <"$work/int8.$key")" -v theirs="$theirs" 'BEGIN {
+					printf "%-16s %-8s %7d %5d %9.3f %11.1f ", name, layer, threads, batch, ms, 1000 / ms
 					if (theirs > 0) printf "%9.3f %6.2f\n", theirs, theirs / ms
 					else printf "%9s %6s\n", "-", "-" }'
 			done
