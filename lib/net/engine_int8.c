@@ -531,29 +531,34 @@ void engine_int8_release(step *s)
 /* What output channel o of a convolution is made of: n weights, those of an input channel next to each other. */
 typedef struct filter {
 	const ad_loose *w;
-	size_t n, taps;
+	size_t channels, taps;
 	const float *scale; /* of the input channels */
 	float most;         /* scale of the weights, the input's in it */
 } filter;
 
-static float weight(const filter *f, size_t i)
+static float weight(const filter *f, size_t channel, size_t tap)
 {
-	return f->w[i] * f->scale[i / f->taps];
+	return f->w[channel * f->taps + tap] * f->scale[channel];
 }
 
 /* depthwise: input channel o alone. */
 static filter make_filter(const int8_step *c, const ad_conv *conv, size_t o)
 {
 	int depthwise = conv->groups > 1;
-	size_t taps = c->window.kernel[0] * c->window.kernel[1], n = depthwise ? taps : c->in.c * taps;
+	size_t taps = c->window.kernel[0] * c->window.kernel[1];
 	filter f = {NULL, 0, taps, c->from.scale + (depthwise ? o : 0), 0};
 
 	if (o >= c->out.c)
 		return f;
-	f.w = conv->weights + o * n;
-	f.n = n;
-	for (size_t i = 0; i < n; i++)
-		f.most = fabsf(weight(&f, i)) > f.most ? fabsf(weight(&f, i)) : f.most;
+	f.channels = depthwise ? 1 : c->in.c;
+	f.w = conv->weights + o * f.channels * taps;
+	for (size_t i = 0; i < f.channels; i++) {
+		for (size_t t = 0; t < taps; t++) {
+			float size = fabsf(weight(&f, i, t));
+
+			f.most = size > f.most ? size : f.most;
+		}
+	}
 	f.most = f.most / 127;
 	return f;
 }
@@ -563,8 +568,6 @@ static filter make_filter(const int8_step *c, const ad_conv *conv, size_t o)
  * other way are. Inputs are mostly of one sign, so that a sum's error is felt where single errors cancel out.
  * Halves the error of features in deep nets.
  */
-
-
 typedef struct rounding {
 	float inverse;
 	int up;     /* 1: some go up, -1: down */
@@ -572,12 +575,11 @@ typedef struct rounding {
 	size_t few; /* but in this very bin only so many */
 } rounding;
 
-/* The remainder of a weight towards `up`, in bins. */
-static int bin_of(float x, int q, int up)
+/* Of a remainder other than 0. */
+static int bin_of(float d)
 {
-	float d = up > 0 ? x - (float)q : (float)q - x;
-
-	return d > 0 ? d < 0.5f ? (int)(d * (2 * BINS)) : BINS - 1 : -1;
+	d = fabsf(d);
+	return d < 0.5f ? (int)(d * (2 * BINS)) : BINS - 1;
 }
 
 static rounding round_weights(const filter *f)
@@ -586,17 +588,19 @@ static rounding round_weights(const filter *f)
 	size_t bins[2][BINS] = {{0}}, units;
 	double sum = 0;
 
-	for (size_t i = 0; i < f->n; i++) {
-		float x = weight(f, i) * r.inverse;
-		int q = nearest(x), up = bin_of(x, q, 1), down = bin_of(x, q, -1);
+	for (size_t i = 0; i < f->channels; i++) {
+		for (size_t t = 0; t < f->taps; t++) {
+			float x = weight(f, i, t) * r.inverse;
+			int q = nearest(x);
+			float d = x - (float)q;
+			int down = d < 0;
 
-		sum += (double)(x - (float)q);
-		if (up >= 0 && q < 127)
-			bins[0][up]++;
-		else if (down >= 0 && q > -127)
-			bins[1][down]++;
+			/* Without branches, which nobody could foresee. */
+			sum += (double)d;
+			bins[down][bin_of(d)] += (size_t)((down | (d > 0)) & (q != (down ? -127 : 127)));
+		}
 	}
-	if (!(fabs(sum) > 0.5 && fabs(sum) < (double)f->n))
+	if (!(fabs(sum) > 0.5 && fabs(sum) < (double)(f->channels * f->taps)))
 		return r;
 	r.up = sum > 0 ? 1 : -1;
 	for (units = (size_t)(fabs(sum) + 0.5); units && r.from; units -= r.few)
@@ -606,17 +610,18 @@ static rounding round_weights(const filter *f)
 
 static int rounded(rounding *r, float w)
 {
-	float x = w * r->inverse;
+	float x = w * r->inverse, d;
 	int q = nearest(x), bin;
 
 	if (!r->up || q == 127 * r->up)
 		return q;
-	bin = bin_of(x, q, r->up);
-	if (bin > r->from)
-		return q + r->up;
-	if (bin < r->from || !r->few)
+	d = (x - (float)q) * (float)r->up;
+	if (d * (2 * BINS) < (float)r->from || !(d > 0))
 		return q;
-	r->few--;
+	bin = bin_of(d);
+	if (bin == r->from && !r->few)
+		return q;
+	r->few -= bin == r->from;
 	return q + r->up;
 }
 
@@ -642,7 +647,7 @@ static void fill_depthwise(const ad_engine *e, const int8_step *c, const ad_conv
 
 		fill_factors(e, c, conv, &f, o);
 		for (size_t t = 0; t < taps; t++)
-			to[(o / BLOCK * taps + t) * BLOCK + o % BLOCK] = (int16_t)(f.w ? rounded(&r, weight(&f, t)) : 0);
+			to[(o / BLOCK * taps + t) * BLOCK + o % BLOCK] = (int16_t)(f.w ? rounded(&r, weight(&f, 0, t)) : 0);
 	}
 }
 
@@ -652,6 +657,9 @@ void engine_int8_fill(const ad_engine *e, const fill *of)
 	const int8_step *c = &s->u.int8;
 	const ad_conv *conv = &of->node->u.conv;
 	size_t taps = c->window.kernel[0] * c->window.kernel[1], in = c->in.c, quad;
+	filter f[AD_INT8_BLOCKS_MAX * BLOCK];
+	rounding r[AD_INT8_BLOCKS_MAX * BLOCK];
+	int32_t sums[AD_INT8_BLOCKS_MAX * BLOCK] = {0};
 	const out_group *g;
 	int8_t *to;
 	int32_t *start;
@@ -666,24 +674,28 @@ void engine_int8_fill(const ad_engine *e, const fill *of)
 	quad = QUAD * BLOCK * g->blocks;
 	memset(to, 0, g->floats * FLOAT_BYTES);
 	for (size_t v = 0; v < g->blocks * BLOCK; v++) {
-		filter f = make_filter(c, conv, g->out_block * BLOCK + v);
-		rounding r = round_weights(&f);
-		int32_t sum = 0;
+		f[v] = make_filter(c, conv, g->out_block * BLOCK + v);
+		r[v] = round_weights(&f[v]);
+		fill_factors(e, c, conv, &f[v], g->out_block * BLOCK + v);
+	}
+	/* Block by block of the input, so that what is written stays in the cache. */
+	for (size_t from = 0; from < in; from += BLOCK) {
+		/* [block][tap][quad of the block]; the last block may have fewer quads. */
+		size_t quads = min_size(BLOCK / QUAD, div_up(in - from, QUAD)), count = min_size(BLOCK, in - from);
 
-		fill_factors(e, c, conv, &f, g->out_block * BLOCK + v);
-		for (size_t i = 0; f.w && i < in; i++) {
-			/* [block][tap][quad of the block]; the last block may have fewer quads. */
-			size_t block = i / BLOCK, quads = min_size(BLOCK / QUAD, div_up(in - block * BLOCK, QUAD));
-			int8_t *first = to + v * QUAD + i % QUAD +
-					(block * (BLOCK / QUAD) * taps + i % BLOCK / QUAD) * quad;
+		for (size_t v = 0; v < g->blocks * BLOCK; v++) {
+			for (size_t i = 0; f[v].w && i < count; i++) {
+				int8_t *first = to + v * QUAD + i % QUAD + (from / QUAD * taps + i / QUAD) * quad;
 
-			for (size_t t = 0; t < taps; t++) {
-				int q = rounded(&r, weight(&f, i * taps + t));
+				for (size_t t = 0; t < taps; t++) {
+					int q = rounded(&r[v], weight(&f[v], from + i, t));
 
-				first[t * quads * quad] = (int8_t)q;
-				sum += q;
+					first[t * quads * quad] = (int8_t)q;
+					sums[v] += q;
+				}
 			}
 		}
-		start[v] = (e->k8->offset - c->from.zero) * sum;
 	}
+	for (size_t v = 0; v < g->blocks * BLOCK; v++)
+		start[v] = (e->k8->offset - c->from.zero) * sums[v];
 }
