@@ -206,8 +206,10 @@ void cli_default_signals(void);
 
 /*
  * From now on the first SIGINT or SIGTERM is a wish: cli_stopped tells its number (0: none yet), and the descriptor can
- * be read, for poll and adtool_dataset_options.stop_fd. The second one kills. Returns 0 or CLI_FAILURE, with a message.
+ * be read, for poll and adtool_dataset_options.stop_fd. Another one after CLI_ONE_WISH_MS kills. Returns 0 or CLI_FAILURE,
+ * with a message.
  */
+enum { CLI_ONE_WISH_MS = 300 };
 int cli_catch_stop(void);
 int cli_stop_fd(void); /* -1 before cli_catch_stop */
 int cli_stopped(void);

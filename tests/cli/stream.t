@@ -44,7 +44,7 @@ for signal in INT TERM; do
 done
 
 # In the middle of a folder, at a pace that leaves time for it: a beginning of all rows.
-adtool score --limit-rate 5 $good d/test/anomalous >out 2>err &
+adtool score --limit-rate 1 $good d/test/anomalous >out 2>err &
 pid=$!
 ok 'in a folder: the first row is out' until_true has_lines out 1
 kill -s INT $pid
@@ -196,11 +196,10 @@ is 'crosswise links: each picture once' "$(cut -f 1 "$OUT")" 'cross/a/p.png
 cross/b/p.png'
 
 # Pictures that vanish after they were listed.
-cp -r d/test/anomalous vanish
-ls vanish >kinds
+cp -r $good vanish
 first=$(find vanish -name '*.png' | LC_ALL=C sort | head -n 1)
 rows=$(find vanish -name '*.png' | wc -l | tr -d ' ')
-adtool score --limit-rate 2 vanish >out 2>err &
+adtool score --limit-rate 1 vanish >out 2>err &
 pid=$!
 ok 'vanishing: the first row is out' until_true has_lines out 1
 find vanish -name '*.png' ! -path "$first" -delete

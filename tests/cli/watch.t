@@ -279,6 +279,12 @@ sleep 1
 stop INT
 is 'SIGINT ends it' $code 0
 is 'a second run says nothing anew' "$(cat out)" ''
+# As timeout(1) does it: to the process, then to its group.
+start w
+sleep 1
+kill -s TERM $pid
+stop
+is 'SIGTERM twice at once ends it as once' $code 0
 
 # Two at one state.
 start w
