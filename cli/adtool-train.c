@@ -165,12 +165,19 @@ static void print_report(const adtool_model *model, const adtool_train_report *r
 }
 
 static adtool_page *page; /* NULL without --report */
-static adtool_error page_error;
+static bool page_failed;
 
+/* The model is worth more than its page, so training goes on. */
 static int note_held_out(void *context, const adtool_row *row)
 {
+	adtool_error err;
+
 	(void)context;
-	return adtool_page_add(page, row, ADTOOL_TRUTH_NORMAL, NULL, &page_error) != 0;
+	if (!page_failed && adtool_page_add(page, row, ADTOOL_TRUTH_NORMAL, NULL, &err)) {
+		cli_fail(report_dir, &err);
+		page_failed = true;
+	}
+	return 0;
 }
 
 /* A page without it is better than none. */
@@ -180,8 +187,7 @@ static void note_refused(void *context, const char *name, const adtool_error *wh
 	adtool_page_refused(page, name, why->message, NULL);
 }
 
-static int write_report(const adtool_model *model, const adtool_train_report *r,
-			double seconds_write)
+static int write_report(const adtool_model *model, const adtool_train_report *r, double seconds_write)
 {
 	const adtool_model_info *m = adtool_model_get_info(model);
 	adtool_page_facts facts = {.model_path = output, .threshold = m->threshold, .rule = m->rule, .alpha = m->alpha};
@@ -210,7 +216,7 @@ static int check_old(void)
 	} fixed[] = {
 	    {"backbone", &cli_train.backbone, true}, {"size", &cli_train.size, true},   {"grid", &cli_train.grid, true},
 	    {"method", &cli_train.method, true},     {"precision", &cli_train.precision, true},
-	       {"layer", &cli_train.layer, false}, {"color", &cli_feed.color, false},
+	    {"layer", &cli_train.layer, false},      {"color", &cli_feed.color, false},
 	    {"range", &cli_feed.range, false},       {"mean", cli_feed.mean, false},     {"std", cli_feed.std, false},
 	    {"fit", &cli_train.fit, true},           {"tiles", &cli_train.tiles, true},  {"roi", &cli_train.roi, true},
 	    {"mask", &cli_train.mask, true},         {"background", &cli_train.background, true},
@@ -255,7 +261,6 @@ static int run(size_t count, const char **inputs)
 	adtool_train_report report = {0};
 	adtool_error err;
 	double start = now();
-
 	adtool_geometry geometry;
 
 	if (check_old() || cli_geometry(&geometry))
@@ -290,7 +295,7 @@ static int run(size_t count, const char **inputs)
 		double written = now();
 		if (!cli_quiet)
 			print_report(model, &report, written - trained, written - start);
-		if (page && write_report(model, &report, written - trained))
+		if (page && (page_failed || write_report(model, &report, written - trained)))
 			status = CLI_FAILURE;
 	}
 	adtool_page_free(page);
