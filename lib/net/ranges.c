@@ -189,14 +189,16 @@ static int sort_names(const ad_ranges *r, struct named *list, size_t *count, adt
 	const char *at = r->names, *end = at + r->names_size;
 	size_t n = 0, used = 0;
 
-	while (at && at < end) {
-		at = parse_line(at, end, &list[n]);
-		if (!at || list[n].channels > r->count - used)
+	while (at < end) {
+		const char *next = parse_line(at, end, &list[n]);
+
+		if (!next || list[n].channels > r->count - used)
 			break;
 		list[n].ranges = (const ad_range *)(const void *)(r->ranges + 2 * used);
 		used += list[n++].channels;
+		at = next;
 	}
-	if (!at || at < end || used < r->count)
+	if (at < end || used < r->count)
 		return ad_fail(err, ADTOOL_EFORMAT, "line %zu of the ranges' names does not fit %zu ranges", n + 1, r->count);
 	qsort(list, n, sizeof(*list), compare_named);
 	for (size_t i = 1; i < n; i++)

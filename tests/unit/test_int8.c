@@ -350,6 +350,7 @@ static void hostile_names(void **state)
 	    {"1 a\n1 b\n2 input\n", 4, NULL}, /* other channels than the input has */
 	    {"3 input\n1 x\n", 4, NULL},
 	    {"3 input\n", 4, "does not fit 4 ranges"},
+	    {"4 a\n1 b\n", 4, "line 2"}, /* no ranges are left for it */
 	    {"5 a\n", 4, "line 1"},
 	    {"4 a", 4, "line 1"},
 	    {"0 a\n4 b\n", 4, "line 1"},
