@@ -332,7 +332,7 @@ static int need_quads(struct compiler *c, int v, size_t node)
 	if (rc)
 		return rc;
 	s.out = value->quads;
-	engine_int8_pack(c->e, &s, value->shape, value->quanta);
+	engine_int8_pack(&s, value->shape, value->quanta);
 	return add_form(c, &s);
 }
 
@@ -562,7 +562,7 @@ static int visit_int8_pool(struct compiler *c, size_t i)
 	if (rc)
 		return rc;
 	s.out = out->bytes;
-	engine_int8_pool(c->e, &s, &node->u.pool.window, in->shape, out->shape);
+	engine_int8_pool(&s, &node->u.pool.window, in->shape, out->shape);
 	return add_step(c->e, &s);
 }
 

@@ -132,9 +132,9 @@ static void call_conv(const step *s, const run *r, const out_group *g, ad_int8_c
 	} else {
 		size_t first = channel / vl;
 
-		a->wide = at(r, s->out) + first * c->vl_plane + pixel0 * vl;
-		a->wide_block = c->vl_plane;
-		a->wide_blocks = min_size(c->vl_blocks - first, g->blocks * BLOCK / vl);
+		a->wide = at(r, s->out) + first * c->out.plane + pixel0 * vl;
+		a->wide_block = c->out.plane;
+		a->wide_blocks = min_size(c->out.blocks - first, g->blocks * BLOCK / vl);
 		a->vl = vl;
 	}
 	r->e->k8->conv(a);
@@ -276,9 +276,8 @@ static void plan_window(step *s)
 	s->scratch = 0;
 }
 
-void engine_int8_pool(const ad_engine *e, step *s, const ad_window *w, shape in, shape out)
+void engine_int8_pool(step *s, const ad_window *w, shape in, shape out)
 {
-	(void)e;
 	s->u.int8 = (int8_step){.window = *w, .in = in, .out = out, .start = SIZE_MAX};
 	s->algorithm = "int8 window";
 	plan_window(s);
@@ -386,9 +385,8 @@ static void pack(const step *s, const run *r, size_t task, float *scratch)
 					    (float)c->to.zero, bytes_at(r, s->out) + p0 * QUAD, pixels});
 }
 
-void engine_int8_pack(const ad_engine *e, step *s, shape of, quanta to)
+void engine_int8_pack(step *s, shape of, quanta to)
 {
-	(void)e;
 	s->u.int8 = (int8_step){.in = of, .to = to, .one_factor = to.scale[whole_blocks(of.c)]};
 	s->u.int8.pieces = form_pieces(&s->u.int8);
 	s->run = pack;
@@ -472,8 +470,6 @@ int engine_int8_conv(ad_engine *e, step *s, size_t index, const ad_node *node, s
 	fill *f;
 
 	*c = (int8_step){.window = conv->window, .in = in, .out = out, .pixel = pixel, .from = from, .to = to, .res = res};
-	c->vl_plane = out.plane;
-	c->vl_blocks = out.blocks;
 	if (to.scale) {
 		c->low = act->kind == AD_ACT_RELU || (act->kind == AD_ACT_CLIP && act->a >= 0) ? (float)to.zero : 0;
 		c->high = act->kind == AD_ACT_CLIP && act->b <= 0 ? (float)to.zero : 255;
@@ -484,20 +480,16 @@ int engine_int8_conv(ad_engine *e, step *s, size_t index, const ad_node *node, s
 	c->factor = res.scale ? engine_weights(e, blocks * BLOCK) : 0;
 	c->scale = engine_weights(e, blocks * BLOCK);
 	c->shift = engine_weights(e, blocks * BLOCK);
-	f = engine_fill(e);
-	if (!f)
-		return ADTOOL_ENOMEM;
-	*f = (fill){.kind = FILL_INT8, .step = index, .node = node};
+	c->start = engine_weights(e, depthwise ? div_up(blocks * taps * BLOCK, 2) : blocks * BLOCK);
 	if (depthwise) {
-		c->start = engine_weights(e, div_up(blocks * taps * BLOCK, 2));
-		f->count = 0;
-		f->total = blocks;
+		f = engine_fill(e);
+		if (!f)
+			return ADTOOL_ENOMEM;
+		*f = (fill){.kind = FILL_INT8, .step = index, .node = node};
 		s->algorithm = "int8 depthwise";
 		plan_window(s);
 		return 0;
 	}
-	c->start = engine_weights(e, blocks * BLOCK);
-	e->n_fills--;
 	c->groups = ad_malloc_array(blocks, sizeof(*c->groups));
 	if (!c->groups)
 		return ADTOOL_ENOMEM;

@@ -87,7 +87,7 @@ typedef struct pixel_step {
 	int swapped;           /* constant first */
 } pixel_step;
 
-/* Steps of 8 bits (engine_int8.c). Blocks and planes of in and out are those of int8.h, whatever the table's vl. */
+/* Steps of 8 bits (engine_int8.c). Blocks and planes of in and out are those of floats, whatever int8.h has. */
 typedef struct int8_step {
 	ad_window window;
 	shape in, out;
@@ -100,8 +100,6 @@ typedef struct int8_step {
 	size_t n_groups;
 	size_t start, scale, shift; /* of all output channels; SIZE_MAX: none */
 	size_t pieces, parts;
-	size_t vl_plane, vl_blocks; /* of the form in floats */
-	ad_fn pre;
 } int8_step;
 
 typedef struct step {
@@ -235,11 +233,11 @@ int engine_int8_suits(const ad_conv *conv, ad_activation activation, size_t in, 
 /* Sets everything of a convolution but its places. from, to, res: of its values. pixel: 16, or 4 for a picture. */
 int engine_int8_conv(ad_engine *e, step *s, size_t index, const ad_node *node, shape in, shape out, size_t pixel,
 		     quanta from, quanta to, quanta res);
-void engine_int8_pool(const ad_engine *e, step *s, const ad_window *window, shape in, shape out);
+void engine_int8_pool(step *s, const ad_window *window, shape in, shape out);
 /* Between forms: of the whole value. scale, shift: SIZE_MAX, or of a SCALE done on the way, with its activation. */
 int engine_int8_quantize(ad_engine *e, step *s, shape of, quanta to, size_t scale, size_t shift, ad_fn pre);
 int engine_int8_dequantize(ad_engine *e, step *s, shape of, quanta from);
-void engine_int8_pack(const ad_engine *e, step *s, shape of, quanta to);
+void engine_int8_pack(step *s, shape of, quanta to);
 void engine_int8_fill(const ad_engine *e, const fill *f);
 void engine_int8_release(step *s);
 /* Bytes that a value takes. */

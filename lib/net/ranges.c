@@ -9,8 +9,8 @@
 
 struct ad_observer {
 	ad_plan *plan;
-	size_t n, used;
-	const char **names; /* the backbone's, used at the end */
+	size_t n;
+	const char **names; /* in text */
 	size_t *counts;     /* floats of each */
 	size_t *channels, all;
 	float *ranges;
