@@ -294,7 +294,8 @@ static int deal(const struct trainer *t, unsigned *fold_of, unsigned *folds, adt
 
 struct calibrating {
 	const ad_detector *detector;      /* the fold's */
-	struct { double score, peak; } *of; /* per entry */
+	double shift;                     /* its */
+	struct { double score, peak, q; } *of; /* per entry */
 	size_t done, all;
 };
 
@@ -309,6 +310,7 @@ static int calibrate_tiled(struct ad_stream *stream, struct ad_picture *p, size_
 	(void)slot;
 	c->of[p->index].score = got.score;
 	c->of[p->index].peak = got.peak;
+	c->of[p->index].q = 2 * (got.score - c->shift);
 	return code;
 }
 
@@ -327,67 +329,30 @@ static int calibrate_emit(struct ad_stream *stream, struct ad_picture *p, size_t
 }
 
 static int calibrate_fold(struct trainer *t, struct calibrating *c, const unsigned *fold_of, unsigned fold, ad_pool *pool,
-			  ad_calibration *out, adtool_error *err)
+			  adtool_error *err)
 {
 	struct ad_stream s = {.want_digest = 1, .tiled = calibrate_tiled, .emit = calibrate_emit};
 	ad_detector d = {0};
-	double kept, shift;
-	size_t i, before = c->done;
+	double kept;
+	size_t i, wanted = c->done;
 	int code = fit_tiles(t, fold_of, fold, pool, &d, &kept, err);
 
 	if (code)
 		return ad_fail_within(err, code, "without fold %u of the pictures", fold + 1);
 	c->detector = &d;
+	c->shift = ad_detector_shift(&d);
 	t->tile_gathered = c;
 	for (i = 0; i < t->list.count; i++) {
 		t->sampled[i] = t->used[i] && fold_of[i] == fold;
 		t->seen[i] = 0;
+		wanted += t->sampled[i];
 	}
 	code = ad_train_pass(t, 1, &s, err);
 	t->tile_gathered = NULL;
-	shift = ad_detector_shift(&d);
-	for (i = 0; !code && i < t->list.count; i++) {
-		if (!t->sampled[i])
-			continue;
-		out->index[out->n] = i;
-		out->scores[out->n] = c->of[i].score;
-		if (out->peaks)
-			out->peaks[out->n] = c->of[i].peak;
-		else
-			out->q[out->n] = 2 * (c->of[i].score - shift);
-		out->n++;
-		before++;
-	}
-	if (!code && before != c->done)
+	if (!code && c->done != wanted)
 		code = ad_fail(err, ADTOOL_EIO, "a picture is gone that was learned from");
 	ad_detector_release(&d);
 	return code;
-}
-
-/* In the order of names, as other calibrations are. */
-static int sort_calibration(ad_calibration *c, adtool_error *err)
-{
-	double *values[] = {c->scores, c->peaks ? c->peaks : c->q}, *sorted = ad_malloc_array(c->n, sizeof(*sorted));
-	size_t *order = ad_malloc_array(c->n, sizeof(*order)), i, j, k;
-
-	if (!sorted || !order) {
-		ad_free(sorted);
-		ad_free(order);
-		return ad_fail_nomem(err);
-	}
-	memcpy(order, c->index, c->n * sizeof(*order));
-	qsort(order, c->n, sizeof(*order), compare_sizes);
-	for (k = 0; k < 2; k++) {
-		for (i = 0; i < c->n; i++) {
-			j = (size_t)((const size_t *)bsearch(&c->index[i], order, c->n, sizeof(*order), compare_sizes) - order);
-			sorted[j] = values[k][i];
-		}
-		memcpy(values[k], sorted, c->n * sizeof(*sorted));
-	}
-	memcpy(c->index, order, c->n * sizeof(*order));
-	ad_free(sorted);
-	ad_free(order);
-	return 0;
 }
 
 static int calibrate(struct trainer *t, ad_pool *pool, ad_calibration *out, adtool_error *err)
@@ -409,9 +374,18 @@ static int calibrate(struct trainer *t, ad_pool *pool, ad_calibration *out, adto
 	for (i = 0; i < n; i++)
 		c.all += t->used[i];
 	for (fold = 0; !code && fold < folds; fold++)
-		code = calibrate_fold(t, &c, fold_of, fold, pool, out, err);
-	if (!code)
-		code = sort_calibration(out, err);
+		code = calibrate_fold(t, &c, fold_of, fold, pool, err);
+	for (i = 0; !code && i < n; i++) {
+		if (!t->used[i])
+			continue;
+		out->index[out->n] = i;
+		out->scores[out->n] = c.of[i].score;
+		if (ppca)
+			out->q[out->n] = c.of[i].q;
+		else
+			out->peaks[out->n] = c.of[i].peak;
+		out->n++;
+	}
 	out->folds = folds;
 	out->kind = folds == out->n ? ADTOOL_CV_LEAVE_ONE_OUT : ADTOOL_CV_FOLDS;
 	ad_free(fold_of);
