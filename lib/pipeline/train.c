@@ -145,35 +145,42 @@ static int train_select(struct ad_stream *s, const adtool_item *item, size_t *in
 	return 1;
 }
 
-static int train_emit(struct ad_stream *s, struct ad_picture *p, size_t slot, const float *row, adtool_error *err)
+int ad_train_emit(struct ad_stream *s, struct ad_picture *p, size_t slot, const float *row, adtool_error *err)
 {
 	struct trainer *t = s->context;
-	int code = 0;
 
 	(void)slot;
 	t->done++;
-	if (!row) {
+	if (row) {
+		t->used[p->index] = 1;
+		memcpy(t->digests[p->index], p->digest, sizeof(p->digest));
+	} else {
 		ad_train_refused(t->options, ad_buf_text(&p->name), p->code, ad_buf_text(&p->why));
 		t->refused++;
-	} else if (t->pooled) {
+	}
+	return ad_train_progress(t->options, "features", t->done, t->list.count, err);
+}
+
+static int train_emit(struct ad_stream *s, struct ad_picture *p, size_t slot, const float *row, adtool_error *err)
+{
+	struct trainer *t = s->context;
+	int code;
+
+	if (row && t->pooled) {
 		memcpy(t->pooled + p->index * s->row_size, row, s->row_size * sizeof(float));
-	} else if (t->want_sampled) {
+	} else if (row && t->want_sampled) {
 		float *copy = ad_malloc_array(s->row_size, sizeof(float));
 
 		if (!copy)
 			return ad_fail_nomem(err);
 		memcpy(copy, row, s->row_size * sizeof(float));
 		t->maps[p->index] = copy;
-	} else {
+	} else if (row) {
 		code = ad_fitter_add(t->fitter, p->index, row, err);
 		if (code)
 			return ad_fail_within(err, code, "%s", ad_buf_text(&p->name));
 	}
-	if (row) {
-		t->used[p->index] = 1;
-		memcpy(t->digests[p->index], p->digest, sizeof(p->digest));
-	}
-	return ad_train_progress(t->options, "features", t->done, t->list.count, err);
+	return ad_train_emit(s, p, slot, row, err);
 }
 
 static int train_work(struct ad_stream *s, struct ad_picture *p, size_t slot, struct ad_scratch *scratch,

@@ -146,22 +146,6 @@ static int gather_tiled(struct ad_stream *stream, struct ad_picture *p, size_t s
 	return 0;
 }
 
-static int gather_emit(struct ad_stream *stream, struct ad_picture *p, size_t slot, const float *row, adtool_error *err)
-{
-	struct trainer *t = stream->context;
-
-	(void)slot;
-	t->done++;
-	if (row) {
-		t->used[p->index] = 1;
-		memcpy(t->digests[p->index], p->digest, sizeof(p->digest));
-	} else {
-		ad_train_refused(t->options, ad_buf_text(&p->name), p->code, ad_buf_text(&p->why));
-		t->refused++;
-	}
-	return ad_train_progress(t->options, "features", t->done, t->list.count, err);
-}
-
 /* One list of all tiles, projected. */
 static int join(struct trainer *t, struct gathered *pictures, const ad_fit_options *fit, int with_basis, ad_pool *pool,
 		adtool_error *err)
@@ -200,7 +184,7 @@ static int join(struct trainer *t, struct gathered *pictures, const ad_fit_optio
 
 int ad_train_tiles_gather(struct trainer *t, const ad_fit_options *fit, int with_basis, ad_pool *pool, adtool_error *err)
 {
-	struct ad_stream s = {.want_digest = 1, .tiled = gather_tiled, .emit = gather_emit,
+	struct ad_stream s = {.want_digest = 1, .tiled = gather_tiled, .emit = ad_train_emit,
 			      .whole_pictures = t->thumbnails != NULL};
 	struct gathered *pictures = ad_calloc(t->list.count, sizeof(*pictures));
 	size_t i;

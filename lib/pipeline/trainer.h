@@ -60,6 +60,8 @@ void ad_train_refused(const adtool_train_options *o, const char *name, int code,
  * (members in their archive's). stream: its callbacks; the context is the trainer.
  */
 int ad_train_pass(struct trainer *t, int want, struct ad_stream *stream, adtool_error *err);
+/* For such a stream: counts the picture, notes that it is used and its digest, or tells why it is not. */
+int ad_train_emit(struct ad_stream *s, struct ad_picture *p, size_t slot, const float *row, adtool_error *err);
 
 /* -- train_tiles.c: pictures cut into tiles ------------------------------------------------------------- */
 
