@@ -17,11 +17,9 @@ static int open_backbone(const char *name, adtool_backbone **backbone, adtool_ba
 {
 	adtool_error err;
 
-	if (name && cli_check_model_size(name))
+	if (cli_load_backbone(name, backbone))
 		return CLI_FAILURE;
-	if (adtool_backbone_open(name, backbone, &err) || adtool_backbone_get_info(*backbone, info, &err))
-		return cli_fail(name ? name : "adnet", &err);
-	return cli_check_nodes(*backbone, name ? name : "adnet");
+	return adtool_backbone_get_info(*backbone, info, &err) ? cli_fail(name ? name : "adnet", &err) : 0;
 }
 
 /* -- list -------------------------------------------------------------------------------------------- */

@@ -181,7 +181,7 @@ static int read_mask(const adtool_row *row, uint8_t *truth)
 		return 0;
 	}
 	int found = 0;
-	if (adtool_image_read(path, 0, &mask, &err)) {
+	if (adtool_image_read(path, cli_limits.pixels, &mask, &err)) {
 		cli_message(path, "%s", err.message);
 	} else if (adtool_image_width(mask) != row->width || adtool_image_height(mask) != row->height) {
 		cli_message(path, "the mask is %ux%u, the picture %ux%u", adtool_image_width(mask),

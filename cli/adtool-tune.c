@@ -184,10 +184,9 @@ static int open_backbones(plan *p)
 		return cli_fail("tune", &err);
 	p->opened = cli_alloc(p->backbone_count, sizeof(*p->opened));
 	p->backbones = cli_alloc(p->backbone_count, sizeof(*p->backbones));
-	memset(p->opened, 0, p->backbone_count * sizeof(*p->opened));
 	for (size_t i = 0; i < p->backbone_count; i++) {
-		if (adtool_backbone_open(p->names[i], &p->opened[i], &err))
-			return cli_fail(p->names[i], &err);
+		if (cli_load_backbone(p->names[i], &p->opened[i]))
+			return CLI_FAILURE;
 		p->backbones[i] = p->opened[i];
 	}
 	return 0;
@@ -440,6 +439,7 @@ static int tune(const plan *p, adtool_tune_result **result)
 	o.train.alpha = cli_train.alpha;
 	o.train.seed = cli_train.seed;
 	o.train.memory = cli_train.memory;
+	o.train.max_pixels = cli_limits.pixels;
 	o.train.threads = cli_jobs;
 	o.train.progress = cli_progress;
 	o.train.refused = cli_refused;

@@ -416,8 +416,10 @@ static int renew_model(watcher *w)
 	if (!w->model && stat(w->model_path, &st))
 		memset(&st, 0, sizeof(st));
 	w->model_st = st;
-	if (open_model(w->model_path, &model, &err)) {
-		cli_fail(w->model_path, &err);
+	int status = cli_check_model_size(w->model_path);
+	if (!status && open_model(w->model_path, &model, &err))
+		status = cli_fail(w->model_path, &err);
+	if (status) {
 		if (!w->model)
 			return CLI_FAILURE;
 		cli_warn(w->model_path, "has changed, and cannot be used: going on with the model as it was");

@@ -253,8 +253,8 @@ void cli_progress_erase(void);
 const char *cli_model_path(const char *given);
 /* That the file is not larger than --max-model-size. Returns 0 or CLI_FAILURE, with a message. */
 int cli_check_model_size(const char *path);
-/* That the backbone's graph has no more nodes than --max-nodes. As above. */
-int cli_check_nodes(const adtool_backbone *backbone, const char *what);
+/* Opens a backbone as it is, within the limits; NULL: the default one. As above. */
+int cli_load_backbone(const char *name, adtool_backbone **backbone);
 /* Opens it. Returns 0 or CLI_FAILURE, with a message. */
 int cli_open_model(const char *given, adtool_model **model);
 

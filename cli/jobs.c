@@ -83,7 +83,8 @@ static int feed_backbone(adtool_backbone *backbone, adtool_error *err)
 	return adtool_backbone_set_preprocessing(backbone, &p, err);
 }
 
-int cli_check_nodes(const adtool_backbone *backbone, const char *what)
+/* That the graph has no more nodes than --max-nodes. */
+static int check_nodes(const adtool_backbone *backbone, const char *what)
 {
 	adtool_backbone_info info;
 	adtool_error err;
@@ -96,26 +97,36 @@ int cli_check_nodes(const adtool_backbone *backbone, const char *what)
 	return CLI_FAILURE;
 }
 
-int cli_open_backbone(adtool_backbone **backbone)
+static const char *name_of(const char *given)
 {
-	const char *what = cli_train.backbone ? cli_train.backbone : "adnet";
+	return given ? given : "adnet";
+}
+
+int cli_load_backbone(const char *name, adtool_backbone **backbone)
+{
 	adtool_error err;
 
-	if (cli_check_model_size(what))
+	if (name && cli_check_model_size(name))
 		return CLI_FAILURE;
-	if (adtool_backbone_open(cli_train.backbone, backbone, &err))
-		return cli_fail(what, &err);
-	if (cli_check_nodes(*backbone, what)) {
-		adtool_backbone_free(*backbone);
-		*backbone = NULL;
-		return CLI_FAILURE;
-	}
-	if (feed_backbone(*backbone, &err)) {
-		adtool_backbone_free(*backbone);
-		*backbone = NULL;
-		return cli_fail(what, &err);
-	}
-	return 0;
+	if (adtool_backbone_open(name, backbone, &err))
+		return cli_fail(name_of(name), &err);
+	if (!check_nodes(*backbone, name_of(name)))
+		return 0;
+	adtool_backbone_free(*backbone);
+	*backbone = NULL;
+	return CLI_FAILURE;
+}
+
+int cli_open_backbone(adtool_backbone **backbone)
+{
+	int status = cli_load_backbone(cli_train.backbone, backbone);
+	adtool_error err;
+
+	if (status || !feed_backbone(*backbone, &err))
+		return status;
+	adtool_backbone_free(*backbone);
+	*backbone = NULL;
+	return cli_fail(name_of(cli_train.backbone), &err);
 }
 
 /* -- pictures ---------------------------------------------------------------------------------------- */

@@ -8,8 +8,6 @@
 
 #include "watch.h"
 
-enum { MAX_DEPTH = 64 };
-
 /* A folder with an inotify watch. */
 typedef struct place {
 	int wd;
@@ -282,7 +280,7 @@ static void scan_folder(watch_tree *t, size_t r, const char *below, unsigned dep
 		struct stat st;
 		if (!fstatat(dirfd(dir), names[i], &st, 0) && S_ISDIR(st.st_mode)) {
 			char *sub = cli_text("%s%s/", below, names[i]);
-			if (depth < MAX_DEPTH && !is_link_inside(t, dirfd(dir), path, names[i]))
+			if (depth < cli_limits.depth && !is_link_inside(t, dirfd(dir), path, names[i]))
 				scan_folder(t, r, sub, depth + 1);
 			free(sub);
 		} else {
@@ -385,7 +383,7 @@ static void take_event(watch_tree *t, const struct inotify_event *e)
 			depth += *c == '/';
 		if (e->mask & IN_MOVED_FROM)
 			unwatch(t, r, sub);
-		else if (e->mask & (IN_CREATE | IN_MOVED_TO) && depth <= MAX_DEPTH)
+		else if (e->mask & (IN_CREATE | IN_MOVED_TO) && depth <= cli_limits.depth)
 			scan_folder(t, r, sub, depth);
 		end_visits(t);
 		free(sub);

@@ -82,6 +82,9 @@ exits 'masks that are missing or do not fit: status 2' 2
 err_is 'masks that are missing or do not fit are named' "adtool: $bad/crack/001.png: no mask in fewer
 adtool: fewer/stain/000.png: the mask is 32x64, the picture 64x64"
 is 'masks that are missing or do not fit: the others count' "$(pixel | cut -d ' ' -f 2-)" '12 2'
+"$BUILD/tests/tools/make_png" 100 100 fewer/stain/000.png
+run adtool eval --max-pixels 4096 --normal $good --anomalous $bad --masks fewer --format json
+err_like 'the limit on pixels is that of masks, too' '^adtool: fewer/stain/000\.png: .*limit of 4096 pixels \(--max-pixels\)$'
 mkdir mvtec
 for m in d/masks/dent/*.png; do
 	n=${m##*/}

@@ -100,6 +100,15 @@ err_is 'too few to train on: said' 'adtool: tune: 1 usable picture to train on; 
 run adtool tune $one $sets --memory 1
 exits 'a limit of memory' 128
 err_like 'a limit of memory: said' 'limit of 0 MiB'
+run adtool tune $one $sets --max-nodes 3
+exits 'a limit of nodes' 128
+err_like 'a limit of nodes: said' '^adtool: adnet: a graph of [0-9]* nodes, more than the limit of 3 \(--max-nodes\)$'
+run adtool tune $one $sets --max-pixels 100
+exits 'a limit of pixels' 128
+err_like 'a limit of pixels: said' '^adtool: .*\.png: 64 x 64 pixels are more than the limit of 100 pixels \(--max-pixels\)$'
+run adtool tune $one $sets --backbone "$ROOT/lib/net/adnet.onnx" --max-model-size 1K
+exits 'a limit of bytes of a backbone' 128
+err_like 'a limit of bytes of a backbone: said' 'adnet\.onnx: .*limit of 1024 \(--max-model-size\)$'
 echo kept >kept.zip
 run adtool tune $one $sets -o kept.zip
 exits 'a file of another kind is kept' 128

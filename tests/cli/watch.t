@@ -118,6 +118,12 @@ run adtool watch --exec ' ' --once in
 exits 'no command' 129
 run adtool watch -m gone.zip --once in
 exits 'no model' 128
+run once --state sl --max-model-size 1K in
+exits 'a model above the limit' 128
+err_like 'a model above the limit: said' '^adtool: model\.zip: .*limit of 1024 \(--max-model-size\)$'
+run once --state sl --max-depth 0 in
+num '--max-depth 0: what lies in the folder itself' "$(wc -l <"$OUT")" '>' 5
+out_unlike '--max-depth 0: and nothing below' '^in/moved/'
 run env -u XDG_STATE_HOME -u HOME adtool watch --once in
 exits 'nowhere to keep the state' 128
 err_like 'nowhere to keep the state: said' '^adtool: watch: .*--state FILE$'
