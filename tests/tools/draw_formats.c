@@ -1475,12 +1475,14 @@ static struct heif_error write_heif(struct heif_context *context, const void *da
 	return (struct heif_error){heif_error_Ok, heif_suberror_Unspecified, ""};
 }
 
-static void draw_one_heif(const char *name, enum heif_compression_format format, int alpha, int wide)
+static void draw_one_heif(const char *name, enum heif_compression_format format, int alpha, int wide, int orientation)
 {
 	enum heif_chroma chroma = alpha ? heif_chroma_interleaved_RGBA : heif_chroma_interleaved_RGB;
 	static const uint8_t black[3];
 	struct heif_writer writer = {1, write_heif};
+	struct heif_encoding_options *options;
 	struct heif_encoder *encoder = NULL;
+	unsigned width = W, height = H;
 	struct heif_context *context;
 	struct heif_image *image;
 	uint8_t *plane;
@@ -1508,8 +1510,11 @@ static void draw_one_heif(const char *name, enum heif_compression_format format,
 		make_profile(p3, 0);
 		heif_image_set_raw_color_profile(image, "prof", profile, profile_size);
 	}
-	if (heif_context_encode_image(context, image, encoder, NULL, NULL).code != heif_error_Ok)
+	options = heif_encoding_options_alloc();
+	options->image_orientation = (enum heif_orientation)orientation;
+	if (heif_context_encode_image(context, image, encoder, options, NULL).code != heif_error_Ok)
 		die(name);
+	heif_encoding_options_free(options);
 	size = 0;
 	if (heif_context_write(context, &writer, NULL).code != heif_error_Ok)
 		die(name);
@@ -1523,17 +1528,25 @@ static void draw_one_heif(const char *name, enum heif_compression_format format,
 		truth_converted(p3, 0, 0);
 	else
 		truth_rgb();
-	promise(name, 255, 32);
+	turn_truth(orientation, &width, &height);
+	promise_size(name, width, height, 255, 32, 0);
 	profile_size = 0;
 }
 
 static void draw_heif(void)
 {
-	draw_one_heif("rgb.heic", heif_compression_HEVC, 0, 0);
-	draw_one_heif("alpha.heic", heif_compression_HEVC, 1, 0);
-	draw_one_heif("p3.heic", heif_compression_HEVC, 0, 1);
-	draw_one_heif("rgb.avif", heif_compression_AV1, 0, 0);
-	draw_one_heif("alpha.avif", heif_compression_AV1, 1, 0);
+	char name[32];
+
+	draw_one_heif("rgb.heic", heif_compression_HEVC, 0, 0, 1);
+	draw_one_heif("alpha.heic", heif_compression_HEVC, 1, 0, 1);
+	draw_one_heif("p3.heic", heif_compression_HEVC, 0, 1, 1);
+	for (int o = 2; o <= 8; o++) {
+		snprintf(name, sizeof(name), "turned-%d.heic", o);
+		draw_one_heif(name, heif_compression_HEVC, 0, 0, o);
+	}
+	draw_one_heif("rgb.avif", heif_compression_AV1, 0, 0, 1);
+	draw_one_heif("alpha.avif", heif_compression_AV1, 1, 0, 1);
+	draw_one_heif("turned.avif", heif_compression_AV1, 0, 0, 6);
 }
 
 #endif
