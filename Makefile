@@ -191,7 +191,12 @@ $(B)/cli/%.o: cli/%.c
 	@mkdir -p $(@D)
 	$(call quiet,CC)$(CC) $(CPPFLAGS) -DADTOOL_MANDIR='"$(MANDIR)"' -DADTOOL_LIBEXECDIR='"$(LIBEXECDIR)"' $(ALL_CFLAGS) -fPIE -c -o $@ $<
 
-$(B)/bin/%: $(B)/cli/%.o $(CLI_COMMON_OBJ) $(B)/lib/libadtool.a
+# An archive, so that the front gets no more than it uses.
+$(B)/cli/common.a: $(CLI_COMMON_OBJ)
+	@rm -f $@
+	$(call quiet,AR)$(AR) rcs $@ $^
+
+$(B)/bin/%: $(B)/cli/%.o $(B)/cli/common.a $(B)/lib/libadtool.a
 	@mkdir -p $(@D)
 	$(call quiet,LINK)$(CC) $(ALL_CFLAGS) -pie $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS)
 

@@ -1,4 +1,7 @@
-/* The front: adtool NAME runs the program adtool-NAME. */
+/*
+ * The front: adtool NAME runs the program adtool-NAME. It is started with every command, so it is linked with nothing of the
+ * library that needs other libraries: loading those would take longer than all that it does.
+ */
 #include <errno.h>
 #include <limits.h>
 #include <unistd.h>
@@ -121,6 +124,17 @@ static int help(size_t count, const char **operands)
 	/* No man, or a command without a page: its own -h then. */
 	const char *words[] = {operands[0], "-h", NULL};
 	return run_command(words);
+}
+
+/* How the library was built is known to those that have it whole. */
+void cli_print_version(void)
+{
+	const char *words[] = {"info", "--version", "-v", NULL};
+
+	if (cli_verbose)
+		run_command(words);
+	else
+		cli_print("adtool %s\n", adtool_version());
 }
 
 static int run(size_t count, const char **operands)

@@ -146,6 +146,8 @@ int cli_usage_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* What -h prints. */
 void cli_print_help(const cli_command *command);
+/* What --version prints; with -v how it was built (version.c, but for the front, which has its own). */
+void cli_print_version(void);
 
 /* Of `count` words the one that was probably meant; NULL when none is near. */
 const char *cli_nearest(const char *word, const char *const *words, size_t count);

@@ -596,20 +596,6 @@ static int check_operands(const parser *p)
 	return 0;
 }
 
-static void print_build(void *context, const char *name, const char *value)
-{
-	(void)context;
-	cli_print("%-24s %s\n", name, value);
-}
-
-static void print_format(void *context, const char *format, const char *library)
-{
-	char *name = cli_text("format %s", format);
-
-	print_build(context, name, !library ? "not in this build" : *library ? library : "adtool's own");
-	free(name);
-}
-
 static int run_subcommand(const cli_command *command, const char **operands, size_t count)
 {
 	const char *names[16];
@@ -684,11 +670,7 @@ int cli_run(const cli_command *command, int argc, char **argv)
 			cli_exec_man(command->page);
 		cli_print_help(command);
 	} else if (want_version) {
-		cli_print("adtool %s\n", adtool_version());
-		if (cli_verbose) {
-			adtool_build_info(print_build, NULL);
-			adtool_image_formats(print_format, NULL);
-		}
+		cli_print_version();
 	} else if (command->subcommands) {
 		code = run_subcommand(command, p.operands, p.operand_count);
 	} else {

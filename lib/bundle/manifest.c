@@ -45,21 +45,6 @@ static const char *const calibration_words[] = {[ADTOOL_CV_FOLDS] = "folds",
                                                 [ADTOOL_CV_LEAVE_ONE_OUT] = "leave-one-out",
                                                 [ADTOOL_CV_HELD_OUT] = "held-out", NULL};
 
-/* Those that a model can have. */
-static const char *const rule_words[] = {[ADTOOL_RULE_CONFORMAL] = "conformal",
-                                         [ADTOOL_RULE_EXTRAPOLATED] = "extrapolated",
-                                         [ADTOOL_RULE_VALUE] = "value",
-                                         [ADTOOL_RULE_QUANTILE] = "quantile",
-                                         [ADTOOL_RULE_TAIL] = "tail",
-                                         [ADTOOL_RULE_TPR] = "tpr",
-                                         [ADTOOL_RULE_F1] = "f1",
-                                         [ADTOOL_RULE_COST] = "cost", NULL};
-
-const char *adtool_rule_name(enum adtool_rule rule)
-{
-	return rule == ADTOOL_RULE_FDR ? "fdr" : rule_words[rule];
-}
-
 #define AT(member) offsetof(adtool_model_info, member), sizeof(((adtool_model_info *)0)->member)
 
 /* In the order in which they are written. Fields of a section stand together. */
@@ -115,7 +100,7 @@ static const struct field fields[] = {
 	{"calibration", "count", SIZE, 0, AT(calibration_count), NULL},
 	{"calibration", "group_by", STRING, 1, AT(group_by), NULL},
 	{"calibration", "groups", SIZE, 1, AT(groups), NULL},
-	{"threshold", "rule", WORD, 0, AT(rule), rule_words},
+	{"threshold", "rule", WORD, 0, AT(rule), ad_rule_words},
 	{"threshold", "alpha", DOUBLE, 0, AT(alpha), NULL},
 	{"threshold", "value", DOUBLE, 0, AT(threshold), NULL},
 	{"threshold", "normals_needed", SIZE, 0, AT(normals_needed), NULL},

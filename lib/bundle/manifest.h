@@ -12,6 +12,9 @@ typedef struct ad_listed {
 	char xxh3[17], sha256[65]; /* lower-case hex */
 } ad_listed;
 
+/* The threshold rules that a model can have, by enum adtool_rule; ends with NULL. */
+extern const char *const ad_rule_words[];
+
 /*
  * Appends the JSON text, keys in a fixed order. The members with listed[m].present are listed. Bytes of strings that
  * are not UTF-8 become U+FFFD. Numbers read back as the same double (float).

@@ -21,4 +21,7 @@ for file in "$BUILD/bin/adtool-score" "$BUILD/lib/libadtool.so"; do
 	like "${file##*/}: stacks are guarded" "$(cat elf)" '__stack_chk_fail'
 	like "${file##*/}: calls are checked" "$(cat elf)" '__[a-z]*_chk'
 done
+# It starts every command, so it loads nothing that it would only lose again.
+is 'adtool itself needs the C library alone' "$(readelf -W -d "$BUILD/bin/adtool" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p')" \
+	"$(readelf -W -d "$BUILD/bin/adtool-score" | sed -n 's/.*(NEEDED).*\[\(libc\..*\)\]/\1/p')"
 done_testing
