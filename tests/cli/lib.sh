@@ -212,6 +212,25 @@ unprivileged() {
 # draw DIR ARGUMENT...: sample pictures (see examples/draw_samples.c).
 draw() { draw_samples "$@" >"$_bin/draw" 2>&1 || { diag <"$_bin/draw"; exit 1; }; }
 
+# scene ARGUMENT...: one picture, of any size (see tests/tools/draw_scene.c).
+scene() { "$BUILD/tests/tools/draw_scene" "$@" || exit 1; }
+
+# -- waiting for what runs in the background -----------------------------------------------------------
+
+# until_true CMD...: tries for half a minute.
+until_true() {
+	_tries=0
+	while ! "$@"; do
+		_tries=$((_tries + 1))
+		[ $_tries -lt 300 ] || return 1
+		sleep 0.1
+	done
+}
+
+# For it: has_lines FILE COUNT, at least so many; has_text FILE RE, a line that matches.
+has_lines() { [ -e "$1" ] && [ $(($(wc -l <"$1"))) -ge "$2" ]; }
+has_text() { grep -q -e "$2" "$1" 2>/dev/null; }
+
 # -- running -------------------------------------------------------------------------------------------
 
 # run CMD...: keeps status, $OUT, $ERR. Input comes by redirection: run adtool score - <list
@@ -327,6 +346,16 @@ out_unlike() { _unlike "$OUT" "$@"; }
 err_unlike() { _unlike "$ERR" "$@"; }
 lines() { _l=$(($(wc -l <"$OUT"))); [ "$_l" = "$2" ] && { pass "$1"; return; }
 	fail "$1"; diag "wanted $2 lines, got $_l"; _show_run; }
+
+# near NAME X Y DISTANCE: of a row as JSON, the hottest pixel of the first region lies no farther than that from X, Y.
+near() {
+	_at=$(sed -n '1s/"regions":\[{\([^}]*\)}.*/\1/p' "$OUT" | sed -n 's/.*"peak_at":\[\([0-9]*\),\([0-9]*\)\].*/\1 \2/p')
+	[ -n "$_at" ] && echo "$_at $2 $3 $4" |
+		awk '{ dx = $1 - $3; dy = $2 - $4; exit !(dx * dx + dy * dy <= $5 * $5) }' && { pass "$1"; return; }
+	fail "$1"
+	diag "the peak is at '$_at', not near $2 $3"
+	_show_run
+}
 
 # expect_filter: what run_expect sends the output through before comparing; a script may define its own,
 # for instance to mask seconds.

@@ -9,19 +9,6 @@ adtool score $good d/test/anomalous >rows || exit 1
 cut -f 1 rows >names
 count=$(($(wc -l <names)))
 
-# until CMD...: tries for half a minute.
-until_true() {
-	_tries=0
-	while ! "$@"; do
-		_tries=$((_tries + 1))
-		[ $_tries -lt 300 ] || return 1
-		sleep 0.1
-	done
-}
-# ended PID: the job is over.
-ended() { ! kill -0 "$1" 2>/dev/null; }
-has_lines() { [ $(($(wc -l <"$1"))) -ge "$2" ]; }
-
 # A signal: what is done is printed, whole, and the status tells.
 for signal in INT TERM; do
 	number=2

@@ -15,16 +15,6 @@ isnt 'the set has an anomalous picture' "$anomalous" ''
 XDG_STATE_HOME=$TMP/home-state
 export XDG_STATE_HOME
 
-until_true() { # CMD...: tries for half a minute
-	_tries=0
-	while ! "$@"; do
-		_tries=$((_tries + 1))
-		[ $_tries -lt 300 ] || return 1
-		sleep 0.1
-	done
-}
-has_lines() { [ -e "$1" ] && [ $(($(wc -l <"$1"))) -ge "$2" ]; }
-has_text() { grep -q -e "$2" "$1" 2>/dev/null; }
 # The scores and verdicts of FILE, by the base names of its paths.
 by_name() { sed 's|^[^	]*/||' "$1" | LC_ALL=C sort; }
 once() { adtool watch --once --settle 0.1 "$@"; }
