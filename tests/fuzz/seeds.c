@@ -282,9 +282,6 @@ static void iccs(void)
 
 /* -- ONNX -------------------------------------------------------------------------------------------- */
 
-#define DIMS(...) ((const int64_t[]){__VA_ARGS__, -1})
-#define LIST(...) sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t), (const int64_t[]){__VA_ARGS__}
-
 static const float *weights(size_t n)
 {
 	static float w[4096];
@@ -342,28 +339,7 @@ static void many_onnx(void)
 	om *m = om_new(12);
 	Ad__NodeProto *node;
 
-	om_input(m, 2);
-	om_floats(m, "w", weights(36), DIMS(2, 2, 3, 3));
-	om_halves(m, "d", weights(8), DIMS(2, 1, 2, 2));
-	om_floats(m, "v", weights(2) + 7, DIMS(2));
-	om_floats(m, "low", weights(1), (const int64_t[]){-1});
-	om_ints(m, "pads", DIMS(0, 0, 1, 0, 0, 0, 0, 1), DIMS(8));
-	om_ints(m, "shape", DIMS(1, -1), DIMS(2));
-	node = om_node(m, "Conv", "conv", "x w v", "c");
-	om_int_list(m, node, "pads", LIST(1, 1, 1, 1));
-	om_node(m, "Add", "add", "c x", "a");
-	om_node(m, "Clip", "clip", "a low -", "r");
-	node = om_node(m, "Cast", "cast", "d", "f");
-	om_int(m, node, "to", 1);
-	node = om_node(m, "Conv", "depthwise", "r f", "e");
-	om_int(m, node, "group", 2);
-	om_string(m, node, "auto_pad", "SAME_UPPER");
-	om_node(m, "BatchNormalization", "bn", "e v v v v", "n");
-	node = om_node(m, "MaxPool", "pool", "n", "p");
-	om_int_list(m, node, "kernel_shape", LIST(2, 2));
-	om_int_list(m, node, "strides", LIST(2, 2));
-	om_int(m, node, "ceil_mode", 1);
-	om_node(m, "Pad", "pad", "p pads", "q");
+	om_many(m, weights(36));
 	om_node(m, "Sigmoid", "gate", "q", "s");
 	om_node(m, "Mul", "mul", "q s", "u");
 	node = om_node(m, "Concat", "cat", "q u", "t");

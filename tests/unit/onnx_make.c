@@ -258,6 +258,36 @@ void om_metadata(om *m, const char *key, const char *value)
 	append(m, &m->model.metadata_props, &m->model.n_metadata_props, entry);
 }
 
+void om_many(om *m, const float *w)
+{
+	static const float v[] = {1, 2};
+	Ad__NodeProto *node;
+
+	om_input(m, 2);
+	om_floats(m, "w", w, DIMS(2, 2, 3, 3));
+	om_halves(m, "d", w, DIMS(2, 1, 2, 2));
+	om_floats(m, "v", v, DIMS(2));
+	om_floats(m, "low", w + 2, (const int64_t[]){-1});
+	om_ints(m, "pads", DIMS(0, 0, 1, 0, 0, 0, 0, 1), DIMS(8));
+	om_ints(m, "shape", DIMS(1, -1), DIMS(2));
+	node = om_node(m, "Conv", "conv", "x w v", "c");
+	om_int_list(m, node, "pads", LIST(1, 1, 1, 1));
+	om_int_list(m, node, "kernel_shape", LIST(3, 3));
+	om_node(m, "Add", "add", "c x", "a");
+	om_node(m, "Clip", "clip", "a low -", "r");
+	node = om_node(m, "Cast", "cast", "d", "f");
+	om_int(m, node, "to", 1);
+	node = om_node(m, "Conv", "depthwise", "r f", "e");
+	om_int(m, node, "group", 2);
+	om_string(m, node, "auto_pad", "SAME_UPPER");
+	om_node(m, "BatchNormalization", "bn", "e v v v v", "n");
+	node = om_node(m, "MaxPool", "pool", "n", "p");
+	om_int_list(m, node, "kernel_shape", LIST(2, 2));
+	om_int_list(m, node, "strides", LIST(2, 2));
+	om_int(m, node, "ceil_mode", 1);
+	om_node(m, "Pad", "pad", "p pads", "q");
+}
+
 Ad__ModelProto *om_model(om *m)
 {
 	return &m->model;

@@ -9,6 +9,10 @@
 
 typedef struct om om;
 
+#define DIMS(...) ((const int64_t[]){__VA_ARGS__, -1})
+/* Two arguments: how many, and what. */
+#define LIST(...) sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t), (const int64_t[]){__VA_ARGS__}
+
 om *om_new(int opset);
 void om_free(om *m);
 
@@ -33,6 +37,12 @@ Ad__TensorProto *om_tensor(om *m, Ad__NodeProto *node, const char *name, const f
 /* Declares a graph output. */
 void om_output(om *m, const char *name);
 void om_metadata(om *m, const char *key, const char *value);
+
+/*
+ * The beginning of a graph with a bit of everything: the input, and nodes from it over two convolutions to "q", 1 x 2 x open x
+ * open. The initialisers "v", 1 and 2, and "shape", 1 and -1, are for what follows. w: 36 values.
+ */
+void om_many(om *m, const float *w);
 
 /* For what has no call of its own. */
 Ad__ModelProto *om_model(om *m);

@@ -20,13 +20,6 @@
 #include "onnx_make.h"
 #include "skip.h"
 
-#define DIMS(...) ((const int64_t[]){__VA_ARGS__, -1})
-#define LIST(...)                                                                                                      \
-	sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t), (const int64_t[])                                    \
-	{                                                                                                              \
-		__VA_ARGS__                                                                                            \
-	}
-
 static adtool_backbone *open_made(om *m)
 {
 	adtool_backbone *b = NULL;

@@ -14,13 +14,6 @@
 #include "../../lib/net/wire.h"
 #include "onnx_make.h"
 
-#define DIMS(...) ((const int64_t[]){__VA_ARGS__, -1})
-#define LIST(...)                                                                                                      \
-	sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t), (const int64_t[])                                    \
-	{                                                                                                              \
-		__VA_ARGS__                                                                                            \
-	}
-
 /* A damaged file may well ask for much; what is absurd only for a test is not run. */
 #define MOST_ARENA ((size_t)64 << 20)
 #define MOST_WORK 100000000
@@ -75,29 +68,7 @@ static om *everything(void)
 	const float w[36] = {0.5f, -1, 0.25f, 2, 1, 1, 0, -0.5f, 3}, v[2] = {1, 2};
 	Ad__NodeProto *node;
 
-	om_input(m, 2);
-	om_floats(m, "w", w, DIMS(2, 2, 3, 3));
-	om_halves(m, "d", w, DIMS(2, 1, 2, 2));
-	om_floats(m, "v", v, DIMS(2));
-	om_floats(m, "low", w + 2, (const int64_t[]){-1});
-	om_ints(m, "pads", DIMS(0, 0, 1, 0, 0, 0, 0, 1), DIMS(8));
-	om_ints(m, "shape", DIMS(1, -1), DIMS(2));
-	node = om_node(m, "Conv", "conv", "x w v", "c");
-	om_int_list(m, node, "pads", LIST(1, 1, 1, 1));
-	om_int_list(m, node, "kernel_shape", LIST(3, 3));
-	om_node(m, "Add", "add", "c x", "a");
-	om_node(m, "Clip", "clip", "a low -", "r");
-	node = om_node(m, "Cast", "cast", "d", "f");
-	om_int(m, node, "to", 1);
-	node = om_node(m, "Conv", "depthwise", "r f", "e");
-	om_int(m, node, "group", 2);
-	om_string(m, node, "auto_pad", "SAME_UPPER");
-	om_node(m, "BatchNormalization", "bn", "e v v v v", "n");
-	node = om_node(m, "MaxPool", "pool", "n", "p");
-	om_int_list(m, node, "kernel_shape", LIST(2, 2));
-	om_int_list(m, node, "strides", LIST(2, 2));
-	om_int(m, node, "ceil_mode", 1);
-	om_node(m, "Pad", "pad", "p pads", "q");
+	om_many(m, w);
 	node = om_node(m, "Concat", "cat", "q q", "t");
 	om_int(m, node, "axis", 1);
 	node = om_node(m, "Constant", "const", "", "k");

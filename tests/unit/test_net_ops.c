@@ -17,13 +17,6 @@
 #include "../../lib/net/net.h"
 #include "onnx_make.h"
 
-#define DIMS(...) ((const int64_t[]){__VA_ARGS__, -1})
-#define LIST(...)                                                                                                      \
-	sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t), (const int64_t[])                                    \
-	{                                                                                                              \
-		__VA_ARGS__                                                                                            \
-	}
-
 /* A tensor of the references. */
 struct array {
 	size_t dims[4], n;
