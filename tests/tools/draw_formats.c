@@ -14,6 +14,8 @@
 #include <png.h>
 #include <zlib.h>
 
+#include "noise.h"
+
 #ifdef AD_SONAME_TIFF
 #include <tiffio.h>
 #endif
@@ -51,15 +53,6 @@ static void die(const char *what)
 /* What the pictures show: ramps, an edge, and some texture; and how opaque it is. */
 static uint8_t rgb[3 * N], rgba[4 * N], gray[N], truth[3 * N];
 static uint16_t rgb16[3 * N], gray16[N];
-
-static uint32_t noise(uint32_t x)
-{
-	x ^= x >> 16;
-	x *= 0x7feb352du;
-	x ^= x >> 15;
-	x *= 0x846ca68bu;
-	return x ^ x >> 16;
-}
 
 static void draw_scene(void)
 {

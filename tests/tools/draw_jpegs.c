@@ -6,14 +6,7 @@
 
 #include <jpeglib.h>
 
-static uint32_t noise(uint32_t x)
-{
-	x ^= x >> 16;
-	x *= 0x7feb352du;
-	x ^= x >> 15;
-	x *= 0x846ca68bu;
-	return x ^ x >> 16;
-}
+#include "noise.h"
 
 /* Noise on a grid of `cell` pixels, between the grid's points by straight lines. */
 static int smooth(uint32_t seed, unsigned x, unsigned y, unsigned cell)

@@ -15,22 +15,15 @@
 #include <jpeglib.h>
 #include <png.h>
 
+#include "noise.h"
+
 static unsigned width, height, rim, orientation = 1;
 static unsigned defect[4];
 static uint32_t seed;
 
-static uint32_t mix(uint32_t h)
+static uint32_t noise_at(uint32_t x, uint32_t y)
 {
-	h ^= h >> 16;
-	h *= 0x7feb352du;
-	h ^= h >> 15;
-	h *= 0x846ca68bu;
-	return h ^ h >> 16;
-}
-
-static uint32_t noise(uint32_t x, uint32_t y)
-{
-	return mix(x + mix(y + mix(seed)));
+	return noise(x + noise(y + noise(seed)));
 }
 
 static unsigned wave(unsigned t, unsigned period)
@@ -43,14 +36,14 @@ static unsigned wave(unsigned t, unsigned period)
 /* Upright. */
 static void pixel(unsigned x, unsigned y, uint8_t out[3])
 {
-	uint32_t n = noise(x, y), shift = seed % 7;
+	uint32_t n = noise_at(x, y), shift = seed % 7;
 	unsigned v = 90 + wave(x + 2 * shift, 24) + wave(y + shift, 40) + n % 12;
 
 	out[0] = (uint8_t)v;
 	out[1] = (uint8_t)(v + 10 + (n >> 8) % 6);
 	out[2] = (uint8_t)(v - 20 + (n >> 16) % 6);
 	if (x < rim || y < rim || x >= width - rim || y >= height - rim) {
-		uint32_t block = noise(x / 8, y / 8 + 100000);
+		uint32_t block = noise_at(x / 8, y / 8 + 100000);
 
 		out[0] = (uint8_t)block;
 		out[1] = (uint8_t)(block >> 8);
