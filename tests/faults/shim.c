@@ -2,8 +2,8 @@
  * A library to preload that makes system calls fail. ADTOOL_FAULT says which, as CALLS:WHAT:N
  *
  *	CALLS   one of the words below, or several with '+'
- *	WHAT    short (one byte less than asked for, down to one), eintr (fails once with EINTR, then works), or an errno:
- *	        enospc, eio, emfile, enomem; or kill: the process is killed right before the call
+ *	WHAT    short (half of what was asked for, at least one byte), eintr (fails once with EINTR, then works), or an
+ *	        errno: enospc, eio, emfile, enomem; or kill: the process is killed right before the call
  *	N       which of the calls, from 1; 0: every one (eintr: every second)
  *
  * With ADTOOL_FAULT_COUNT=FILE the number of calls that matched is written there at the end; and to FILE.caller, which
@@ -125,7 +125,7 @@ ssize_t pread(int fd, void *data, size_t size, off_t at)
 	return w >= FAIL ? -1 : syscall(SYS_pread64, fd, data, less(size, w), at);
 }
 
-ssize_t pread64(int fd, void *data, size_t size, off_t at) { return pread(fd, data, size, at); }
+ssize_t pread64(int fd, void *data, size_t size, off_t at) __attribute__((alias("pread")));
 
 ssize_t write(int fd, const void *data, size_t size)
 {
@@ -150,17 +150,7 @@ int open(const char *path, int flags, ...)
 	return FAILS(OPEN) ? -1 : (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
 }
 
-int open64(const char *path, int flags, ...)
-{
-	mode_t mode = 0;
-	va_list args;
-
-	va_start(args, flags);
-	if (flags & (O_CREAT | O_TMPFILE))
-		mode = va_arg(args, mode_t);
-	va_end(args);
-	return open(path, flags, mode);
-}
+int open64(const char *path, int flags, ...) __attribute__((alias("open")));
 
 int fsync(int fd) { return FAILS(SYNC) ? -1 : (int)syscall(SYS_fsync, fd); }
 
