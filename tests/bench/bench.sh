@@ -55,6 +55,19 @@ list() {
 	done
 }
 
+# name layer threads batch key, of each case; the key names what is measured of it
+cases() {
+	list | while read -r name _file layer; do
+		for threads in 1 2; do
+			for batch in 1 8; do
+				echo "$name $layer $threads $batch $name.$threads.$batch"
+			done
+		done
+	done
+}
+# peer_ms KEY: the peer's median, nothing without a peer
+peer_ms() { [ -z "$peer" ] || median <"$work/peer.$1"; }
+
 # value KEY: the value of KEY=value in the line on stdin
 value() { sed -n "s/.*\\b$1=\\([0-9.]*\\).*/\\1/p"; }
 median() { sort -n | awk '{ v[NR] = $1 } END { print NR ? (v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2 : 0 }'; }
@@ -66,19 +79,14 @@ done
 round=0
 while [ $round -lt "$rounds" ]; do
 	round=$((round + 1))
-	list | while read -r name file layer; do
-		for threads in 1 2; do
-			for batch in 1 8; do
-				key=$name.$threads.$batch
-				"$forward" time "$work/$name.onnx" "$layer" 224 $batch $threads "$seconds" >"$work/line" || exit 1
-				value median_ms <"$work/line" >>"$work/ours.$key"
-				value gflop <"$work/line" >"$work/gflop.$key"
-				"$forward" int8 time "$work/$name.onnx" "$layer" 224 $batch $threads "$seconds" |
-					value median_ms >>"$work/int8.$key"
-				[ -z "$peer" ] || node tests/bench/peer.js "$work/$name.onnx" 224 $batch $threads "$seconds" |
-					value median_ms >>"$work/peer.$key"
-			done
-		done
+	cases | while read -r name layer threads batch key; do
+		"$forward" time "$work/$name.onnx" "$layer" 224 $batch $threads "$seconds" >"$work/line" || exit 1
+		value median_ms <"$work/line" >>"$work/ours.$key"
+		value gflop <"$work/line" >"$work/gflop.$key"
+		"$forward" int8 time "$work/$name.onnx" "$layer" 224 $batch $threads "$seconds" |
+			value median_ms >>"$work/int8.$key"
+		[ -z "$peer" ] || node tests/bench/peer.js "$work/$name.onnx" 224 $batch $threads "$seconds" |
+			value median_ms >>"$work/peer.$key"
 	done
 	[ ! -t 2 ] || printf '\rround %d of %d ' "$round" "$rounds" >&2
 done
@@ -88,23 +96,15 @@ done
 	echo
 	printf '%-16s %-8s %7s %5s %9s %11s %9s %8s %9s %6s\n' backbone layer threads batch ms pictures/s GFLOP/s 'of peak' \
 		'peer ms' ratio
-	list | while read -r name file layer; do
-		for threads in 1 2; do
-			for batch in 1 8; do
-				key=$name.$threads.$batch
-				ours=$(median <"$work/ours.$key")
-				theirs=
-				[ -z "$peer" ] || theirs=$(median <"$work/peer.$key")
-				awk -v name="$name" -v layer="$layer" -v threads=$threads -v batch=$batch -v ms="$ours" \
-					-v gflop="$(cat "$work/gflop.$key")" -v peak="$(cat "$work/peak-$threads")" \
-					-v theirs="$theirs" 'BEGIN {
-					rate = gflop / ms * 1000
-					printf "%-16s %-8s %7d %5d %9.3f %11.1f %9.1f %6.0f %% ", name, layer, threads,
-						batch, ms, 1000 / ms, rate, 100 * rate / peak
-					if (theirs > 0) printf "%9.3f %6.2f\n", theirs, theirs / ms
-					else printf "%9s %6s\n", "-", "-" }'
-			done
-		done
+	cases | while read -r name layer threads batch key; do
+		awk -v name="$name" -v layer="$layer" -v threads="$threads" -v batch="$batch" \
+			-v ms="$(median <"$work/ours.$key")" -v gflop="$(cat "$work/gflop.$key")" \
+			-v peak="$(cat "$work/peak-$threads")" -v theirs="$(peer_ms "$key")" 'BEGIN {
+			rate = gflop / ms * 1000
+			printf "%-16s %-8s %7d %5d %9.3f %11.1f %9.1f %6.0f %% ", name, layer, threads, batch, ms,
+				1000 / ms, rate, 100 * rate / peak
+			if (theirs > 0) printf "%9.3f %6.2f\n", theirs, theirs / ms
+			else printf "%9s %6s\n", "-", "-" }'
 	done
 } | tee -a "$report"
 
@@ -112,19 +112,12 @@ done
 {
 	echo
 	printf '%-16s %-8s %7s %5s %9s %11s %9s %6s\n' 'in int8' layer threads batch ms pictures/s 'peer ms' ratio
-	list | while read -r name file layer; do
-		for threads in 1 2; do
-			for batch in 1 8; do
-				key=$name.$threads.$batch
-				theirs=
-				[ -z "$peer" ] || theirs=$(median <"$work/peer.$key")
-				awk -v name="$name" -v layer="$layer" -v threads=$threads -v batch=$batch \
-					-v ms="$(median <"$work/int8.$key")" -v theirs="$theirs" 'BEGIN {
-					printf "%-16s %-8s %7d %5d %9.3f %11.1f ", name, layer, threads, batch, ms, 1000 / ms
-					if (theirs > 0) printf "%9.3f %6.2f\n", theirs, theirs / ms
-					else printf "%9s %6s\n", "-", "-" }'
-			done
-		done
+	cases | while read -r name layer threads batch key; do
+		awk -v name="$name" -v layer="$layer" -v threads="$threads" -v batch="$batch" \
+			-v ms="$(median <"$work/int8.$key")" -v theirs="$(peer_ms "$key")" 'BEGIN {
+			printf "%-16s %-8s %7d %5d %9.3f %11.1f ", name, layer, threads, batch, ms, 1000 / ms
+			if (theirs > 0) printf "%9.3f %6.2f\n", theirs, theirs / ms
+			else printf "%9s %6s\n", "-", "-" }'
 	done
 } | tee -a "$report"
 
