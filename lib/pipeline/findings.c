@@ -163,13 +163,13 @@ static int tell_row(const struct ad_findings *f, const adtool_model *m, const ad
 		row.thumbnail = t->jpeg.data;
 		row.thumbnail_size = t->jpeg.size;
 	}
-	if (row.thumbnail && row.map)
-		code = ad_row_place(&m->look, m->info.width, m->info.height, &row, &view, err);
-	if (!code && row.thumbnail && row.map) {
-		ad_heat drawn = {.map = row.map, .rows = row.map_rows, .cols = row.map_cols, .level = m->info.heat_level,
-				 .view = row.view ? &row.view->view : NULL};
+	if (row.thumbnail && row.map) {
+		ad_heat drawn = {.map = row.map, .rows = row.map_rows, .cols = row.map_cols, .level = m->info.heat_level};
 
-		code = adtool_image_decode(t->jpeg.data, t->jpeg.size, 0, &image, err);
+		code = ad_row_place(&m->look, m->info.width, m->info.height, &row, &view, err);
+		if (!code)
+			code = adtool_image_decode(t->jpeg.data, t->jpeg.size, 0, &image, err);
+		drawn.view = row.view ? &row.view->view : NULL;
 		if (!code)
 			code = ad_image_thumbnail(image, &drawn, o->thumbnail, &heat, err);
 		row.thumbnail_heat = heat.data;
