@@ -82,6 +82,7 @@ static void narrow(const ad_narrow_args *a)
 #define TILE1 14
 #define TILE2 14
 #define TILE3 9
+#define DEPTHWISE_TILE 6
 #define AD_TABLE ad_kernels_neon
 #define AD_ISA "neon"
 #include "../simd/body.h"

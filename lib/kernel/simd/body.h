@@ -13,6 +13,7 @@
  *   v_ldexp(x, n)           x 2^n, n whole, -126 .. 127
  *   v_transpose(r)          VL registers, VL x VL
  *   TILE1 TILE2 TILE3       pixels of the convolution's register tile with 1, 2, 3 blocks of channels
+ *   DEPTHWISE_TILE          pixels of each of the two rows of the depthwise convolution's register tile
  *   AD_TABLE AD_ISA         the table's name; the room's name as a string
  *   fp_enter fp_leave       as in kernel.h
  */
@@ -235,9 +236,11 @@ typedef void conv_tile_fn(const ad_conv_args *a, size_t first, ahead *next);
 	}
 #define TILE_NAME(P, R) {tile_##P##_##R, any_##P##_##R},
 
+#define TILES_3(X, R) X(1, R) X(2, R) X(3, R)
 #define TILES_4(X, R) X(1, R) X(2, R) X(3, R) X(4, R)
 #define TILES_6(X, R) TILES_4(X, R) X(5, R) X(6, R)
-#define TILES_9(X, R) TILES_6(X, R) X(7, R) X(8, R) X(9, R)
+#define TILES_7(X, R) TILES_6(X, R) X(7, R)
+#define TILES_9(X, R) TILES_7(X, R) X(8, R) X(9, R)
 #define TILES_12(X, R) TILES_9(X, R) X(10, R) X(11, R) X(12, R)
 #define TILES_14(X, R) TILES_12(X, R) X(13, R) X(14, R)
 #define TILES(N, X, R) TILES_N(N, X, R)
@@ -425,9 +428,100 @@ INLINE void window(const ad_window_args *a, const size_t KW, const enum window w
 	}
 }
 
+/*
+ * 3x3 depthwise: P pixels of ROWS output rows (1, 2) in registers, and the weights; each input pixel is read once.
+ * in: rows of input, NULL where outside, from the window of the first pixel on. left, right: that its first column, the
+ * last window's last one are outside. The taps of an output come in the same order as in window_inside.
+ */
+INLINE void depthwise_tile(const ad_window_args *a, const float *const *in, int left, int right, float *out,
+			   const float *res, const size_t P, const size_t ROWS, const size_t S)
+{
+	const size_t columns = (P - 1) * S + 3, pitch = a->ow * VL;
+	vf w[9], sum[16];
+	clamp c = clamp_of(&a->fn);
+
+	EACH (t, 9)
+		w[t] = v_load(a->weights + t * VL);
+	EACH (p, P * ROWS)
+		sum[p] = a->bias ? v_load(a->bias) : v_zero();
+	EACH (i, (ROWS - 1) * S + 3) {
+		if (!in[i])
+			continue;
+		EACH (j, columns) {
+			vf x;
+
+			if ((j == 0 && left) || (j == columns - 1 && right))
+				continue;
+			x = v_load(in[i] + j * VL);
+			EACH (r, ROWS) {
+				EACH (p, P) {
+					if (i >= r * S && i - r * S < 3 && j >= p * S && j - p * S < 3)
+						sum[r * P + p] =
+						    v_fma(x, w[(i - r * S) * 3 + j - p * S], sum[r * P + p]);
+				}
+			}
+		}
+	}
+	EACH (r, ROWS) {
+		EACH (p, P) {
+			if (res)
+				sum[r * P + p] = v_add(sum[r * P + p], v_load(res + r * pitch + p * VL));
+			v_store(out + r * pitch + p * VL, v_clamp(&c, sum[r * P + p]));
+		}
+	}
+}
+
+typedef void depthwise_tile_fn(const ad_window_args *a, const float *const *in, int left, int right, float *out,
+			       const float *res);
+
+#define DEPTHWISE_FN(P, ROWS, S)                                                                                       \
+	static __attribute__((noinline)) void depthwise_##P##_##ROWS##_##S(                                            \
+	    const ad_window_args *a, const float *const *in, int left, int right, float *out, const float *res)        \
+	{                                                                                                              \
+		depthwise_tile(a, in, left, right, out, res, P, ROWS, S);                                              \
+	}
+#define DEPTHWISE_FNS(P, R) DEPTHWISE_FN(P, 1, 1) DEPTHWISE_FN(P, 1, 2) DEPTHWISE_FN(P, 2, 1) DEPTHWISE_FN(P, 2, 2)
+#define DEPTHWISE_NAMES(P, R)                                                                                          \
+	{{depthwise_##P##_1_1, depthwise_##P##_1_2}, {depthwise_##P##_2_1, depthwise_##P##_2_2}},
+
+TILES(DEPTHWISE_TILE, DEPTHWISE_FNS, )
+
+/* 3x3, stride 1 or 2, not dilated, at most a column of a window outside at either side. */
+static void depthwise_3x3(const ad_window_args *a)
+{
+	static depthwise_tile_fn *const tiles[][2][2] = {TILES(DEPTHWISE_TILE, DEPTHWISE_NAMES, )};
+	size_t s = a->stride[0], count = (a->ow + DEPTHWISE_TILE - 1) / DEPTHWISE_TILE, rows;
+	int over = (a->ow - 1) * s + 3 > a->w + a->pads[1];
+
+	for (size_t y = a->y0; y < a->y1; y += rows) {
+		size_t start = (y - a->y0) * a->ow * VL;
+
+		rows = a->y1 - y > 1 ? 2 : 1;
+		for (size_t t = 0, x = 0; t < count; t++) {
+			size_t size = (a->ow - x) / (count - t);
+			const float *in[5];
+
+			for (size_t i = 0; i < (rows - 1) * s + 3; i++) {
+				size_t iy = y * s + i - a->pads[0]; /* wraps to more than h above the plane */
+
+				in[i] = iy < a->h ? a->in + ((iy - a->row0) * a->w + x * s - a->pads[1]) * VL : NULL;
+			}
+			tiles[size - 1][rows - 1][s - 1](a, in, x == 0 && a->pads[1], t + 1 == count && over,
+							 a->out + start + x * VL, a->res ? a->res + start + x * VL : NULL);
+			x += size;
+		}
+		if (is_late(&a->fn))
+			apply_late(&a->fn, a->out + start, rows * a->ow);
+	}
+}
+
 static void depthwise(const ad_window_args *a)
 {
-	if (a->kernel[1] == 3)
+	if (a->kernel[0] == 3 && a->kernel[1] == 3 && a->stride[0] == a->stride[1] && a->stride[0] <= 2 &&
+	    a->dilation[0] == 1 && a->dilation[1] == 1 && a->pads[1] <= 1 &&
+	    (a->ow - 1) * a->stride[1] + 2 <= a->w + a->pads[1])
+		depthwise_3x3(a);
+	else if (a->kernel[1] == 3)
 		window(a, 3, DEPTHWISE);
 	else if (a->kernel[1] == 5)
 		window(a, 5, DEPTHWISE);
