@@ -79,34 +79,6 @@ static void pointwise(const step *s, const run *r, size_t task, float *scratch)
 	}
 }
 
-static size_t span(const ad_window *w, int axis, size_t outputs)
-{
-	return (outputs - 1) * w->stride[axis] + (w->kernel[axis] - 1) * w->dilation[axis] + 1;
-}
-
-/*
- * Copies input rows y .. y + rows - 1 (counted from the top of the padding) of one plane of h x w pixels of `size`
- * floats to rows of `width` pixels, zeros where the padding is.
- */
-static void copy_band(const float *in, size_t h, size_t w, size_t size, const ad_window *win, size_t y, size_t rows,
-		      size_t width, float *to)
-{
-	size_t left = min_size(win->pads[1], width), middle = min_size(w, width - left);
-	size_t right = width - left - middle;
-
-	for (size_t i = 0; i < rows; i++, to += width * size) {
-		size_t iy = y + i - win->pads[0]; /* wraps to more than h above the plane */
-
-		if (iy >= h) {
-			memset(to, 0, width * size * sizeof(*to));
-			continue;
-		}
-		memset(to, 0, left * size * sizeof(*to));
-		memcpy(to + left * size, in + iy * w * size, middle * size * sizeof(*to));
-		memset(to + (left + middle) * size, 0, right * size * sizeof(*to));
-	}
-}
-
 static void direct(const step *s, const run *r, size_t task, float *scratch)
 {
 	const conv_step *c = &s->u.conv;
@@ -125,8 +97,8 @@ static void direct(const step *s, const run *r, size_t task, float *scratch)
 	};
 
 	for (size_t b = 0; b < c->in.blocks; b++)
-		copy_band(in + b * c->in.plane, c->in.h, c->in.w, vl, w, y0 * w->stride[0], rows, width,
-			  scratch + b * a.step[0]);
+		engine_copy_band(in + b * c->in.plane, c->in.h, c->in.w, vl * sizeof(float), w, y0 * w->stride[0], rows,
+				 width, 0, scratch + b * a.step[0]);
 	for (size_t g = g0; g < g1; g++) {
 		for (size_t y = y0; y < y1; y++) {
 			a.in = scratch + c->groups[g].in_block * a.step[0] + (y - y0) * w->stride[0] * width * vl;
@@ -152,8 +124,8 @@ static void planar(const step *s, const run *r, size_t task, float *scratch)
 	};
 
 	for (size_t i = 0; i < c->in.c; i++)
-		copy_band(in + i * c->in.h * c->in.w, c->in.h, c->in.w, 1, w, y0 * w->stride[0], rows, width,
-			  scratch + i * a.step[0]);
+		engine_copy_band(in + i * c->in.h * c->in.w, c->in.h, c->in.w, sizeof(float), w, y0 * w->stride[0], rows,
+				 width, 0, scratch + i * a.step[0]);
 	for (size_t g = 0; g < c->n_groups; g++) {
 		for (size_t y = y0; y < y1; y++) {
 			a.in = scratch + (y - y0) * w->stride[0] * width;
@@ -342,16 +314,6 @@ static int make_groups(ad_engine *e, step *s, size_t index, const ad_node *node,
 	return 0;
 }
 
-/* How many pieces: enough for tasks of TASK_FMAS, at least what the scratch asks for. */
-static size_t pieces_for(double fmas, size_t least, size_t most)
-{
-	double wanted = fmas / TASK_FMAS;
-	size_t n = wanted > 64 ? 64 : wanted < 1 ? 1 : (size_t)wanted;
-
-	n = n > 2 ? n + n % 2 : n;
-	return min_size(max_size(n, least), most);
-}
-
 static void plan_pointwise(const ad_engine *e, step *s)
 {
 	conv_step *c = &s->u.conv;
@@ -366,10 +328,10 @@ static void plan_pointwise(const ad_engine *e, step *s)
 	c->lines = flat ? 1 : c->out.h;
 	least = div_up(pixels * c->in.blocks * vl, SCRATCH_FLOATS);
 	most = flat ? max_size(1, pixels / (2 * tile)) : c->out.h;
-	c->pieces = pieces_for(fmas, min_size(least, most), most);
+	c->pieces = pieces_for(fmas, TASK_FMAS, min_size(least, most), most);
 	c->parts = 1;
 	if (c->scale == SIZE_MAX && c->pieces < 4)
-		c->parts = pieces_for(fmas / (double)c->pieces, 1, c->n_groups);
+		c->parts = pieces_for(fmas / (double)c->pieces, TASK_FMAS, 1, c->n_groups);
 	s->tasks = c->pieces * c->parts;
 	if (c->scale != SIZE_MAX)
 		s->scratch = div_up(pixels, c->pieces) * c->in.blocks * vl;
@@ -389,10 +351,10 @@ static void plan_direct(const ad_engine *e, step *s, int is_planar)
 	for (rows = c->out.h; rows > 1 && span(&c->window, 0, rows) * width * size > SCRATCH_FLOATS; rows--)
 		;
 	wanted = div_up(c->out.h, max_size(rows, 2));
-	c->pieces = pieces_for(fmas, wanted, max_size(wanted, div_up(c->out.h, 2)));
+	c->pieces = pieces_for(fmas, TASK_FMAS, wanted, max_size(wanted, div_up(c->out.h, 2)));
 	c->parts = 1;
 	if (!is_planar && c->pieces < 4)
-		c->parts = pieces_for(fmas / (double)c->pieces, 1, c->n_groups);
+		c->parts = pieces_for(fmas / (double)c->pieces, TASK_FMAS, 1, c->n_groups);
 	s->tasks = c->pieces * c->parts;
 	s->scratch = span(&c->window, 0, div_up(c->out.h, c->pieces)) * width * size;
 }
@@ -451,7 +413,6 @@ int engine_conv_plan(ad_engine *e, step *s, size_t index, const ad_node *node, s
 	const ad_conv *conv = &node->u.conv;
 	const ad_window *w = &conv->window;
 	conv_step *c = &s->u.conv;
-	int one = w->kernel[0] == 1 && w->kernel[1] == 1 && !w->pads[0] && !w->pads[1] && !w->pads[2] && !w->pads[3];
 	int rc;
 
 	if (conv->groups == in.c && conv->groups == out.c && !is_planar && in.c > 1)
@@ -492,7 +453,7 @@ int engine_conv_plan(ad_engine *e, step *s, size_t index, const ad_node *node, s
 		return rc;
 	if (c->m)
 		plan_wino(e, s);
-	else if (one && !is_planar)
+	else if (is_pointwise(w) && !is_planar)
 		plan_pointwise(e, s);
 	else
 		plan_direct(e, s, is_planar);

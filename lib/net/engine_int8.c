@@ -95,16 +95,6 @@ static const uint8_t *bytes_from(const run *r, place p)
 
 /* -- convolution ------------------------------------------------------------------------------------- */
 
-static size_t span(const ad_window *w, int axis, size_t outputs)
-{
-	return (outputs - 1) * w->stride[axis] + (w->kernel[axis] - 1) * w->dilation[axis] + 1;
-}
-
-static int is_pointwise(const ad_window *w)
-{
-	return w->kernel[0] == 1 && w->kernel[1] == 1 && !w->pads[0] && !w->pads[1] && !w->pads[2] && !w->pads[3];
-}
-
 static void call_conv(const step *s, const run *r, const out_group *g, ad_int8_conv_args *a, size_t pixel0,
 		      size_t pixels)
 {
@@ -173,29 +163,6 @@ static void pointwise(const step *s, const run *r, size_t task, float *scratch)
 	}
 }
 
-/*
- * Copies input rows y .. y + rows - 1 (counted from the top of the padding) of one plane of h x w pixels of `size`
- * bytes to rows of `width` pixels, `zero` where the padding is.
- */
-static void copy_band(const uint8_t *in, size_t h, size_t w, size_t size, const ad_window *win, size_t y, size_t rows,
-		      size_t width, int zero, uint8_t *to)
-{
-	size_t left = min_size(win->pads[1], width), middle = min_size(w, width - left);
-	size_t right = width - left - middle;
-
-	for (size_t i = 0; i < rows; i++, to += width * size) {
-		size_t iy = y + i - win->pads[0]; /* wraps to more than h above the plane */
-
-		if (iy >= h) {
-			memset(to, zero, width * size);
-			continue;
-		}
-		memset(to, zero, left * size);
-		memcpy(to + left * size, in + iy * w * size, middle * size);
-		memset(to + (left + middle) * size, zero, right * size);
-	}
-}
-
 static void direct(const step *s, const run *r, size_t task, float *scratch)
 {
 	const int8_step *c = &s->u.int8;
@@ -216,8 +183,8 @@ static void direct(const step *s, const run *r, size_t task, float *scratch)
 	};
 
 	for (size_t b = 0; b < blocks; b++)
-		copy_band(in + b * c->in.h * c->in.w * px, c->in.h, c->in.w, px, w, y0 * w->stride[0], rows, width,
-			  c->from.zero, band + b * a.step[0]);
+		engine_copy_band(in + b * c->in.h * c->in.w * px, c->in.h, c->in.w, px, w, y0 * w->stride[0], rows, width,
+				 c->from.zero, band + b * a.step[0]);
 	for (size_t g = g0; g < g1; g++) {
 		for (size_t y = y0; y < y1; y++) {
 			a.in = band + (y - y0) * w->stride[0] * width * px;
@@ -414,16 +381,6 @@ int engine_int8_suits(const ad_conv *conv, ad_activation activation, size_t in, 
 	return taps <= AD_INT8_QUADS && div_up(in, QUAD) <= AD_INT8_QUADS / taps;
 }
 
-/* How many pieces: enough for tasks of TASK_DOTS. */
-static size_t pieces_for(double dots, size_t least, size_t most)
-{
-	double wanted = dots / TASK_DOTS;
-	size_t n = wanted > 64 ? 64 : wanted < 1 ? 1 : (size_t)wanted;
-
-	n = n > 2 ? n + n % 2 : n;
-	return min_size(max_size(n, least), most);
-}
-
 static void plan_conv(const ad_engine *e, step *s)
 {
 	int8_step *c = &s->u.int8;
@@ -440,7 +397,7 @@ static void plan_conv(const ad_engine *e, step *s)
 		s->algorithm = "int8 pointwise";
 		least = div_up(engine_int8_bytes(c->in, BLOCK), SCRATCH_BYTES);
 		most = flat ? max_size(1, pixels / (2 * tile)) : c->out.h;
-		c->pieces = pieces_for(dots, min_size(least, most), most);
+		c->pieces = pieces_for(dots, TASK_DOTS, min_size(least, most), most);
 		s->scratch = 0;
 	} else {
 		size_t size = c->pixel == QUAD ? QUAD : div_up(c->in.c, BLOCK) * BLOCK, width = span(w, 1, c->out.w);
@@ -451,11 +408,11 @@ static void plan_conv(const ad_engine *e, step *s)
 		for (rows = c->out.h; rows > 1 && span(w, 0, rows) * width * size > SCRATCH_BYTES; rows--)
 			;
 		least = div_up(c->out.h, max_size(rows, 2));
-		c->pieces = pieces_for(dots, least, max_size(least, div_up(c->out.h, 2)));
+		c->pieces = pieces_for(dots, TASK_DOTS, least, max_size(least, div_up(c->out.h, 2)));
 		s->scratch = div_up(span(w, 0, div_up(c->out.h, c->pieces)) * width * size, FLOAT_BYTES);
 	}
 	if (c->pieces < 4)
-		c->parts = pieces_for(dots / (double)c->pieces, 1, c->n_groups);
+		c->parts = pieces_for(dots / (double)c->pieces, TASK_DOTS, 1, c->n_groups);
 	s->tasks = c->pieces * c->parts;
 }
 

@@ -1,11 +1,15 @@
-/* What the engine's files share: engine.c (compiling, placing, running), engine_conv.c, engine_steps.c. */
+/*
+ * What the engine's files share: engine.c (placing, packing), engine_run.c, the steps of engine_conv.c, engine_int8.c,
+ * engine_steps.c and engine_plain.c; engine_compile.h has what makes steps of a graph.
+ */
 #ifndef AD_ENGINE_INTERNAL_H
 #define AD_ENGINE_INTERNAL_H
 
 #include "../kernel/int8.h"
 #include "engine.h"
+#include "ops.h"
 
-enum { BUFFER_INPUT = -1, BUFFER_OUTPUT = -2, BUFFER_NONE = -3 };
+enum { BUFFER_INPUT = -1, BUFFER_OUTPUT = -2, BUFFER_NONE = -3, LINE_BYTES = 64 };
 
 /* Where floats lie: in a buffer of the arena, or in the caller's input or output. */
 typedef struct place {
@@ -36,8 +40,8 @@ struct step;
 struct run;
 
 /*
- * How the bytes of a value are read (kernel/int8.h). scale: of each channel, whole blocks of 16; NULL: it has none. They
- * live while the engine is made.
+ * How the bytes of a value are read (kernel/int8.h). scale: of each channel, whole blocks of 16; NULL: it has none.
+ * They live while the engine is made.
  */
 typedef struct quanta {
 	const float *scale;
@@ -91,16 +95,23 @@ typedef struct pixel_step {
 typedef struct int8_step {
 	ad_window window;
 	shape in, out;
-	size_t pixel; /* bytes of an input pixel */
+	size_t pixel;         /* bytes of an input pixel */
 	quanta from, to, res; /* to.scale NULL: floats, in blocks of vl */
 	float low, high;
-	size_t factor;    /* of the residual, or of a form: for each channel */
-	float one_factor; /* of a picture */
+	size_t factor;     /* of the residual, or of a form: for each channel */
+	float one_factor;  /* of a picture */
 	out_group *groups; /* weights: in the engine's weights, as are start (then scale, shift) */
 	size_t n_groups;
 	size_t start, scale, shift; /* of all output channels; SIZE_MAX: none */
 	size_t pieces, parts;
 } int8_step;
+
+/* A node left to plain loops. */
+struct plain_step {
+	ad_step step;
+	place *in;
+	size_t pointers; /* bytes from the arena's start, where a run keeps its inputs' addresses */
+};
 
 typedef struct step {
 	step_fn *run;
@@ -124,10 +135,10 @@ typedef struct fill {
 	enum fill_kind kind;
 	size_t offset;
 	const ad_loose *from; /* NULL: only `rest` */
-	size_t count, total; /* vector: floats to copy, floats in all; depthwise: channels, taps */
-	float rest;          /* vector: what follows */
-	size_t step, group;  /* conv */
-	const ad_node *node; /* conv */
+	size_t count, total;  /* vector: floats to copy, floats in all; depthwise: channels, taps */
+	float rest;           /* vector: what follows */
+	size_t step, group;   /* conv */
+	const ad_node *node;  /* conv */
 } fill;
 
 struct ad_engine {
@@ -141,7 +152,8 @@ struct ad_engine {
 	size_t n_fills, room_fills;
 	float *weights;
 	size_t n_weights;
-	size_t arena_bytes, counters_at, scratch_at, scratch_bytes; /* bytes; scratch_bytes: of one slot */
+	/* Bytes; scratch_bytes: of one slot. Counters: 1 + slots for each step, LINE_BYTES each (engine_run.c). */
+	size_t arena_bytes, counters_at, scratch_at, scratch_bytes;
 	unsigned slots;
 	const char **algorithms; /* of each node of the graph, and of the outputs' own steps */
 	size_t n_nodes;
@@ -188,6 +200,27 @@ static inline size_t max_size(size_t a, size_t b)
 static inline size_t cut(size_t total, size_t i, size_t n)
 {
 	return total / n * i + min_size(i, total % n);
+}
+
+/* How many pieces: enough for tasks of at least `task`, where the step's work is measured alike. */
+static inline size_t pieces_for(double work, double task, size_t least, size_t most)
+{
+	double wanted = work / task;
+	size_t n = wanted > 64 ? 64 : wanted < 1 ? 1 : (size_t)wanted;
+
+	n = n > 2 ? n + n % 2 : n;
+	return min_size(max_size(n, least), most);
+}
+
+/* Inputs along one axis that so many neighbouring outputs read, from the first to the last. */
+static inline size_t span(const ad_window *w, int axis, size_t outputs)
+{
+	return (outputs - 1) * w->stride[axis] + (w->kernel[axis] - 1) * w->dilation[axis] + 1;
+}
+
+static inline int is_pointwise(const ad_window *w)
+{
+	return w->kernel[0] == 1 && w->kernel[1] == 1 && !w->pads[0] && !w->pads[1] && !w->pads[2] && !w->pads[3];
 }
 
 static inline ad_fn fn_of(ad_activation a)
@@ -248,5 +281,15 @@ void engine_window_plan(const ad_engine *e, step *s);
 /* Cuts a pixel step whose shape is set into tasks; whole: not within planes. */
 void engine_pixels_plan(const ad_engine *e, step *s, int whole);
 step_fn engine_affine, engine_binary, engine_mean, engine_pack, engine_unpack, engine_copy;
+/*
+ * Copies input rows y .. y + rows - 1 (counted from the top of the padding) of one plane of h x w pixels of `size`
+ * bytes to rows of `width` pixels; bytes where the padding is are `pad`.
+ */
+void engine_copy_band(const void *in, size_t h, size_t w, size_t size, const ad_window *win, size_t y, size_t rows,
+		      size_t width, int pad, void *to);
+
+/* engine_plain.c */
+step_fn engine_run_plain;
+void engine_plain_release(step *s);
 
 #endif

@@ -64,7 +64,7 @@ void engine_window_plan(const ad_engine *e, step *s)
 	size_t work = w->in.plane + w->out.plane;
 
 	s->run = window;
-	/* At least two bands of rows where there are rows for it: see take in engine.c. */
+	/* At least two bands of rows where there are rows for it: see take in engine_run.c. */
 	w->pieces = min_size(max_size(work / TASK_FLOATS, 2), max_size(1, w->out.h / 4));
 	w->planes = min_size(max_size(TASK_FLOATS / max_size(work / w->pieces, 1), 1), w->in.blocks);
 	s->tasks = w->pieces * div_up(w->in.blocks, w->planes);
@@ -204,4 +204,24 @@ void engine_copy(const step *s, const run *r, size_t task, float *scratch)
 	(void)scratch;
 	memcpy(at(r, s->out) + b0 * p->shape.plane, from(r, s->in) + b0 * p->shape.plane,
 	       (b1 - b0) * p->shape.plane * sizeof(float));
+}
+
+void engine_copy_band(const void *in, size_t h, size_t w, size_t size, const ad_window *win, size_t y, size_t rows,
+		      size_t width, int pad, void *to)
+{
+	size_t left = min_size(win->pads[1], width), middle = min_size(w, width - left);
+	size_t right = width - left - middle;
+	char *row = to;
+
+	for (size_t i = 0; i < rows; i++, row += width * size) {
+		size_t iy = y + i - win->pads[0]; /* wraps to more than h above the plane */
+
+		if (iy >= h) {
+			memset(row, pad, width * size);
+			continue;
+		}
+		memset(row, pad, left * size);
+		memcpy(row + left * size, (const char *)in + iy * w * size, middle * size);
+		memset(row + (left + middle) * size, pad, right * size);
+	}
 }

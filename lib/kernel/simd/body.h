@@ -19,11 +19,9 @@
  */
 #include <math.h>
 
-enum { LINE = 64 / sizeof(float) };
+#include "common.h"
 
-#define INLINE static inline __attribute__((always_inline))
-/* i = 0 .. n - 1, unrolled. */
-#define EACH(i, n) _Pragma("GCC unroll 36") for (size_t i = 0; i < (n); i++)
+enum { LINE = 64 / sizeof(float) };
 
 /* -- activations ------------------------------------------------------------------------------------- */
 
@@ -236,16 +234,6 @@ typedef void conv_tile_fn(const ad_conv_args *a, size_t first, ahead *next);
 	}
 #define TILE_NAME(P, R) {tile_##P##_##R, any_##P##_##R},
 
-#define TILES_3(X, R) X(1, R) X(2, R) X(3, R)
-#define TILES_4(X, R) X(1, R) X(2, R) X(3, R) X(4, R)
-#define TILES_6(X, R) TILES_4(X, R) X(5, R) X(6, R)
-#define TILES_7(X, R) TILES_6(X, R) X(7, R)
-#define TILES_9(X, R) TILES_7(X, R) X(8, R) X(9, R)
-#define TILES_12(X, R) TILES_9(X, R) X(10, R) X(11, R) X(12, R)
-#define TILES_14(X, R) TILES_12(X, R) X(13, R) X(14, R)
-#define TILES(N, X, R) TILES_N(N, X, R)
-#define TILES_N(N, X, R) TILES_##N(X, R)
-
 TILES(TILE1, TILE_FN, 1)
 TILES(TILE2, TILE_FN, 2)
 TILES(TILE3, TILE_FN, 3)
@@ -277,24 +265,6 @@ static void conv(const ad_conv_args *a)
 /* -- windows ----------------------------------------------------------------------------------------- */
 
 enum window { DEPTHWISE, MAX_POOL, AVERAGE_POOL };
-
-/* The taps k0 .. k1-1 of a window along one axis that lie inside, and the first one's input. */
-typedef struct taps {
-	size_t k0, k1, at;
-} taps;
-
-INLINE taps taps_of(size_t out, size_t kernel, size_t stride, size_t dilation, size_t pad, size_t size)
-{
-	taps t = {0, kernel, 0};
-	size_t at = out * stride;
-
-	while (t.k0 < kernel && at + t.k0 * dilation < pad)
-		t.k0++;
-	while (t.k1 > t.k0 && at + (t.k1 - 1) * dilation >= pad + size)
-		t.k1--;
-	t.at = at + t.k0 * dilation - pad;
-	return t;
-}
 
 /* N output pixels whose windows have the same rows and all their columns inside. */
 INLINE void window_inside(const ad_window_args *a, taps rows, const float *in, float *out, const float *res,

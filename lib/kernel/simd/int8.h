@@ -19,10 +19,10 @@
  */
 #include <string.h>
 
+#include "common.h"
+
 #define BLOCK AD_INT8_BLOCK
 #define SUBS (BLOCK / LANES)
-#define INLINE static inline __attribute__((always_inline))
-#define EACH(i, n) _Pragma("GCC unroll 36") for (size_t i = 0; i < (n); i++)
 
 /* -- convolution ------------------------------------------------------------------------------------- */
 
@@ -130,13 +130,6 @@ typedef void conv_tile_fn(const ad_int8_conv_args *a, size_t first);
 	}
 #define TILE_NAME(P, R) {tile_##P##_##R, any_##P##_##R},
 
-#define TILES_0(X, R)
-#define TILES_6(X, R) X(1, R) X(2, R) X(3, R) X(4, R) X(5, R) X(6, R)
-#define TILES_14(X, R)                                                                                                 \
-	TILES_6(X, R) X(7, R) X(8, R) X(9, R) X(10, R) X(11, R) X(12, R) X(13, R) X(14, R)
-#define TILES(N, X, R) TILES_N(N, X, R)
-#define TILES_N(N, X, R) TILES_##N(X, R)
-
 TILES(TILE1, TILE_FN, 1)
 TILES(TILE2, TILE_FN, 2)
 
@@ -163,24 +156,6 @@ static void conv(const ad_int8_conv_args *a)
 }
 
 /* -- windows ----------------------------------------------------------------------------------------- */
-
-/* The taps k0 .. k1-1 of a window along one axis that lie inside, and the first one's input. */
-typedef struct taps {
-	size_t k0, k1, at;
-} taps;
-
-INLINE taps taps_of(size_t out, size_t kernel, size_t stride, size_t dilation, size_t pad, size_t size)
-{
-	taps t = {0, kernel, 0};
-	size_t at = out * stride;
-
-	while (t.k0 < kernel && at + t.k0 * dilation < pad)
-		t.k0++;
-	while (t.k1 > t.k0 && at + (t.k1 - 1) * dilation >= pad + size)
-		t.k1--;
-	t.at = at + t.k0 * dilation - pad;
-	return t;
-}
 
 /* N output pixels whose windows have the same taps. in: the first tap of the first pixel. */
 INLINE void depthwise_pixels(const ad_int8_window_args *a, taps rows, taps cols, const uint8_t *in, uint8_t *out,
