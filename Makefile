@@ -381,8 +381,9 @@ soak: all examples ## score many pictures in one process: flat memory, no leaks,
 	@sh tests/soak/soak.sh $(B) $(SOAK)
 
 .PHONY: check-faults
-check-faults: test-programs ## every call that can fail, failing, one at a time; 100 kills; some minutes
-	@ADTOOL_FAULTS=full $(PROVE) -v tests/cli/faults.t
+KILLS ?= 100
+check-faults: test-programs ## every call that can fail, failing, one at a time; KILLS=100 of each command; some minutes
+	@ADTOOL_FAULTS=full ADTOOL_KILLS=$(KILLS) $(PROVE) -v tests/cli/faults.t tests/cli/watch.t
 
 .PHONY: check-packages
 check-packages: ## the tarball and the Debian packages: built, looked at by lintian, unpacked and used

@@ -35,6 +35,7 @@ static const cli_option options[] = {
     {CLI_STRING, 0, "state", "FILE", "remember here what was scored", &state_path, 0, 0, NULL, 0, 0},
     {CLI_FLAG, '0', "null", NULL, "rows of tsv end in NUL, not newline", &cli_null, 0, 0, NULL, 0, 0},
     CLI_OPTIONS_PACE,
+    CLI_OPTION_SANDBOX,
     CLI_OPTION_JOBS,
     CLI_OPTION_END,
 };
@@ -63,6 +64,7 @@ typedef struct watcher {
 	/* The batch under way. */
 	candidate *batch[BATCH];
 	size_t batch_count, batch_at;
+	size_t alone;          /* so many pictures to come are scored one by one: the process that scored them was lost */
 	int status;            /* a failure that ends the job */
 	uint64_t normal, suspect, anomalous, errors, hook_failures;
 } watcher;
@@ -195,8 +197,9 @@ static bool is_whole(watcher *w, candidate *c, double *due)
 		c->st = st;
 		c->since = t;
 	}
-	/* Who wrote it has closed it, unless it was opened again. */
-	if (!regular || ((c->ready || t >= c->since + settle) && !is_being_written(c->shown)))
+	/* Who wrote it has closed it, unless it was opened again; and what was looked at is what was closed. */
+	if (!regular || ((c->ready || t >= c->since + settle) && !is_being_written(c->shown) && !stat(c->shown, &st) &&
+			 same_file(&st, &c->st)))
 		return true;
 	c->ready = false;
 	if (t >= c->since + settle)
@@ -210,10 +213,11 @@ static bool is_whole(watcher *w, candidate *c, double *due)
 static double take_batch(watcher *w)
 {
 	listing l = list_all(w);
+	size_t most = w->alone ? 1 : BATCH;
 	double due = INFINITY;
 
 	w->batch_count = w->batch_at = 0;
-	for (size_t i = 0; i < l.count && w->batch_count < BATCH; i++) {
+	for (size_t i = 0; i < l.count && w->batch_count < most; i++) {
 		candidate *c = l.items[i];
 		const char *digest = "";
 		/* Most of them wait: not looked at before their time. */
@@ -234,6 +238,8 @@ static double take_batch(watcher *w)
 		w->batch[w->batch_count++] = c;
 	}
 	free(l.items);
+	if (w->alone && w->batch_count)
+		w->alone--;
 	return due;
 }
 
@@ -403,6 +409,16 @@ static int open_model(const char *path, adtool_model **model, adtool_error *err)
 	return code;
 }
 
+/* Lets it prepare its network here, so that not every process that scores has to. */
+static void warm_up(const adtool_model *model)
+{
+	static const char pixel[] = "P5 1 1 255\n";
+	double score;
+	adtool_error err;
+
+	adtool_score_image(model, pixel, sizeof(pixel), &score, NULL, NULL, &err);
+}
+
 /* Opens it, when it was replaced; one that cannot be used leaves the old one in force. */
 static int renew_model(watcher *w)
 {
@@ -429,39 +445,68 @@ static int renew_model(watcher *w)
 		cli_remark(w->model_path, "has changed, and was read again");
 	adtool_model_free(w->model);
 	w->model = model;
+	if (!cli_no_sandbox)
+		warm_up(model);
 	return 0;
 }
 
 /* -- the work ----------------------------------------------------------------------------------------- */
 
+/* The process that scored the batch was killed by this signal, perhaps by a picture. */
+static int lose_batch(watcher *w, int number)
+{
+	if (w->batch_count > 1) {
+		cli_warn("watch", "the process that scores was killed by signal %d (%s): pictures are scored one by one for a while",
+			 number, strsignal(number));
+		w->alone = w->batch_count;
+		return 0;
+	}
+	char *why = cli_text("the process that scored it was killed by signal %d (%s)", number, strsignal(number));
+	const adtool_row row = {.name = w->batch[0]->shown,
+				.verdict = ADTOOL_ERROR,
+				.score = NAN,
+				.p = NAN,
+				.threshold = NAN,
+				.code = ADTOOL_EFORMAT,
+				.why = why};
+	int status = w->batch_at ? 0 : take_row(w, &row);
+	free(why);
+	return status;
+}
+
 static int score_batch(watcher *w)
 {
-	const char *inputs[BATCH];
-	adtool_dataset_options dataset_options;
-	adtool_dataset *dataset;
-	adtool_score_options o;
+	const char *inputs[BATCH], *folders[4];
+	watch_job job = {.inputs = inputs, .count = w->batch_count, .folders = folders};
 	adtool_error err;
+	size_t n = 0;
+	int code, lost = 0;
 
 	int status = renew_model(w);
 	if (!status)
-		status = cli_score_options(w->model, &o, &w->info);
+		status = cli_score_options(w->model, &job.scoring, &w->info);
 	if (status)
 		return status;
-	o.digest = 1;
-	o.row = take_row;
-	o.context = w;
-	cli_dataset_options(&dataset_options);
-	dataset_options.plain_files = 1;
-	dataset_options.stop_fd = cli_stop_fd();
-	dataset_options.rate = cli_score.rate;
+	job.model = w->model;
+	job.scoring.digest = 1;
+	job.scoring.row = take_row;
+	job.scoring.context = w;
+	cli_dataset_options(&job.reading);
+	job.reading.plain_files = 1;
+	job.reading.stop_fd = cli_stop_fd();
+	job.reading.rate = cli_score.rate;
 	for (size_t i = 0; i < w->batch_count; i++)
 		inputs[i] = w->batch[i]->shown;
-	if (adtool_dataset_open(inputs, w->batch_count, &dataset_options, &dataset, &err))
-		return cli_fail("watch", &err);
-	int code = adtool_score(w->model, dataset, &o, NULL, &err);
-	adtool_dataset_free(dataset);
+	const char *const given[] = {cli_score.heatmap_dir, cli_score.overlay_dir, cli_score.map_dir};
+	for (size_t i = 0; i < 3; i++)
+		if (given[i])
+			folders[n++] = given[i];
+	folders[n] = NULL;
+	code = cli_no_sandbox ? watch_score(&job, &err) : watch_score_apart(&job, &lost, &err);
+	if (!w->status && lost)
+		w->status = lose_batch(w, lost);
 	/* Of a file with pages the last row is not known as such before. */
-	if (!w->status && !code && !cli_stopped() && w->batch_at < w->batch_count && w->batch[w->batch_at]->paged)
+	if (!w->status && !code && !lost && !cli_stopped() && w->batch_at < w->batch_count && w->batch[w->batch_at]->paged)
 		w->status = finish(w, w->batch[w->batch_at], w->batch[w->batch_at]->told);
 	if (w->status)
 		return w->status;

@@ -433,6 +433,8 @@ int cli_set_nice(void);
  * a message. --no-sandbox leaves it out.
  */
 int cli_sandbox(const char *const *folders, size_t count);
+/* With -v: which parts are in force. cli_sandbox does so. */
+void cli_say_sandbox(unsigned parts);
 /*
  * From here on the process has at most so many bytes of data (0: no limit), and half of them, dealt to the threads, is what
  * pictures may take: --max-pixels is lowered to that. Returns 0 or CLI_FAILURE, with a message.

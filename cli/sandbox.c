@@ -5,6 +5,16 @@
 
 bool cli_no_sandbox;
 
+void cli_say_sandbox(unsigned parts)
+{
+	if (cli_verbose)
+		cli_remark(cli_program.name, "sandbox: %s",
+			    parts == (ADTOOL_SANDBOX_FILES | ADTOOL_SANDBOX_CALLS) ? "files and calls"
+			    : parts & ADTOOL_SANDBOX_FILES                         ? "files only; calls stay free here"
+			    : parts & ADTOOL_SANDBOX_CALLS                         ? "calls only; this kernel has no Landlock"
+										   : "none; this kernel offers nothing");
+}
+
 int cli_sandbox(const char *const *folders, size_t count)
 {
 	const char *given[8];
@@ -19,12 +29,7 @@ int cli_sandbox(const char *const *folders, size_t count)
 			given[n++] = folders[i];
 	if (adtool_sandbox_enter(given, n, &parts, &err))
 		return cli_fail(cli_program.name, &err);
-	if (cli_verbose)
-		cli_remark(cli_program.name, "sandbox: %s",
-			    parts == (ADTOOL_SANDBOX_FILES | ADTOOL_SANDBOX_CALLS) ? "files and calls"
-			    : parts & ADTOOL_SANDBOX_FILES                         ? "files only; calls stay free here"
-			    : parts & ADTOOL_SANDBOX_CALLS                         ? "calls only; this kernel has no Landlock"
-										   : "none; this kernel offers nothing");
+	cli_say_sandbox(parts);
 	return 0;
 }
 

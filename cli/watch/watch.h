@@ -1,6 +1,6 @@
 /*
- * The parts of `adtool watch`: what there is to see (tree.c), what was told already (state.c), what happens to a
- * picture afterwards (after.c).
+ * The parts of `adtool watch`: what there is to see (tree.c), what was told already (state.c), how a batch is scored
+ * (score.c), what happens to a picture afterwards (after.c).
  *
  * A file has two names: as shown (the folder as it was given, and the path below it), and its key (the same from
  * the folder's absolute path), which stays what it is when adtool is started from elsewhere.
@@ -90,6 +90,25 @@ size_t watch_state_printed(watch_state *state, const char *key, const char *row,
 /* Forgets what is long gone, when the file has become long. 0, or a status with a message. */
 int watch_state_tidy(watch_state *state, bool (*is_gone)(void *context, const char *key), void *context);
 void watch_state_free(watch_state *state);
+
+/* -- score.c: a batch ----------------------------------------------------------------------------------- */
+
+typedef struct watch_job {
+	const adtool_model *model;
+	const char *const *inputs;
+	size_t count;
+	adtool_dataset_options reading; /* with a stop_fd */
+	adtool_score_options scoring;   /* with `row`; the map of a row has no cells when it is scored apart */
+	const char *const *folders;     /* where pictures of heat are written; NULL at the end */
+} watch_job;
+
+/* Scores it in this process, as adtool_score. */
+int watch_score(const watch_job *job, adtool_error *err);
+/*
+ * The same in a process of its own, inside the sandbox of `score`; rows come here. *lost: 0, or the signal that ended that
+ * process before it was through, and then 0 is returned. With -v says once what is in force.
+ */
+int watch_score_apart(const watch_job *job, int *lost, adtool_error *err);
 
 /* -- after.c: what follows a row ----------------------------------------------------------------------- */
 

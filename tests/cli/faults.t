@@ -1,6 +1,6 @@
 #!/bin/sh
 # What fails while adtool runs: memory, reading, writing, descriptors; and kill -9. ADTOOL_FAULTS=full tries every call, where
-# this takes samples otherwise (make check-faults).
+# this takes samples otherwise, and ADTOOL_KILLS says how often to kill each command (make check-faults).
 . "${0%/*}/lib.sh"
 
 faults=$BUILD/tests/faults
@@ -131,7 +131,7 @@ else
 fi
 
 # -- kill -9 -----------------------------------------------------------------------------------------
-times=$([ "$full" = full ] && echo 100 || echo 20)
+times=${ADTOOL_KILLS:-20}
 run "$faults/killed" $times 1 model.zip old.zip new.zip adtool-train -q -j 2 --backbone "$backbone" --size 16x16 --grid 2 \
 	--channels 4 --seed 9 --alpha 0.2 -o model.zip set/train/normal
 exits 'train, killed: the old model or the new one' 0

@@ -398,18 +398,96 @@ else
 	skip 6 'needs two file systems'
 fi
 
+# -- a process of its own ------------------------------------------------------------------------------
+
+rm -rf w
+mkdir w
+i=0
+for file in "$normal" "$anomalous" $good/*.png; do
+	i=$((i + 1))
+	cp "$file" w/$i.png
+done
+adtool score w >wanted
+run once -v --state s20 w
+exits 'in a process of its own' 0
+same 'in a process of its own: the rows of score' "$OUT" wanted
+is 'in a process of its own: -v says once what it may not do' "$(grep -c -E \
+	'^adtool: watch: sandbox: (files and calls|files only; .*|calls only; .*|none; .*)$' "$ERR")" 1
+run once -v --no-sandbox --state s21 w
+same '--no-sandbox: the same rows' "$OUT" wanted
+err_unlike '--no-sandbox: nothing of it' sandbox
+for sandbox in '' --no-sandbox; do
+	run once $sandbox --format jsonl --heatmap h --map m --threshold -1 --state "s22$sandbox" w
+	mv "$OUT" jsonl$sandbox
+done
+same 'jsonl: the same rows' jsonl jsonl--no-sandbox
+like 'jsonl: with regions and files' "$(head -n 1 jsonl)" '"heatmap":"h/w/1\.png\.png","map":"m/w/1\.png\.npy","regions":\['
+# A folder of outputs that was removed is made again.
+start --state s23 --heatmap h w
+until_true has_lines out $((i))
+rm -rf h
+cp "$normal" w/later.png
+ok 'after a folder of outputs went' until_true has_text out 'w/later\.png'
+stop
+ok 'a folder of outputs is made again' test -s h/w/later.png.png
+is 'no message of it' "$(grep -v '^$' err)" ''
+rm w/later.png
+if ldd "$BUILD/bin/adtool-watch" 2>/dev/null | grep -q 'lib[amtu][a-z]*san'; then
+	skip 10 'failing calls cannot be put under a sanitizer'
+else
+	lossy() { # FAULT ARGUMENT...: watch, not through `adtool`, whose calls would count
+		_fault=$1
+		shift
+		run env ADTOOL_FAULT="$_fault" LD_PRELOAD="$BUILD/tests/faults/shim.so" adtool-watch --once --settle 0.1 "$@"
+	}
+	lossy png:kill:3 --state s24 w
+	exits 'a process that is lost with the third picture' 0
+	same 'a process that is lost with the third picture: each row, once' "$OUT" wanted
+	err_is 'a process that is lost with the third picture: said' \
+		'adtool: watch: the process that scores was killed by signal 9 (Killed): pictures are scored one by one for a while'
+	lossy png:kill:0 --state s25 --exec 'echo hook {}' w
+	exits 'a process that is lost with every picture' 2
+	is 'a process that is lost with every picture: error rows' "$(cut -f 1,4 "$OUT")" "$(cut -f 1 wanted | sed 's/$/	error/')"
+	err_like 'a process that is lost with every picture: why' \
+		'^adtool: w/1\.png: the process that scored it was killed by signal 9 \(Killed\)$'
+	err_like 'a process that is lost with every picture: what follows is done' '^hook w/1\.png$'
+	run once --state s25 w
+	out_is 'a process that is lost with every picture: not tried again' ''
+	cp "$normal" w/1.png
+	touch -d '2003-03-03 03:03:03' w/1.png
+	run once --state s25 w
+	is 'a picture that changed is tried again' "$(cut -f 1,4 "$OUT")" 'w/1.png	normal'
+	rm -rf paged
+	mkdir paged
+	[ ! -e formats/pages.tif ] || cp formats/pages.tif paged/
+	cp "$normal" paged/z.png
+	adtool score paged >wanted
+	lossy png:kill:0 --state s26 paged
+	is 'pages before a lost picture are told of once' "$(sed '$d' "$OUT")" "$(sed '$d' wanted)"
+fi
+
 # -- killed --------------------------------------------------------------------------------------------
 
 # At many moments, while pictures come in by copying, moving and linking, and are renamed: in the end there is one row
-# for each, and it is that of score.
+# for each, and it is that of score. Moments are drawn over one and a quarter of the time that as many pictures take.
 rm -rf w
 mkdir w
 : >out
 find $good $bad -name '*.png' >files
 count=$(($(wc -l <files)))
+mkdir timed
+for i in 1 2 3; do
+	cp "$(sed -n ${i}p files)" timed/$i.png
+done
+began=$(date +%s%N)
+adtool watch --once --settle 0 --state s12.timed timed >/dev/null
+took=$((($(date +%s%N) - began) / 1000000))
+kills=${ADTOOL_KILLS:-25}
 i=0
 n=0
-while [ $i -lt 25 ]; do
+rows=0
+found=0
+while [ $i -lt "$kills" ]; do
 	i=$((i + 1))
 	# Not a job of this shell, which would tell of every kill.
 	(exec setsid adtool watch --state s12 --settle 0 --rescan 1 w >>out 2>>err12 & echo $! >pid12)
@@ -423,9 +501,13 @@ while [ $i -lt 25 ]; do
 		esac
 		[ $((n % 7)) != 0 ] || mv "w/$n.png" "w/r$n.png"
 	done
-	sleep "0.$(printf '%02d' $((i * 37 % 40)))"
+	sleep "$(awk -v i=$i -v ms=$took 'BEGIN { printf "%.3f", ms * 1.25 * (i * 37 % 101) / 101 / 1000 }')"
+	before=$rows
 	kill -s KILL "$(cat pid12)"
+	rows=$(($(wc -l <out)))
+	[ "$rows" = "$before" ] || found=$((found + 1))
 done
+diag "$kills kills, $found of them after a row or more was out"
 sleep 0.2
 once --state s12 w >>out 2>>err12
 ls w | sed 's|^|w/|' | LC_ALL=C sort >names

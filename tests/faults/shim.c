@@ -3,7 +3,8 @@
  *
  *	CALLS   one of the words below, or several with '+'
  *	WHAT    short (half of what was asked for, at least one byte), eintr (fails once with EINTR, then works), or an
- *	        errno: enospc, eio, emfile, enomem; or kill: the process is killed right before the call
+ *	        errno: enospc, eio, emfile, enomem; or kill: the process is killed right before the call (png, which is the
+ *	        decoding of a picture, knows this one only)
  *	N       which of the calls, from 1; 0: every one (eintr: every second)
  *
  * With ADTOOL_FAULT_COUNT=FILE the number of calls that matched is written there at the end; and to FILE.caller, which
@@ -22,8 +23,8 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-enum call { READ, WRITE, OPEN, SYNC, RENAME, LINK, MKDIR, MALLOC, CALLS };
-static const char *const words[CALLS] = {"read", "write", "open", "sync", "rename", "link", "mkdir", "malloc"};
+enum call { READ, WRITE, OPEN, SYNC, RENAME, LINK, MKDIR, MALLOC, PNG, CALLS };
+static const char *const words[CALLS] = {"read", "write", "open", "sync", "rename", "link", "mkdir", "malloc", "png"};
 
 enum what { NOTHING, SHORT, FAIL, KILL, INTERRUPT };
 
@@ -167,6 +168,14 @@ int linkat(int from_fd, const char *from, int to_fd, const char *to, int flags)
 int mkdir(const char *path, mode_t mode)
 {
 	return FAILS(MKDIR) ? -1 : (int)syscall(SYS_mkdirat, AT_FDCWD, path, mode);
+}
+
+void png_read_info(void *png, void *info)
+{
+	void (*real)(void *, void *) = (void (*)(void *, void *))dlsym(RTLD_NEXT, "png_read_info");
+
+	fate(PNG);
+	real(png, info);
 }
 
 /* Who asked, for those who judge a crash by whose it is. */
