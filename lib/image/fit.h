@@ -28,8 +28,8 @@ int ad_mask_create(const adtool_image *image, ad_mask **out, adtool_error *err);
 void ad_mask_free(ad_mask *mask);
 /* Black and white again. */
 int ad_mask_image(const ad_mask *mask, adtool_image **out, adtool_error *err);
-/* Row y of a picture of width x height pixels: sets to 0 the values of what is not looked at. */
-void ad_mask_hide(const ad_mask *mask, unsigned width, unsigned height, unsigned y, float *values);
+/* Row y of a picture of width x height pixels: sets the values of what is not looked at. */
+void ad_mask_hide(const ad_mask *mask, unsigned width, unsigned height, unsigned y, float hidden, float *values);
 /* Whether a picture of width x height pixels is looked at in pixel x, y: where its centre lies on the mask. */
 int ad_mask_at(const ad_mask *mask, unsigned width, unsigned height, unsigned x, unsigned y);
 /* Whether any pixel of an area of a picture of width x height pixels is looked at. */

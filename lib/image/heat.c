@@ -15,6 +15,7 @@
 #define LEVEL_AT 0.4 /* where the level stands on the scale, 0 .. 1 */
 #define STEPS_PER_LEVEL 256
 #define STEPS ((unsigned)(TOP * STEPS_PER_LEVEL) + 1)
+#define UNSEEN -1.0f /* in rows to be drawn: cold, and no value to the contour */
 
 /* A picture narrower than this is drawn enlarged by a whole factor, if that leaves it at most TALLEST high. */
 #define NARROWEST 160u
@@ -156,16 +157,15 @@ static void smooth_view(smooth *s, const ad_view *v)
 	s->bottom = first_beyond(a->y + a->height, v->height, s->height);
 }
 
-/* Nothing where the view has not seen. */
-static void hide_unseen(const smooth *s, unsigned y, float *out)
+static void hide_unseen(const smooth *s, unsigned y, float hidden, float *out)
 {
 	unsigned x;
 
 	for (x = 0; x < s->width; x++)
 		if (x < s->left || x >= s->right || y < s->top || y >= s->bottom)
-			out[x] = 0;
+			out[x] = hidden;
 	if (s->view->mask)
-		ad_mask_hide(s->view->mask, s->width, s->height, y, out);
+		ad_mask_hide(s->view->mask, s->width, s->height, y, hidden, out);
 }
 
 static int smooth_init(smooth *s, const ad_heat *heat, unsigned width, unsigned height, adtool_error *err)
@@ -218,7 +218,8 @@ static int smooth_init(smooth *s, const ad_heat *heat, unsigned width, unsigned 
 	return 0;
 }
 
-static void smooth_row(const smooth *s, unsigned y, float *restrict out)
+/* hidden: what stands where the view has not seen. */
+static void smooth_row(const smooth *s, unsigned y, float hidden, float *restrict out)
 {
 	float t, w[4];
 	const ad_view *view = s->view;
@@ -233,7 +234,7 @@ static void smooth_row(const smooth *s, unsigned y, float *restrict out)
 		out[x] = v > 0 ? v : 0;
 	}
 	if (view)
-		hide_unseen(s, y, out);
+		hide_unseen(s, y, hidden, out);
 }
 
 int ad_heat_rows(const ad_heat *heat, unsigned width, unsigned height,
@@ -250,7 +251,7 @@ int ad_heat_rows(const ad_heat *heat, unsigned width, unsigned height,
 	if (!values)
 		rc = ad_fail_nomem(err);
 	for (y = 0; !rc && y < height; y++) {
-		smooth_row(&s, y, values);
+		smooth_row(&s, y, 0, values);
 		rc = row(context, y, values);
 	}
 	ad_free(values);
@@ -267,7 +268,7 @@ int ad_heat_upsample(const ad_heat *heat, unsigned width, unsigned height, float
 	if (rc)
 		return rc;
 	for (y = 0; y < height; y++)
-		smooth_row(&s, y, out + (size_t)y * width);
+		smooth_row(&s, y, 0, out + (size_t)y * width);
 	smooth_release(&s);
 	return 0;
 }
@@ -397,7 +398,7 @@ static inline const shade *shade_of(const shade *shades, float value, float step
 {
 	float at = value * steps_per_unit;
 
-	return &shades[at < (float)(STEPS - 1) ? (unsigned)at : STEPS - 1];
+	return &shades[at < (float)(STEPS - 1) ? (at > 0 ? (unsigned)at : 0) : STEPS - 1];
 }
 
 static void heat_row(const float *value, unsigned width, const shade *shades, float steps, uint8_t *restrict to)
@@ -436,8 +437,14 @@ static void cover_row(const float *value, const uint8_t *from, unsigned width, u
 
 /*
  * The contour: |value - level| over the gradient's length is the distance to the line in pixels, to first order. A
- * light line with a dark edge, so that it shows on any ground.
+ * light line with a dark edge, so that it shows on any ground. What is not seen has no part in the gradient; a hot area
+ * that reaches it ends with a line there.
  */
+static inline float seen_or(float value, float here)
+{
+	return value >= 0 ? value : here;
+}
+
 static void draw_contour(const float *above, const float *here, const float *below, unsigned width, float level,
 			 float steepest, float half, uint8_t *restrict to)
 {
@@ -446,19 +453,28 @@ static void draw_contour(const float *above, const float *here, const float *bel
 	int c;
 
 	for (x = 0; x < width; x++) {
-		float off = here[x] - level, dx, dy, slope2, distance, light, dark;
+		float off = here[x] - level, left, right, dx, dy, slope2, distance, light, dark;
 
-		if (fabsf(off) > far)
+		if (here[x] < 0)
 			continue;
-		dx = here[x + 1 < width ? x + 1 : x] - here[x ? x - 1 : 0];
-		dy = below[x] - above[x];
-		slope2 = (dx * dx + dy * dy) * 0.25f;
-		if (off * off >= reach * reach * slope2)
-			continue;
-		distance = fabsf(off) / sqrtf(slope2);
-		light = half + 0.5f - distance;
-		light = light > 1 ? 1 : light < 0 ? 0 : light;
-		dark = 0.55f * (reach - distance > 1 ? 1 : reach - distance);
+		left = here[x ? x - 1 : 0];
+		right = here[x + 1 < width ? x + 1 : x];
+		if (off > 0 && (left < 0 || right < 0 || above[x] < 0 || below[x] < 0)) {
+			light = 1;
+			dark = 0;
+		} else {
+			if (fabsf(off) > far)
+				continue;
+			dx = seen_or(right, here[x]) - seen_or(left, here[x]);
+			dy = seen_or(below[x], here[x]) - seen_or(above[x], here[x]);
+			slope2 = (dx * dx + dy * dy) * 0.25f;
+			if (off * off >= reach * reach * slope2)
+				continue;
+			distance = fabsf(off) / sqrtf(slope2);
+			light = half + 0.5f - distance;
+			light = light > 1 ? 1 : light < 0 ? 0 : light;
+			dark = 0.55f * (reach - distance > 1 ? 1 : reach - distance);
+		}
 		for (c = 0; c < 3; c++) {
 			uint8_t *p = to + 3 * x + c;
 
@@ -470,7 +486,7 @@ static void draw_contour(const float *above, const float *here, const float *bel
 static int draw(const ad_heat *heat, const adtool_image *picture, unsigned width, unsigned height, int bare,
 		adtool_image **out, adtool_error *err)
 {
-	float *lines = NULL, *above, *here, *below, peak = 0, level = (float)heat->level, half, steps, steepest;
+	float *lines = NULL, *above, *here, *below, peak = 0, level = (float)heat->level, half, steps, steepest, wide, high;
 	shade *shades = NULL;
 	canvas v = {0};
 	smooth s = {0};
@@ -495,21 +511,20 @@ static int draw(const ad_heat *heat, const adtool_image *picture, unsigned width
 	half = half < 0.75f ? 0.75f : half;
 	steps = (float)(STEPS_PER_LEVEL / heat->level);
 	/* The interpolation climbs at most 3 times the peak from cell to cell. */
-	steepest = 3 * peak * hypotf((float)heat->cols / (float)v.width, (float)heat->rows / (float)v.height);
-	/* And at the edge of what is seen it falls to 0 at once. */
-	if (heat->view)
-		steepest = INFINITY;
+	wide = heat->view ? (float)(heat->view->box[2] / heat->view->width) : 1;
+	high = heat->view ? (float)(heat->view->box[3] / heat->view->height) : 1;
+	steepest = 3 * peak * hypotf((float)heat->cols / (wide * (float)v.width), (float)heat->rows / (high * (float)v.height));
 
 	here = lines;
 	below = here + v.width;
 	above = below + v.width;
-	smooth_row(&s, 0, here);
+	smooth_row(&s, 0, UNSEEN, here);
 	memcpy(above, here, v.width * sizeof(float));
 	for (y = 0; y < v.height; y++) {
 		uint8_t *row = v.image->pixels + ((size_t)y * v.image->width + v.left) * 3;
 		float *spare = above;
 
-		smooth_row(&s, y + 1 < v.height ? y + 1 : y, below);
+		smooth_row(&s, y + 1 < v.height ? y + 1 : y, UNSEEN, below);
 		if (picture)
 			cover_row(here, picture->pixels + (size_t)3 * width * (y / v.factor), width, v.factor, shades,
 				  steps, row);

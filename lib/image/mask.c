@@ -69,14 +69,14 @@ int ad_mask_at(const ad_mask *mask, unsigned width, unsigned height, unsigned x,
 	return mask->white[(size_t)place(y, height, mask->height) * mask->width + place(x, width, mask->width)];
 }
 
-void ad_mask_hide(const ad_mask *mask, unsigned width, unsigned height, unsigned y, float *values)
+void ad_mask_hide(const ad_mask *mask, unsigned width, unsigned height, unsigned y, float hidden, float *values)
 {
 	const uint8_t *row = mask->white + (size_t)place(y, height, mask->height) * mask->width;
 	unsigned x;
 
 	for (x = 0; x < width; x++)
 		if (!row[place(x, width, mask->width)])
-			values[x] = 0;
+			values[x] = hidden;
 }
 
 int ad_mask_sees(const ad_mask *mask, unsigned width, unsigned height, const ad_area *area)

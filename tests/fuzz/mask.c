@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (code)
 		return 0;
 	for (y = 0; y < SIDE; y++)
-		ad_mask_hide(mask, SIDE, SIDE, y, values);
+		ad_mask_hide(mask, SIDE, SIDE, y, 0, values);
 	FUZZ_ASSERT(!ad_mask_image(mask, &again, &err));
 	adtool_image_free(again);
 	ad_mask_free(mask);

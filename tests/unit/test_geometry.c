@@ -465,6 +465,44 @@ static void views_place_maps(void **state)
 	adtool_free(inside);
 }
 
+/* An overlay, too, is that of the part: no line runs along what is looked at, but where a hot area ends there. */
+static void views_draw_lines_around_what_is_hot_only(void **state)
+{
+	enum { W = 120, H = 100, X = 24, Y = 14, PW = 72, PH = 60 };
+	float map[9] = {1, 2, 3, 4, 9, 2, 8, 1, 5}, value[PW * PH];
+	ad_view v = {.width = W, .height = H, .box = {X, Y, PW, PH}, .seen = {X, Y, PW, PH}};
+	ad_heat heat = {map, 3, 3, 4.5, NULL};
+	adtool_image *picture = plain(W, H, 90, 90, 90), *small = plain(PW, PH, 90, 90, 90), *whole, *part;
+	unsigned x, y, c, closed = 0;
+
+	(void)state;
+	assert_int_equal(ad_heat_cover(&heat, small, &part, &err), 0);
+	assert_int_equal(ad_heat_upsample(&heat, PW, PH, value, &err), 0);
+	heat.view = &v;
+	assert_int_equal(ad_heat_cover(&heat, picture, &whole, &err), 0);
+	for (y = 0; y < H; y++)
+		for (x = 0; x < W; x++) {
+			int in = x >= X && x < X + PW && y >= Y && y < Y + PH;
+			int edge = in && (x == X || x == X + PW - 1 || y == Y || y == Y + PH - 1);
+			const uint8_t *got = whole->pixels + 3 * ((size_t)y * W + x), *want = whole->pixels;
+
+			if (in)
+				want = part->pixels + 3 * ((size_t)(y - Y) * PW + x - X);
+			if (edge && value[(y - Y) * PW + x - X] > 4.5f) {
+				closed++;
+				assert_true(got[0] == 255 && got[1] == 255 && got[2] == 255);
+				continue;
+			}
+			for (c = 0; c < 3; c++)
+				assert_true(abs(got[c] - want[c]) <= 1);
+		}
+	assert_true(closed > 20);
+	adtool_image_free(picture);
+	adtool_image_free(small);
+	adtool_image_free(whole);
+	adtool_image_free(part);
+}
+
 static void views_beyond_the_picture_show_its_part(void **state)
 {
 	/* Letterboxed: the map is 100 x 100, the picture its middle 100 x 40. */
@@ -728,6 +766,7 @@ int main(void)
 	    cmocka_unit_test(masks_keep_cells_with_white),
 	    cmocka_unit_test(whole_views_change_no_value),
 	    cmocka_unit_test(views_place_maps),
+	    cmocka_unit_test(views_draw_lines_around_what_is_hot_only),
 	    cmocka_unit_test(views_beyond_the_picture_show_its_part),
 	    cmocka_unit_test(views_hide_what_the_mask_hides),
 	    cmocka_unit_test(pictures_are_cut_as_they_come),
