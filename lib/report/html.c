@@ -344,7 +344,7 @@ static void decision(const writer *w)
 	      "<input type=\"range\" id=\"range\" min=\"0\" max=\"1\" step=\"0.0005\" value=\"0.5\" "
 	      "aria-label=\"Try another threshold\">\n<div class=\"row\"><label for=\"value\">Try a threshold:</label> "
 	      "<input type=\"number\" id=\"value\" step=\"any\"> <button type=\"button\" id=\"reset\">Reset</button> "
-	      "<span class=\"note\">Or drag the line. To use it: <code id=\"command\"></code></span></div>\n</div>\n"
+	      "<span class=\"note\">Or drag the line. To use it: <code>adtool score <span class=\"together\" id=\"command\"></span></code></span></div>\n</div>\n"
 	      "<div class=\"two decision\">\n<div class=\"scroll\"><table>\n<thead><tr><th scope=\"col\">");
 	puts_(w, w->page->kind == ADTOOL_PAGE_EVAL ? "in truth" : "<span class=\"note\">&nbsp;</span>");
 	puts_(w, "</th><th scope=\"col\" class=\"num\">called normal</th>");
@@ -408,7 +408,7 @@ static void defects(const writer *w)
 		 "class=\"scroll\"><table>\n<thead>"
 		 "<tr><th scope=\"col\">defect</th><th scope=\"col\" class=\"num\">pictures</th><th scope=\"col\" "
 		 "class=\"num\">"
-		 "found</th><th scope=\"col\" class=\"num\">share</th><th scope=\"col\"><span "
+		 "found</th><th scope=\"col\" class=\"num\">share</th><th scope=\"col\" class=\"only-wide\"><span "
 		 "class=\"note\">&nbsp;</span></th>"
 		 "<th scope=\"col\" class=\"num\">AUROC</th></tr></thead>\n<tbody>\n");
 	for (i = 0; i < page->defect_count; i++) {
@@ -423,7 +423,7 @@ static void defects(const writer *w)
 		percent(w, found, of);
 		ad_buf_printf(
 		    w->b,
-		    "</td><td class=\"num\"><svg class=\"bar\" viewBox=\"0 0 100 8\" preserveAspectRatio=\"none\" "
+		    "</td><td class=\"num only-wide\"><svg class=\"bar\" viewBox=\"0 0 100 8\" preserveAspectRatio=\"none\" "
 		    "aria-hidden=\"true\"><rect class=\"ground\" width=\"100\" height=\"8\"/><rect class=\"level\" "
 		    "id=\"bar-%zu\" width=\"",
 		    i);
@@ -512,7 +512,7 @@ static void card(const writer *w, const shown_picture *p, enum shown kind)
 	if (p->heat.size)
 		picture(w, &p->heat, "Heat map of ", p->name);
 	puts_(w, "</div><figcaption><bdi class=\"name\">");
-	ad_text_html(w->b, p->name);
+	ad_text_html_path(w->b, p->name);
 	ad_buf_printf(w->b, "</bdi><span class=\"badge %s\">%s</span><span class=\"figures\">score ",
 		      suspect ? shown_as[SHOWN_SUSPECT].look : shown_as[kind].look,
 		      suspect ? suspect_word(kind) : shown_as[kind].word);

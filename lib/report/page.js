@@ -56,7 +56,7 @@
 		range.value = String(at(threshold));
 		range.setAttribute('aria-valuetext', 'threshold ' + short(threshold));
 		reset.disabled = threshold === data.threshold;
-		put('command', 'adtool score --threshold ' + threshold);
+		put('command', '--threshold ' + threshold);
 
 		const called = {};
 		for (const kind in rows) {

@@ -195,12 +195,13 @@ static double up(const page_frame *f, double t)
 	return f->bottom - t * (f->bottom - f->top);
 }
 
-static void tick(ad_buf *b, const page_frame *f, const page_axis *axis, double value)
+/* minor: not shown where the page is narrow (page.css). */
+static void tick(ad_buf *b, const page_frame *f, const page_axis *axis, double value, int minor)
 {
 	double x = across(f, ad_page_axis_at(axis, value));
 
 	line(b, "axis", x, f->bottom, x, f->bottom + 5);
-	text_begin(b, x, f->bottom + 20, "middle", "");
+	text_begin(b, x, f->bottom + 20, "middle", minor ? " class=\"minor\"" : "");
 	ad_text_short(b, fabs(value) < 1e-12 * (fabs(axis->low) + fabs(axis->high)) ? 0 : value, 5);
 	ad_buf_puts(b, "</text>\n");
 }
@@ -229,7 +230,7 @@ static void score_ticks(ad_buf *b, const page_frame *f, const page_axis *axis)
 		if (!isfinite(step) || !isfinite(first) || !(step > 0))
 			return;
 		for (i = 0; i <= 10 && (first + i) * step <= axis->high; i++)
-			tick(b, f, axis, (first + i) * step);
+			tick(b, f, axis, (first + i) * step, i % 2);
 		return;
 	}
 	decades = log10(axis->high / axis->low);
@@ -238,7 +239,7 @@ static void score_ticks(ad_buf *b, const page_frame *f, const page_axis *axis)
 		for (i = 0; i < (decades < 1.6 ? 8 : decades < 4 ? 3 : 1); i++) {
 			value = (decades < 1.6 ? dense[i] : sparse[i]) * pow(10, k);
 			if (value >= axis->low && value <= axis->high)
-				tick(b, f, axis, value);
+				tick(b, f, axis, value, decades < 1.6 && dense[i] != 1 && dense[i] != 2 && dense[i] != 5);
 		}
 }
 
@@ -393,7 +394,7 @@ void ad_page_histogram(ad_buf *b, const page_plot *p, int alone)
 		ad_buf_puts(b, " %</text>\n");
 	}
 	score_ticks(b, f, &p->axis);
-	label(b, f->right, f->bottom + 38, "end", "", p->axis.logarithmic ? "score (logarithmic)" : "score");
+	label(b, f->right, f->bottom + 38, "end", " class=\"scores\"", p->axis.logarithmic ? "score (logarithmic)" : "score");
 	for (k = 0; k < KINDS; k++)
 		if (h.total[k])
 			bars(b, f, &h, k, top);

@@ -69,7 +69,7 @@ void ad_text_csv(ad_buf *out, const char *bytes)
 	ad_buf_putc(out, '"');
 }
 
-void ad_text_html(ad_buf *out, const char *bytes)
+static void html(ad_buf *out, const char *bytes, int breaks)
 {
 	const uint8_t *s = (const uint8_t *)bytes;
 
@@ -100,8 +100,20 @@ void ad_text_html(ad_buf *out, const char *bytes)
 		default:
 			ad_buf_add(out, s, (size_t)n);
 		}
+		if (breaks && *s == '/' && s[1])
+			ad_buf_puts(out, "<wbr>");
 		s += n;
 	}
+}
+
+void ad_text_html(ad_buf *out, const char *bytes)
+{
+	html(out, bytes, 0);
+}
+
+void ad_text_html_path(ad_buf *out, const char *bytes)
+{
+	html(out, bytes, 1);
 }
 
 /* printf's number: what is neither digit, sign nor exponent is the locale's decimal point, of whatever length. */

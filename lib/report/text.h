@@ -17,6 +17,8 @@ void ad_text_csv(ad_buf *out, const char *bytes);
  * control character becomes U+FFFD.
  */
 void ad_text_html(ad_buf *out, const char *bytes);
+/* The same, not for attributes: lines may break after slashes. */
+void ad_text_html_path(ad_buf *out, const char *bytes);
 /* So many decimals, and so many significant digits (%g); with a point, whatever the locale. Not finite: a dash. */
 void ad_text_fixed(ad_buf *out, double value, int decimals);
 void ad_text_short(ad_buf *out, double value, int digits);
