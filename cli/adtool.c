@@ -118,9 +118,14 @@ static int help(size_t count, const char **operands)
 	}
 	if (!is_name(operands[0]))
 		return unknown_command(operands[0]);
-	char *page = cli_text("adtool-%s", operands[0]);
+	bool whole = !strcmp(operands[0], "help") || !strcmp(operands[0], "adtool");
+	char *page = whole ? cli_text("adtool") : cli_text("adtool-%s", operands[0]);
 	cli_exec_man(page);
 	free(page);
+	if (whole) {
+		cli_print_help(&cli_program);
+		return CLI_OK;
+	}
 	/* No man, or a command without a page: its own -h then. */
 	const char *words[] = {operands[0], "-h", NULL};
 	return run_command(words);

@@ -792,6 +792,23 @@ static void print_options(const cli_option *table)
 	}
 }
 
+/* Few need them, every command has them, and the manual explains them: their names will do. */
+static void print_limits(const cli_option *table)
+{
+	char word[HELP_WIDTH];
+	size_t column = 2;
+
+	if (table->type == CLI_END)
+		return;
+	cli_print("\n%s\n  ", table++->help);
+	for (; table->type != CLI_END; table++) {
+		snprintf(word, sizeof(word), "--%s %s%s", table->name, table->argument,
+			 table[1].type == CLI_END ? "" : ",");
+		print_wrapped(word, &column, 2);
+	}
+	cli_print("\n");
+}
+
 static const char *help_of(const cli_command *command)
 {
 	for (const cli_command_row *row = cli_commands; !command->help && row->name; row++)
@@ -819,7 +836,7 @@ void cli_print_help(const cli_command *command)
 		cli_print("\n");
 	print_options(own);
 	print_options(common_options);
-	print_options(table_of(command, 2));
+	print_limits(table_of(command, 2));
 	if (command->more_help)
 		command->more_help();
 }

@@ -54,6 +54,10 @@ run env PATH="$TMP/tools:/usr/bin:/bin" usr/bin/adtool info -h
 out_like 'installed: libexec/adtool is found' '^usage: adtool info '
 run env PATH="$TMP/tools:/usr/bin:/bin" usr/bin/adtool help info
 is 'installed: help finds the page' "$(cat "$OUT")" "man -l $TMP/usr/bin/../share/man/man1/adtool-info.1"
+for word in help adtool; do
+	run env PATH="$TMP/tools:/usr/bin:/bin" usr/bin/adtool help $word
+	is "help $word: the page on all" "$(cat "$OUT")" "man -l $TMP/usr/bin/../share/man/man1/adtool.1"
+done
 run env PATH="$TMP/tools:/usr/bin:/bin" usr/bin/adtool info --help
 is 'installed: --help of a program in libexec finds the page' "$(cat "$OUT")" \
 	"man -l $TMP/usr/libexec/adtool/../../share/man/man1/adtool-info.1"
