@@ -69,5 +69,5 @@ while read -r line; do
 	exits "crontab: $line" 0
 	err_is "crontab: $line: no mail without reason" ''
 done <commands
-like 'crontab: rows are kept' "$(cat line3.tsv)" '^incoming/000\.png	.*	(normal|anomalous)$'
+like 'crontab: rows are kept, those of a day in a file' "$(cat line3-2*.tsv)" '^incoming/000\.png	.*	(normal|anomalous)$'
 done_testing
