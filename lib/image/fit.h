@@ -90,9 +90,10 @@ int ad_mask_cells(const ad_mask *mask, unsigned picture_width, unsigned picture_
 /* Who takes the rows of a picture as they are stored, from the top. */
 typedef struct ad_rows {
 	uint64_t max_pixels; /* of pictures that need not be in memory whole; 0, or that of others: ADTOOL_MAX_PIXELS_TILED_DEFAULT */
+	int usual_limit;     /* they have that of others instead */
 	/* Before the first row: the size stored, and the EXIF orientation that turns it upright. */
 	int (*begin)(void *context, unsigned width, unsigned height, int orientation, adtool_error *err);
-	/* n rows of 3 * width bytes, from row y on. */
+	/* n rows of 3 * width bytes, from row y on; a few bytes behind them (AD_BEHIND) can be read. */
 	void (*put)(void *context, const uint8_t *rows, unsigned y, unsigned n);
 	void *context;
 } ad_rows;

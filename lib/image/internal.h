@@ -130,7 +130,10 @@ uint64_t ad_stream_limit(const adtool_image_options *options);
 /* Where stored row y belongs when it may be written there directly, else NULL. */
 uint8_t *ad_upright_row(const ad_upright *u, unsigned y);
 
-/* rows: n stored rows of 3 * width bytes, from row y on. */
+/* Bytes for n rows of `pixels` pixels that ad_upright_put is to get: AD_BEHIND more, of zeros. NULL: no memory. */
+uint8_t *ad_upright_buffer(size_t n, size_t pixels, size_t pixel);
+
+/* rows: n stored rows of 3 * width bytes, from row y on; AD_BEHIND bytes behind them can be read. */
 void ad_upright_put(const ad_upright *u, const uint8_t *rows, unsigned y, unsigned n);
 
 /* a * b / 255, rounded to nearest; a and b are 0 .. 255. */

@@ -259,7 +259,6 @@ static int run(struct job *job, const uint8_t *data)
 {
 	struct jpeg_decompress_struct *c = &job->cinfo;
 	int convert, strip, stream;
-	size_t pixels;
 
 	if (setjmp(job->escape))
 		return job->code;
@@ -295,9 +294,8 @@ static int run(struct job *job, const uint8_t *data)
 		return job->code;
 	convert = ad_convert_works(&job->convert);
 	strip = convert || !ad_upright_row(&job->upright, 0);
-	pixels = (size_t)c->image_width * AD_UPRIGHT_ROWS;
-	job->strip = strip ? ad_malloc_array(pixels, c->out_color_space == JCS_CMYK ? 4 : 3) : NULL;
-	job->rgb = convert ? ad_malloc_array(pixels, 3) : NULL;
+	job->strip = strip ? ad_upright_buffer(AD_UPRIGHT_ROWS, c->image_width, c->out_color_space == JCS_CMYK ? 4 : 3) : NULL;
+	job->rgb = convert ? ad_upright_buffer(AD_UPRIGHT_ROWS, c->image_width, 3) : NULL;
 	if ((strip && !job->strip) || (convert && !job->rgb))
 		return ad_fail_nomem(job->err);
 

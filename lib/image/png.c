@@ -315,8 +315,8 @@ static int run(struct job *job)
 	if (ad_convert_works(&job->convert) || !ad_upright_row(&job->upright, 0)) {
 		int convert = ad_convert_works(&job->convert);
 
-		job->rows = ad_malloc_array(passes > 1 ? job->height : AD_UPRIGHT_ROWS, pitch);
-		job->rgb = convert ? ad_malloc_array((size_t)AD_UPRIGHT_ROWS * job->width, 3) : NULL;
+		job->rows = ad_upright_buffer(passes > 1 ? job->height : AD_UPRIGHT_ROWS, pitch, 1);
+		job->rgb = convert ? ad_upright_buffer(AD_UPRIGHT_ROWS, job->width, 3) : NULL;
 		if (!job->rows || (convert && !job->rgb))
 			return job->code = ad_fail_nomem(job->err);
 	}

@@ -132,81 +132,135 @@ static inline void down_eight(const uint8_t *const *rows, size_t x, const ad_pai
 
 #endif
 
-static int resize(const adtool_image *image, adtool_image *out, adtool_error *err)
-{
-	size_t from_pitch = (size_t)3 * image->width, samples = (size_t)3 * out->width, x, pitch, depth;
-	int rc = 0, narrower = out->width != image->width;
-	const uint8_t **rows = NULL;
-	taps h = {0}, v = {0};
-	uint8_t *ring = NULL; /* rows of the output's width not yet done with: row y at y % depth */
+/* A picture being resized while its rows come, from the top. */
+struct resizer {
 	const ad_kernels *kernels;
-	unsigned y, k, ready = 0;
+	unsigned from_width, from_height, width, height;
+	taps across, down;    /* across: of no use where the width stays */
+	uint8_t *ring;        /* rows of the new width that are still needed: row y at y % depth */
+	size_t depth, pitch;
+	const uint8_t **rows; /* of the ring, for down_eight */
+	unsigned done;        /* rows of the result */
+	uint8_t *out;         /* where those go; of a tensor, the one at hand */
+	float *tensor;        /* or NULL */
+	const float (*value)[256]; /* with it: what each sample becomes, by plane */
+	int bgr;
+};
 
-	rc = ad_kernels_get(&kernels, err);
+static void resizer_release(struct resizer *r)
+{
+	release(&r->across);
+	release(&r->down);
+	ad_free(r->rows);
+	ad_free(r->ring);
+	if (r->tensor)
+		ad_free(r->out);
+}
+
+/* out or tensor are set by the caller before. Whatever happens, r is to be released. */
+static int resizer_init(struct resizer *r, unsigned from_width, unsigned from_height, unsigned width, unsigned height,
+			adtool_error *err)
+{
+	int rc = ad_kernels_get(&r->kernels, err);
+
 	if (rc)
 		return rc;
-	if ((narrower && taps_init(&h, image->width, out->width)) || taps_init(&v, image->height, out->height)) {
-		rc = ad_fail_nomem(err);
-		goto done;
-	}
+	r->from_width = from_width;
+	r->from_height = from_height;
+	r->width = width;
+	r->height = height;
+	if ((width != from_width && taps_init(&r->across, from_width, width)) || taps_init(&r->down, from_height, height))
+		return ad_fail_nomem(err);
 	/* Rows are narrowed a few at a time, so that some come before they are needed. */
-	depth = 2 * v.stride + AD_NARROW_ROWS - 1;
-	depth = depth < image->height ? depth : image->height;
-	pitch = narrower ? samples + AD_BEHIND : from_pitch;
-	rows = ad_malloc_array(2 * v.stride, sizeof(*rows));
-	ring = narrower ? ad_calloc(depth, pitch) : NULL;
-	if (!rows || (narrower && !ring)) {
-		rc = ad_fail_nomem(err);
-		goto done;
+	r->depth = 2 * r->down.stride + AD_NARROW_ROWS - 1;
+	r->depth = r->depth < from_height ? r->depth : from_height;
+	r->pitch = (size_t)3 * width + AD_BEHIND;
+	r->rows = ad_malloc_array(2 * r->down.stride, sizeof(*r->rows));
+	r->ring = ad_calloc(r->depth, r->pitch);
+	if (r->tensor)
+		r->out = ad_malloc(r->pitch);
+	return r->rows && r->ring && r->out ? 0 : ad_fail_nomem(err);
+}
+
+/* n rows, at most AD_NARROW_ROWS, into the ring. */
+static void resizer_take(struct resizer *r, const uint8_t *in, unsigned y, unsigned n)
+{
+	ad_narrow_args a = {.in = in,
+			    .pitch = (size_t)3 * r->from_width,
+			    .rows = n,
+			    .first = r->across.first,
+			    .count = r->across.count,
+			    .pairs = r->across.pairs,
+			    .stride = r->across.stride,
+			    .width = r->width};
+	unsigned i;
+
+	for (i = 0; i < n; i++)
+		a.out[i] = r->ring + (y + i) % r->depth * r->pitch;
+	if (r->across.pairs) {
+		r->kernels->narrow(&a);
+		return;
 	}
-	for (y = 0; y < out->height; y++) {
-		unsigned first = v.first[y], end = first + v.count[y], n = (v.count[y] + 1) / 2;
-		const ad_pair *weights = &v.pairs[v.stride * y];
-		uint8_t *to = out->pixels + y * samples;
+	for (i = 0; i < n; i++)
+		memcpy(a.out[i], in + i * a.pitch, a.pitch);
+}
 
-		if (ready < first)
-			ready = first;
-		while (narrower && ready < end) {
-			ad_narrow_args a = {.in = image->pixels + ready * from_pitch,
-					    .pitch = from_pitch,
-					    .rows = image->height - ready,
-					    .first = h.first,
-					    .count = h.count,
-					    .pairs = h.pairs,
-					    .stride = h.stride,
-					    .width = out->width};
+static void resizer_finish_row(struct resizer *r)
+{
+	unsigned y = r->done++, first = r->down.first[y], end = first + r->down.count[y], n = (r->down.count[y] + 1) / 2, k;
+	const ad_pair *weights = &r->down.pairs[r->down.stride * y];
+	size_t samples = (size_t)3 * r->width, pixels = (size_t)r->width * r->height, x;
+	uint8_t *to = r->tensor ? r->out : r->out + y * samples;
+	int c;
 
-			a.rows = a.rows < AD_NARROW_ROWS ? a.rows : AD_NARROW_ROWS;
-			for (k = 0; k < a.rows; k++, ready++)
-				a.out[k] = ring + ready % depth * pitch;
-			kernels->narrow(&a);
-		}
-		for (k = first; k < first + 2 * n; k++) {
-			size_t row = k < end ? k : end - 1; /* the last of an odd number, again, at weight 0 */
+	for (k = first; k < first + 2 * n; k++) {
+		size_t row = k < end ? k : end - 1; /* the last of an odd number, again, at weight 0 */
 
-			rows[k - first] = narrower ? ring + row % depth * pitch : image->pixels + row * from_pitch;
-		}
-		for (x = 0; x + 8 <= samples; x += 8)
-			down_eight(rows, x, weights, n, to + x);
-		if (x < samples) {
-			uint8_t last[8];
-
-			down_eight(rows, x, weights, n, last);
-			memcpy(to + x, last, samples - x);
-		}
+		r->rows[k - first] = r->ring + row % r->depth * r->pitch;
 	}
-done:
-	release(&h);
-	release(&v);
-	ad_free(rows);
-	ad_free(ring);
-	return rc;
+	for (x = 0; x + 8 <= samples; x += 8)
+		down_eight(r->rows, x, weights, n, to + x);
+	if (x < samples) {
+		uint8_t last[8];
+
+		down_eight(r->rows, x, weights, n, last);
+		memcpy(to + x, last, samples - x);
+	}
+	for (c = 0; r->tensor && c < 3; c++) {
+		const uint8_t *from = to + (r->bgr ? 2 - c : c);
+		float *plane = r->tensor + pixels * (size_t)c + (size_t)y * r->width;
+
+		for (x = 0; x < r->width; x++)
+			plane[x] = r->value[c][from[3 * x]];
+	}
+}
+
+/* n rows from row y on, AD_BEHIND bytes behind them: all must come, in order. */
+static void resizer_put(struct resizer *r, const uint8_t *in, unsigned y, unsigned n)
+{
+	size_t pitch = (size_t)3 * r->from_width;
+	unsigned end = y + n, k;
+
+	for (; y < end && r->done < r->height; y += k, in += k * pitch) {
+		unsigned first = r->down.first[r->done];
+
+		k = end - y;
+		if (y < first) {
+			k = k < first - y ? k : first - y;
+			continue;
+		}
+		k = k < AD_NARROW_ROWS ? k : AD_NARROW_ROWS;
+		resizer_take(r, in, y, k);
+		while (r->done < r->height && r->down.first[r->done] + r->down.count[r->done] <= y + k)
+			resizer_finish_row(r);
+	}
 }
 
 int adtool_image_resize(const adtool_image *image, unsigned width, unsigned height, adtool_image **out,
 			adtool_error *err)
 {
 	adtool_image *result;
+	struct resizer r = {0};
 	int rc;
 
 	if (!width || !height || width > AD_MAX_SIDE || height > AD_MAX_SIDE)
@@ -215,10 +269,15 @@ int adtool_image_resize(const adtool_image *image, unsigned width, unsigned heig
 	rc = ad_image_alloc(width, height, &result, err);
 	if (rc)
 		return rc;
-	if (width == image->width && height == image->height)
+	if (width == image->width && height == image->height) {
 		memcpy(result->pixels, image->pixels, (size_t)3 * width * height);
-	else
-		rc = resize(image, result, err);
+	} else {
+		r.out = result->pixels;
+		rc = resizer_init(&r, image->width, image->height, width, height, err);
+		if (!rc)
+			resizer_put(&r, image->pixels, 0, image->height);
+		resizer_release(&r);
+	}
 	if (rc)
 		adtool_image_free(result);
 	else
@@ -226,13 +285,11 @@ int adtool_image_resize(const adtool_image *image, unsigned width, unsigned heig
 	return rc;
 }
 
-int ad_image_to_tensor(const adtool_image *image, const adtool_preprocessing *p, unsigned width, unsigned height,
-		       float *tensor, adtool_error *err)
+/* -- tensors ----------------------------------------------------------------------------------------- */
+
+static int make_values(const adtool_preprocessing *p, float value[3][256], adtool_error *err)
 {
-	size_t pixels = (size_t)width * height, i;
-	adtool_image *small;
-	float value[3][256];
-	int rc, c, s;
+	int c, s;
 
 	for (c = 0; c < 3; c++) {
 		double mean = p->mean[c], std = p->std[c];
@@ -243,15 +300,84 @@ int ad_image_to_tensor(const adtool_image *image, const adtool_preprocessing *p,
 		for (s = 0; s < 256; s++)
 			value[c][s] = (float)((s * ((double)p->range / 255) - mean) / std);
 	}
-	rc = adtool_image_resize(image, width, height, &small, err);
-	if (rc)
-		return rc;
-	for (c = 0; c < 3; c++) {
-		const uint8_t *from = small->pixels + (p->bgr ? 2 - c : c);
-
-		for (i = 0; i < pixels; i++)
-			tensor[pixels * (size_t)c + i] = value[c][from[3 * i]];
-	}
-	adtool_image_free(small);
 	return 0;
+}
+
+static int check_tensor(unsigned width, unsigned height, adtool_error *err)
+{
+	if (width && height && width <= AD_MAX_SIDE && height <= AD_MAX_SIDE)
+		return 0;
+	return ad_fail(err, ADTOOL_EINVAL, "a picture cannot be resized to %u x %u pixels (1 .. %u a side)", width, height,
+		       AD_MAX_SIDE);
+}
+
+int ad_image_to_tensor(const adtool_image *image, const adtool_preprocessing *p, unsigned width, unsigned height,
+		       float *tensor, adtool_error *err)
+{
+	float value[3][256];
+	struct resizer r = {.tensor = tensor, .value = (const float (*)[256])value, .bgr = p->bgr};
+	int rc = make_values(p, value, err);
+
+	if (!rc)
+		rc = check_tensor(width, height, err);
+	if (!rc)
+		rc = resizer_init(&r, image->width, image->height, width, height, err);
+	if (!rc)
+		resizer_put(&r, image->pixels, 0, image->height);
+	resizer_release(&r);
+	return rc;
+}
+
+/* A file that becomes a tensor. */
+struct tensor_job {
+	struct resizer resizer;
+	unsigned width, height;                 /* of the tensor */
+	unsigned picture_width, picture_height; /* upright */
+	ad_upright turned; /* with an image: of pictures that do not lie upright, whose rows must all be there first */
+};
+
+static int tensor_begin(void *context, unsigned width, unsigned height, int orientation, adtool_error *err)
+{
+	struct tensor_job *job = context;
+
+	job->picture_width = orientation >= 5 ? height : width;
+	job->picture_height = orientation >= 5 ? width : height;
+	if (orientation != 1)
+		return ad_upright_init(&job->turned, width, height, orientation, err);
+	return resizer_init(&job->resizer, width, height, job->width, job->height, err);
+}
+
+static void tensor_put(void *context, const uint8_t *rows, unsigned y, unsigned n)
+{
+	struct tensor_job *job = context;
+
+	if (job->turned.image)
+		ad_upright_put(&job->turned, rows, y, n);
+	else
+		resizer_put(&job->resizer, rows, y, n);
+}
+
+int ad_image_file_to_tensor(const void *data, size_t size, const adtool_image_options *options,
+			    const adtool_preprocessing *p, unsigned width, unsigned height, float *tensor,
+			    unsigned *picture_width, unsigned *picture_height, adtool_error *err)
+{
+	float value[3][256];
+	struct tensor_job job = {
+	    .resizer = {.tensor = tensor, .value = (const float (*)[256])value, .bgr = p->bgr}, .width = width, .height = height};
+	const ad_rows rows = {.usual_limit = 1, .begin = tensor_begin, .put = tensor_put, .context = &job};
+	int rc = make_values(p, value, err);
+
+	if (!rc)
+		rc = check_tensor(width, height, err);
+	if (!rc)
+		rc = ad_image_decode_rows(data, size, options, &rows, err);
+	if (!rc && job.turned.image)
+		rc = ad_image_to_tensor(job.turned.image, p, width, height, tensor, err);
+	resizer_release(&job.resizer);
+	adtool_image_free(job.turned.image);
+	if (!rc) {
+		*picture_width = job.picture_width;
+		*picture_height = job.picture_height;
+	}
+	return rc;
 }

@@ -5,7 +5,7 @@
 
 uint64_t ad_stream_limit(const adtool_image_options *options)
 {
-	if (!options->rows)
+	if (!options->rows || options->rows->usual_limit)
 		return options->max_pixels;
 	if (!options->rows->max_pixels || options->rows->max_pixels == ADTOOL_MAX_PIXELS_DEFAULT)
 		return ADTOOL_MAX_PIXELS_TILED_DEFAULT;

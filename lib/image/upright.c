@@ -1,6 +1,7 @@
 #include "internal.h"
 
 #include "../base/fail.h"
+#include "../base/mem.h"
 
 static unsigned get16(const uint8_t *p, int big)
 {
@@ -75,6 +76,20 @@ int ad_upright_init(ad_upright *u, unsigned width, unsigned height, int orientat
 uint8_t *ad_upright_row(const ad_upright *u, unsigned y)
 {
 	return u->right == 3 ? u->image->pixels + u->first + (ptrdiff_t)y * u->down : NULL;
+}
+
+uint8_t *ad_upright_buffer(size_t n, size_t pixels, size_t pixel)
+{
+	size_t bytes;
+	uint8_t *buffer;
+
+	if (__builtin_mul_overflow(n, pixels, &bytes) || __builtin_mul_overflow(bytes, pixel, &bytes) ||
+	    bytes > SIZE_MAX - AD_BEHIND)
+		return NULL;
+	buffer = ad_malloc(bytes + AD_BEHIND);
+	if (buffer)
+		memset(buffer + bytes, 0, AD_BEHIND);
+	return buffer;
 }
 
 void ad_upright_put(const ad_upright *u, const uint8_t *rows, unsigned y, unsigned n)

@@ -82,6 +82,20 @@ int ad_extract_tensor(const struct ad_extractor *e, struct ad_scratch *s, const 
 	return ad_look_tensor(e->look, image, &e->preprocessing, e->width, e->height, s->tensor, err);
 }
 
+int ad_extract_file(const struct ad_extractor *e, struct ad_scratch *s, const void *data, size_t size, unsigned page,
+		    unsigned *width, unsigned *height, adtool_error *err)
+{
+	adtool_image_options options = ad_extractor_decoding(e);
+
+	options.page = page;
+	if (!s->tensor)
+		s->tensor = ad_malloc_aligned((size_t)3 * e->width * e->height, sizeof(float));
+	if (!s->tensor)
+		return ad_fail_nomem(err);
+	return ad_image_file_to_tensor(data, size, &options, &e->preprocessing, e->width, e->height, s->tensor, width,
+				       height, err);
+}
+
 void ad_extract_row(const struct ad_extractor *e, struct ad_scratch *s, ad_pool *pool, float *row)
 {
 	float *pooled = e->basis ? s->pooled : row;

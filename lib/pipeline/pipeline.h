@@ -99,6 +99,9 @@ void ad_extractor_init(struct ad_extractor *e, const ad_plan *plan, const adtool
 void ad_extractor_plan(struct ad_extractor *e, const ad_plan *plan);
 /* The two halves of ad_extract_image, the scratch's tensor being between them. The first allocates it. */
 int ad_extract_tensor(const struct ad_extractor *e, struct ad_scratch *s, const adtool_image *image, adtool_error *err);
+/* ad_extract_tensor of a picture file, decoded as ad_extractor_decoding says; for extractors without a look. */
+int ad_extract_file(const struct ad_extractor *e, struct ad_scratch *s, const void *data, size_t size, unsigned page,
+		    unsigned *width, unsigned *height, adtool_error *err);
 void ad_extract_row(const struct ad_extractor *e, struct ad_scratch *s, ad_pool *pool, float *row);
 /* row: the pooled map, projected when there is a basis. Never fails on a decoded picture but for memory. */
 int ad_extract_image(const struct ad_extractor *e, struct ad_scratch *s, ad_pool *pool, const adtool_image *image,
@@ -190,7 +193,7 @@ struct ad_stream {
 	int (*prepare)(struct ad_stream *s, ad_pool *pool, adtool_error *err);
 	/* May be NULL: takes all. Else: whether to take the item; the index to give it. Reader's thread. */
 	int (*select)(struct ad_stream *s, const adtool_item *item, size_t *index);
-	/* Worker's thread, may be NULL: more work on the row, with the picture still at hand. */
+	/* Worker's thread, may be NULL: more work on the row; image: the picture if whole_pictures, else it may be NULL. */
 	int (*work)(struct ad_stream *s, struct ad_picture *p, size_t slot, struct ad_scratch *scratch,
 		    const adtool_image *image, float *row, adtool_error *err);
 	/*

@@ -362,10 +362,9 @@ int adtool_score(const adtool_model *model, adtool_dataset *dataset, const adtoo
 		return code;
 	ad_model_extractor(model, o->max_pixels, &c.extractor);
 	s.extractor = &c.extractor;
-	if (model->info.geometry.tile_width) {
+	if (model->info.geometry.tile_width)
 		s.tiled = score_tiled;
-		s.whole_pictures = o->heatmap_dir || o->overlay_dir || o->thumbnail;
-	}
+	s.whole_pictures = (s.tiled && o->heatmap_dir) || o->overlay_dir || o->thumbnail;
 	c.results = ad_calloc(slots, sizeof(*c.results));
 	c.maps = ad_calloc(slots * model->info.grid * model->info.grid, sizeof(float));
 	c.work = ad_calloc(s.threads, sizeof(*c.work));

@@ -111,16 +111,20 @@ static void stream_process(void *context, size_t slot, unsigned worker, int alon
 		return;
 	if (s->want_digest)
 		take_digest(p);
-	options = ad_extractor_decoding(s->extractor);
-	options.page = p->page;
-	if (!s->tiled || s->whole_pictures)
+	if (!s->tiled && !s->whole_pictures && !s->extractor->look) {
+		code = ad_extract_file(s->extractor, scratch, p->bytes.data, p->bytes.size, p->page, &p->width, &p->height,
+				       &why);
+	} else if (!s->tiled || s->whole_pictures) {
+		options = ad_extractor_decoding(s->extractor);
+		options.page = p->page;
 		code = adtool_image_decode_with(p->bytes.data, p->bytes.size, &options, &image, &why);
-	if (!code && image) {
-		p->width = adtool_image_width(image);
-		p->height = adtool_image_height(image);
+		if (!code) {
+			p->width = adtool_image_width(image);
+			p->height = adtool_image_height(image);
+		}
+		if (!code && !s->tiled)
+			code = ad_extract_tensor(s->extractor, scratch, image, &why);
 	}
-	if (!code && !s->tiled)
-		code = ad_extract_tensor(s->extractor, scratch, image, &why);
 	if (!wait_until_prepared(s))
 		code = ad_fail(&why, ADTOOL_ECANCELLED, "stopped");
 	if (!code && !s->tiled)

@@ -232,7 +232,10 @@ int ad_train_pass(struct trainer *t, int want, struct ad_stream *stream, adtool_
 
 static int train_pass(struct trainer *t, int want, adtool_error *err)
 {
-	struct ad_stream s = {.want_digest = 1, .work = t->thumbnails ? train_work : NULL, .emit = train_emit};
+	struct ad_stream s = {.want_digest = 1,
+			      .work = t->thumbnails ? train_work : NULL,
+			      .whole_pictures = t->thumbnails != NULL,
+			      .emit = train_emit};
 
 	return ad_train_pass(t, want, &s, err);
 }

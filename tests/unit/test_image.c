@@ -1028,6 +1028,105 @@ static void tensors(void **state)
 	adtool_image_free(image);
 }
 
+/* Row by row, or by way of the whole picture: the same bits. */
+static void check_file_tensor(const ad_buf *file)
+{
+	static const unsigned sizes[][2] = {{1, 1}, {8, 5}, {33, 20}, {64, 70}, {20, 20}};
+	const adtool_preprocessing p = {1, 255, {10, 20, 30}, {2, 4, 8}};
+	adtool_image_options options;
+	adtool_image *image, *small;
+	adtool_error err;
+	size_t i, n, c;
+
+	adtool_image_options_init(&options);
+	assert_int_equal(adtool_image_decode_with(file->data, file->size, &options, &image, &err), 0);
+	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		unsigned w = sizes[i][0], h = sizes[i][1], width = 0, height = 0;
+		float *tensor = calloc((size_t)3 * w * h, sizeof(float));
+
+		assert_non_null(tensor);
+		assert_int_equal(ad_image_file_to_tensor(file->data, file->size, &options, &p, w, h, tensor, &width, &height,
+							 &err),
+				 0);
+		assert_int_equal(width, image->width);
+		assert_int_equal(height, image->height);
+		assert_int_equal(adtool_image_resize(image, w, h, &small, &err), 0);
+		for (n = 0; n < (size_t)w * h; n++)
+			for (c = 0; c < 3; c++)
+				assert_true(tensor[c * w * h + n] ==
+					    (float)((small->pixels[3 * n + 2 - c] - (double)p.mean[c]) / p.std[c]));
+		adtool_image_free(small);
+		free(tensor);
+	}
+	adtool_image_free(image);
+}
+
+static void files_to_tensors(void **state)
+{
+	static const unsigned sizes[][2] = {{1, 1}, {20, 9}, {9, 20}, {90, 75}, {33, 161}};
+	struct png_case png = {.depth = 8};
+	const adtool_preprocessing p = {0, 255, {0, 0, 0}, {1, 1, 1}};
+	uint8_t *expected = malloc((size_t)3 * 40000);
+	adtool_image_options options;
+	unsigned width, height;
+	float tensor[3];
+	adtool_error err;
+	ad_buf file = {0};
+	ad_rng rng;
+	size_t i, s;
+
+	(void)state;
+	assert_non_null(expected);
+	ad_rng_seed(&rng, 5);
+	for (i = 0; i < JPEG_CASES; i++) {
+		struct jpeg_case jpeg = jpeg_cases[i];
+
+		for (s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++)
+			for (jpeg.orientation = 0; jpeg.orientation <= 8; jpeg.orientation++) {
+				jpeg.width = sizes[s][0];
+				jpeg.height = sizes[s][1];
+				ad_buf_clear(&file);
+				make_jpeg(&jpeg, &file);
+				check_file_tensor(&file);
+			}
+	}
+	for (s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++)
+		for (png.interlaced = 0; png.interlaced < 2; png.interlaced++)
+			for (png.transparent = 0; png.transparent < 2; png.transparent++)
+				for (png.orientation = 0; png.orientation <= 8; png.orientation++) {
+					png.type = png.orientation % 2 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB;
+					png.width = sizes[s][0];
+					png.height = sizes[s][1];
+					ad_buf_clear(&file);
+					make_png(&png, &rng, &file, expected);
+					check_file_tensor(&file);
+				}
+	/* Refused as otherwise: what is cut short, and by the same limit. */
+	adtool_image_options_init(&options);
+	for (i = 0; i < 2; i++) {
+		ad_buf_clear(&file);
+		if (i)
+			make_jpeg(&jpeg_cases[3], &file);
+		else
+			make_png(&(struct png_case){.width = 33, .height = 50, .type = PNG_COLOR_TYPE_RGB, .depth = 8}, &rng,
+				 &file, expected);
+		for (s = 1; s <= 40; s += 3)
+			assert_int_equal(ad_image_file_to_tensor(file.data, file.size - s, &options, &p, 1, 1, tensor, &width,
+								 &height, &err),
+					 ADTOOL_EFORMAT);
+		options.max_pixels = 33 * 50 - 1;
+		assert_int_equal(ad_image_file_to_tensor(file.data, file.size, &options, &p, 1, 1, tensor, &width, &height,
+							 &err),
+				 ADTOOL_ELIMIT);
+		options.max_pixels++;
+		assert_int_equal(ad_image_file_to_tensor(file.data, file.size, &options, &p, 1, 1, tensor, &width, &height,
+							 &err),
+				 0);
+	}
+	ad_buf_release(&file);
+	free(expected);
+}
+
 /* -- files ------------------------------------------------------------------------------------------------ */
 
 static void png_written_is_read_back(void **state)
@@ -1175,6 +1274,7 @@ int main(void)
 	    cmocka_unit_test(resize_keeps_what_it_must),
 	    cmocka_unit_test(resize_equals_pillow),
 	    cmocka_unit_test(tensors),
+	    cmocka_unit_test(files_to_tensors),
 	    cmocka_unit_test(png_written_is_read_back),
 	    cmocka_unit_test(png_written_whatever_the_statistics),
 	};
