@@ -6,6 +6,12 @@
 #include "fail.h"
 #include "mem.h"
 
+struct thread {
+	struct state *state;
+	pthread_t id;
+	unsigned number;
+};
+
 /* Items are numbered as they are produced; item i lives in slot i % slots. consumed <= taken <= produced. */
 struct state {
 	const ad_ordered_job *job;
@@ -17,18 +23,32 @@ struct state {
 	int ended, stop;
 	int produce_code;
 	adtool_error produce_error;
+	/* Under the lock: the first by the caller at the latest, the others by the producer, as there are items for them. */
+	struct thread *threads;
+	unsigned started;
 };
 
-struct thread {
-	struct state *state;
-	pthread_t id;
-	unsigned number;
-};
+static void *process_all(void *arg);
+
+/* 0, or an errno. */
+static int start_worker(struct state *s)
+{
+	struct thread *t = &s->threads[s->started];
+	int failed;
+
+	t->state = s;
+	t->number = s->started;
+	failed = pthread_create(&t->id, NULL, process_all, t);
+	s->started += !failed;
+	return failed;
+}
+
 
 static void *produce_all(void *arg)
 {
 	struct state *s = arg;
 	const ad_ordered_job *job = s->job;
+	unsigned wanted = job->workers;
 
 	pthread_mutex_lock(&s->lock);
 	while (!s->stop) {
@@ -51,6 +71,9 @@ static void *produce_all(void *arg)
 		s->done[slot] = 0;
 		s->produced++;
 		pthread_cond_broadcast(&s->changed);
+		/* Fewer workers than asked for will do. */
+		if (s->started < wanted && s->produced > s->started && start_worker(s))
+			wanted = 0;
 	}
 	s->ended = 1;
 	pthread_cond_broadcast(&s->changed);
@@ -122,14 +145,13 @@ static int consume_all(struct state *s, adtool_error *err)
 int ad_ordered_run(const ad_ordered_job *job, adtool_error *err)
 {
 	struct state s = {.job = job};
-	struct thread *threads = ad_calloc(job->workers, sizeof(*threads));
 	pthread_t producer;
-	unsigned started = 0;
 	int code = 0, failed, have_producer = 0;
 
+	s.threads = ad_calloc(job->workers, sizeof(*s.threads));
 	s.done = ad_calloc(job->slots, 1);
-	if (!threads || !s.done) {
-		ad_free(threads);
+	if (!s.threads || !s.done) {
+		ad_free(s.threads);
 		ad_free(s.done);
 		return ad_fail_nomem(err);
 	}
@@ -137,15 +159,12 @@ int ad_ordered_run(const ad_ordered_job *job, adtool_error *err)
 	pthread_cond_init(&s.changed, NULL);
 	failed = pthread_create(&producer, NULL, produce_all, &s);
 	have_producer = !failed;
-	for (; !failed && started < job->workers; started++) {
-		threads[started].state = &s;
-		threads[started].number = started;
-		failed = pthread_create(&threads[started].id, NULL, process_all, &threads[started]);
-		if (failed)
-			break;
+	if (!failed) {
+		pthread_mutex_lock(&s.lock);
+		failed = s.started ? 0 : start_worker(&s);
+		pthread_mutex_unlock(&s.lock);
 	}
-	/* Fewer workers than asked for will do. */
-	if (started)
+	if (!failed)
 		code = consume_all(&s, err);
 	else
 		code = ad_fail_errno(err, failed, "cannot start a thread");
@@ -155,8 +174,8 @@ int ad_ordered_run(const ad_ordered_job *job, adtool_error *err)
 	pthread_mutex_unlock(&s.lock);
 	if (have_producer)
 		pthread_join(producer, NULL);
-	while (started)
-		pthread_join(threads[--started].id, NULL);
+	while (s.started)
+		pthread_join(s.threads[--s.started].id, NULL);
 	if (!code && s.produce_code) {
 		code = s.produce_code;
 		if (err)
@@ -164,7 +183,7 @@ int ad_ordered_run(const ad_ordered_job *job, adtool_error *err)
 	}
 	pthread_cond_destroy(&s.changed);
 	pthread_mutex_destroy(&s.lock);
-	ad_free(threads);
+	ad_free(s.threads);
 	ad_free(s.done);
 	return code;
 }

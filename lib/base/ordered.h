@@ -1,6 +1,7 @@
 /*
  * A bounded pipeline that keeps order: one thread produces items, several process them side by
- * side, the caller consumes them in the order they were produced, each as soon as it and all before it are done.
+ * side, the caller consumes them in the order they were produced, each as soon as it and all before it are done. No more
+ * threads are started than there are items.
  */
 #ifndef AD_ORDERED_H
 #define AD_ORDERED_H

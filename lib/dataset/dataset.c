@@ -498,6 +498,26 @@ int adtool_dataset_read(adtool_dataset *d, const void **data, size_t *size, adto
 	return 0;
 }
 
+int ad_dataset_take(adtool_dataset *d, ad_buf *out, adtool_error *err)
+{
+	const void *data;
+	size_t size;
+	ad_buf other = *out;
+	int code = adtool_dataset_read(d, &data, &size, err);
+
+	if (code)
+		return code;
+	if (d->page) {
+		/* The other pages are in it, too. */
+		ad_buf_clear(out);
+		return ad_buf_add(out, data, size) ? ad_fail_nomem(err) : 0;
+	}
+	*out = d->data;
+	d->data = other;
+	d->loaded = 0;
+	return 0;
+}
+
 int adtool_dataset_would_list(const char *path)
 {
 	adtool_error why = {0};

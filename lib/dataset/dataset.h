@@ -9,6 +9,11 @@
 #include "../base/buf.h"
 #include "../base/magic.h"
 
+/*
+ * As adtool_dataset_read, but hands the bytes over: *out gets the buffer that they are in, and the dataset the one that *out was.
+ */
+int ad_dataset_take(adtool_dataset *d, ad_buf *out, adtool_error *err);
+
 /* -- kind: what a file is ---------------------------------------------------------------------------- */
 
 enum { AD_SNIFF_BYTES = AD_MAGIC_BYTES };

@@ -5,6 +5,7 @@
 #include "../base/fail.h"
 #include "../base/mem.h"
 #include "../base/ordered.h"
+#include "../dataset/dataset.h"
 
 static int refuse(struct ad_picture *p, int code, const char *why)
 {
@@ -19,8 +20,6 @@ static int stream_produce(void *context, size_t slot, adtool_error *err)
 	struct ad_picture *p = &s->pictures[slot];
 	adtool_item item;
 	adtool_error why;
-	const void *data;
-	size_t size;
 	int got;
 
 	do {
@@ -41,10 +40,8 @@ static int stream_produce(void *context, size_t slot, adtool_error *err)
 	ad_buf_puts(&p->archive, item.archive ? item.archive : "");
 	if (item.code)
 		refuse(p, item.code, item.why ? item.why : adtool_code_string(item.code));
-	else if ((got = adtool_dataset_read(s->dataset, &data, &size, &why)) != 0)
+	else if ((got = ad_dataset_take(s->dataset, &p->bytes, &why)) != 0)
 		refuse(p, got, why.message);
-	else
-		ad_buf_add(&p->bytes, data, size);
 	if (p->name.failed || p->label.failed || p->archive.failed || p->bytes.failed || p->why.failed)
 		return ad_fail_nomem(err);
 	return 1;
