@@ -2,6 +2,7 @@
  * The backbone alone: how alike are pictures? Prints the cosine similarity of each picture's features (the default
  * layer, averaged over the picture) to those of the first.
  *
+ *	cc -o features features.c $(pkg-config --cflags --libs adtool) -lm
  *	features PICTURE...
  */
 #include <math.h>
@@ -52,14 +53,17 @@ int main(int argc, char **argv)
 	adtool_error err;
 	int status = EXIT_FAILURE;
 
+	if (argc < 2) {
+		fprintf(stderr, "usage: features PICTURE...\n");
+		return EXIT_FAILURE;
+	}
 	adtool_features_options_init(&options);
 	options.grid = 1;
 	options.features = compare;
 	options.refused = refused;
 	options.context = &first;
 	if (adtool_backbone_open(NULL, &backbone, &err) != 0 ||
-	    adtool_dataset_open((const char *const *)(argv + 1), (size_t)(argc > 1 ? argc - 1 : 0), NULL, &pictures,
-				&err) != 0 ||
+	    adtool_dataset_open((const char *const *)(argv + 1), (size_t)argc - 1, NULL, &pictures, &err) != 0 ||
 	    adtool_features(backbone, pictures, &options, &err) != 0)
 		fprintf(stderr, "features: %s\n", err.message);
 	else

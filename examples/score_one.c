@@ -1,6 +1,7 @@
 /*
  * The smallest use of the library: one model, one picture.
  *
+ *	cc -o score_one score_one.c $(pkg-config --cflags --libs adtool)
  *	score_one MODEL PICTURE
  *
  * Prints the score, its p-value and the verdict; exit status 1 when the picture is anomalous, 2 on any error.

@@ -1,6 +1,7 @@
 /*
  * A whole job without the command line: learn from a folder of normal pictures, keep the model, score other pictures.
  *
+ *	cc -o train_and_score train_and_score.c $(pkg-config --cflags --libs adtool)
  *	train_and_score NORMAL MODEL PICTURES...
  *
  * NORMAL and PICTURES are folders, files or archives. Prints a line for each scored picture.

@@ -24,6 +24,20 @@ exits 'installed: score' 0
 lines 'installed: score gives a row' 1
 is 'installed: it is that one' "$(command -v adtool)" "$TMP/stage/usr/bin/adtool"
 
+# The examples, as each says how to compile it.
+if have cc && have pkg-config; then
+	cp "$ROOT"/examples/*.c .
+	for line in score_one train_and_score features; do
+		command=$(sed -n 's/^ \*	\(cc .*\)/\1/p' $line.c)
+		run env PKG_CONFIG_PATH="$TMP/stage/usr/lib/pkgconfig" PKG_CONFIG_SYSROOT_DIR="$TMP/stage" sh -c "$command"
+		exits "$line.c: ${command:-no command}" 0
+		run env LD_LIBRARY_PATH="$TMP/stage/usr/lib" ./$line
+		err_like "$line runs" "^usage: $line "
+	done
+else
+	skip 6 'needs cc and pkg-config'
+fi
+
 run in_project uninstall
 exits 'uninstall' 0
 is 'uninstall leaves no file' "$(find stage -type f -o -type l)" ''
