@@ -8,7 +8,7 @@
 enum { AD_MAGIC_BYTES = 16 }; /* enough for every picture format */
 
 typedef struct ad_magic {
-	const char *name; /* "JPEG", "zip archive" */
+	const char *name; /* "JPEG", "a zip archive" */
 	int picture;      /* a format of pictures that some build of adtool reads */
 } ad_magic;
 

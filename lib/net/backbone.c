@@ -445,6 +445,10 @@ int adtool_backbone_open(const char *name, adtool_backbone **out, adtool_error *
 	for (i = 0; ad_embedded_at(i, &embedded); i++)
 		if (!strcmp(embedded.name, name))
 			return open_bytes(embedded.data, embedded.size, (ad_buf){0}, name, out, err);
+	if (!access(name, F_OK))
+		return ad_fail(err, ADTOOL_EINVAL,
+			       "there is no backbone '%.200s' among those installed (adtool backbone list); the file of "
+			       "that name is ./%.200s", name, name);
 	return ad_fail(err, ADTOOL_EINVAL,
 		       "there is no backbone '%.200s': no such file, none of that name among those "
 		       "installed (adtool backbone list)",

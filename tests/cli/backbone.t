@@ -34,6 +34,12 @@ out_like 'show --plan: the shapes follow the size' ' [0-9]+x2x4 '
 run adtool backbone show --plan --layer none
 exits 'show --plan: no such layer' 128
 err_like 'show --plan: it names those there are' "there is no layer 'none'"
+cp mine/small.onnx plain
+run adtool backbone show plain
+exits 'a file whose name tells nothing' 128
+err_like 'it says how to name it' "no backbone 'plain' among those installed .*; the file of that name is \./plain\$"
+run adtool backbone show ./plain
+exits 'and that is how' 0
 run adtool backbone show mine/small.onnx
 out_like 'show: a file' '^default layer +layer8'
 out_unlike 'show: the cut file has only its layer' '^layer16 '

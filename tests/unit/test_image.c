@@ -870,7 +870,7 @@ static void other_kinds_are_named(void **state)
 	     16, "MP4"},
 	    {"\0\0\0\x0cjP  \r\n\x87\n", 12, "JPEG 2000"},
 	    {"%PDF-1.7\n", 9, "PDF"},
-	    {"PK\3\4\x14\0", 6, "zip"},
+	    {"PK\3\4\x14\0", 6, "it seems to be a zip archive"},
 	    {"<svg xmlns=''/>", 15, "SVG"},
 	    {"just a few words\n", 17, "text"},
 	    {"\x01\x80\x02\x03", 4, "known kind"},
