@@ -223,11 +223,13 @@ int ad_engine_create(const ad_graph *graph, const ad_kernels *kernels, const ad_
 	e->k8 = ad_int8_kernels_for(kernels->isa);
 	e->n_nodes = graph->n_nodes;
 	e->algorithms = ad_calloc(graph->n_nodes + 1, sizeof(*e->algorithms));
+	e->doers = ad_malloc_array(graph->n_nodes, sizeof(*e->doers));
 	c.values = ad_malloc_array(graph->n_values, sizeof(*c.values));
 	c.pre = ad_malloc_array(graph->n_nodes, sizeof(*c.pre));
 	c.moved = ad_malloc_array(graph->n_nodes, sizeof(*c.moved));
+	c.chains = ad_malloc_array(graph->n_nodes, sizeof(*c.chains));
 	c.skip = ad_calloc(graph->n_nodes, 1);
-	if (!e->algorithms || !c.values || !c.pre || !c.moved || !c.skip)
+	if (!e->algorithms || !e->doers || !c.chains || !c.values || !c.pre || !c.moved || !c.skip)
 		rc = ADTOOL_ENOMEM;
 	else
 		rc = engine_compile(&c);
@@ -269,6 +271,7 @@ out:
 	ad_free(c.values);
 	ad_free(c.pre);
 	ad_free(c.moved);
+	ad_free(c.chains);
 	ad_free(c.skip);
 	ad_free(c.scales);
 	ad_engine_free(e);
@@ -283,11 +286,13 @@ void ad_engine_free(ad_engine *e)
 		engine_plain_release(&e->steps[i]);
 		engine_int8_release(&e->steps[i]);
 		engine_conv_release(&e->steps[i]);
+		engine_chain_release(&e->steps[i]);
 	}
 	ad_free(e->steps);
 	ad_free(e->buffers);
 	ad_free(e->fills);
 	ad_free(e->algorithms);
+	ad_free(e->doers);
 	ad_free_aligned(e->weights);
 	ad_free(e);
 }
@@ -307,4 +312,9 @@ size_t ad_engine_weight_bytes(const ad_engine *e)
 const char *ad_engine_algorithm(const ad_engine *e, size_t node)
 {
 	return e->algorithms[node] ? e->algorithms[node] : "";
+}
+
+size_t ad_engine_doer(const ad_engine *e, size_t node)
+{
+	return e->doers[node];
 }

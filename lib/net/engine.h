@@ -41,5 +41,7 @@ void ad_engine_run(const ad_engine *engine, void *arena, ad_pool *pool, const fl
 
 /* How a node of the graph is computed: "winograd-4x4", "pointwise", "with the next", ... */
 const char *ad_engine_algorithm(const ad_engine *engine, size_t node);
+/* The node with which it is computed ("with the next"), to which the time is counted; or itself. */
+size_t ad_engine_doer(const ad_engine *engine, size_t node);
 
 #endif

@@ -4,7 +4,8 @@
  * A value lives plain (as ONNX has it) or in blocks, or both once something needed the other form. Where a concat's
  * inputs fill whole blocks they are written side by side in its output from the start. Fused beyond what the graph
  * already is: SCALE and UNARY into the pointwise convolution or the pooling after them; a pointwise
- * convolution before an average pooling is done after it, on fewer pixels (both are linear).
+ * convolution before an average pooling is done after it, on fewer pixels (both are linear); inverted residuals
+ * (engine_chain.c).
  */
 #include "engine_compile.h"
 
@@ -218,6 +219,8 @@ static int visit_conv(struct compiler *c, size_t i)
 	int pre = c->pre[i], v = pre >= 0 ? c->g->nodes[pre].inputs[0] : node->inputs[0], rc;
 	struct value *value = &c->values[v];
 
+	if (c->chains[i].depth >= 0)
+		return engine_visit_chain(c, i);
 	if (engine_takes_bytes(c, i))
 		return engine_visit_int8(c, i);
 	if (!engine_conv_suits(c->e, &node->u.conv, value->shape.c, c->values[node->output].shape.c))
@@ -660,13 +663,18 @@ int engine_compile(struct compiler *c)
 	c->values[g->input].plain = (place){BUFFER_INPUT, 0};
 	fuse(c);
 	nest(c);
+	engine_chains(c);
 	rc = c->ranges ? engine_find_bytes(c) : 0;
 	if (rc)
 		return rc;
 	rc = write_outputs(c, g->input);
 	if (rc)
 		return rc;
+	for (size_t i = 0; i < g->n_nodes; i++)
+		e->doers[i] = i;
 	for (size_t i = 0; i < g->n_nodes; i++) {
+		const int with[] = {c->moved[i], c->pre[i], c->chains[i].depth, c->chains[i].expand};
+
 		if (c->skip[i]) {
 			e->algorithms[i] = "with the next";
 			continue;
@@ -676,10 +684,12 @@ int engine_compile(struct compiler *c)
 			return rc;
 		for (size_t j = 0; j < g->nodes[i].n_inputs; j++)
 			c->values[g->nodes[i].inputs[j]].remaining--;
-		for (int f = c->moved[i]; f >= 0; f = -1)
-			c->values[g->nodes[f].inputs[0]].remaining--;
-		for (int f = c->pre[i]; f >= 0; f = -1)
-			c->values[g->nodes[f].inputs[0]].remaining--;
+		for (size_t j = 0; j < sizeof(with) / sizeof(with[0]); j++) {
+			if (with[j] < 0 || with[j] == (int)i)
+				continue;
+			e->doers[with[j]] = i;
+			c->values[g->nodes[with[j]].inputs[0]].remaining--;
+		}
 		rc = write_outputs(c, g->nodes[i].output);
 		if (rc)
 			return rc;

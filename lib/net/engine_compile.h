@@ -17,12 +17,18 @@ struct value {
 	size_t remaining; /* reads to come */
 };
 
+/* Of the node that ends a chain (engine_chain.c): those computed with it; -1: none; depth -1: no chain. */
+struct chain {
+	int expand, depth;
+};
+
 struct compiler {
 	ad_engine *e;
 	const ad_graph *g;
 	struct value *values;
 	int *pre;            /* of a CONV or AVERAGE_POOL: the SCALE or UNARY fused into it; -1 */
 	int *moved;          /* of an AVERAGE_POOL: the CONV that is done after it; -1 */
+	struct chain *chains;
 	unsigned char *skip; /* nodes that another one does */
 	const ad_range *const *ranges;
 	float *scales; /* of all quanta */
@@ -43,7 +49,7 @@ int engine_step(ad_engine *e, const step *s);
 int engine_form(ad_engine *e, const step *s);
 
 /* engine_compile.c */
-/* Sets all but pre, moved and skip of the compiler's lists, which have room; allocates scales. */
+/* Sets all but pre, moved, chains and skip of the compiler's lists, which have room; allocates scales. */
 int engine_compile(struct compiler *c);
 /* Gives value v room in that form, unless it has it; its blocks within its concat, if it has one. */
 int engine_place_blocked(struct compiler *c, int v);
@@ -63,6 +69,10 @@ int engine_pools_bytes(const struct compiler *c, size_t node);
 int engine_from_bytes(struct compiler *c, int v, size_t node);
 int engine_visit_int8(struct compiler *c, size_t node);
 int engine_visit_int8_pool(struct compiler *c, size_t node);
+
+/* engine_chain.c */
+void engine_chains(struct compiler *c);
+int engine_visit_chain(struct compiler *c, size_t node);
 
 /* engine_plain.c */
 int engine_visit_plain(struct compiler *c, size_t node);

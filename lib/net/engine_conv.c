@@ -532,7 +532,7 @@ static inline void copy_pixel(float *to, const float *pixel, size_t vl)
 void engine_conv_fill(const ad_engine *e, const fill *f)
 {
 	const step *s = &e->steps[f->step];
-	const conv_step *c = &s->u.conv;
+	const conv_step *c = f->part ? engine_chain_conv(s, f->part) : &s->u.conv;
 	const out_group *g = &c->groups[f->group];
 	ad_conv matrix = {.groups = 1, .weights = f->from};
 	const ad_conv *conv = f->node ? &f->node->u.conv : &matrix;

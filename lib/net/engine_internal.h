@@ -125,6 +125,7 @@ typedef struct step {
 		pixel_step pixel;
 		int8_step int8;
 		struct plain_step *plain;
+		struct chain_step *chain;
 	} u;
 } step;
 
@@ -138,6 +139,7 @@ typedef struct fill {
 	size_t count, total;  /* vector: floats to copy, floats in all; depthwise: channels, taps */
 	float rest;           /* vector: what follows */
 	size_t step, group;   /* conv */
+	int part;             /* conv: of a chain, which one; else 0 */
 	const ad_node *node;  /* conv */
 } fill;
 
@@ -156,6 +158,7 @@ struct ad_engine {
 	size_t arena_bytes, counters_at, scratch_at, scratch_bytes;
 	unsigned slots;
 	const char **algorithms; /* of each node of the graph, and of the outputs' own steps */
+	size_t *doers;           /* the node with which each is computed, or itself */
 	size_t n_nodes;
 };
 
@@ -278,6 +281,8 @@ size_t engine_int8_bytes(shape s, size_t pixel);
 
 /* engine_steps.c */
 void engine_window_plan(const ad_engine *e, step *s);
+/* The input rows i0 .. i1 - 1 that output rows y0 .. y1 - 1 read. */
+void engine_window_rows(const window_step *w, size_t y0, size_t y1, size_t *i0, size_t *i1);
 /* Cuts a pixel step whose shape is set into tasks; whole: not within planes. */
 void engine_pixels_plan(const ad_engine *e, step *s, int whole);
 step_fn engine_affine, engine_binary, engine_mean, engine_pack, engine_unpack, engine_copy;
@@ -287,6 +292,11 @@ step_fn engine_affine, engine_binary, engine_mean, engine_pack, engine_unpack, e
  */
 void engine_copy_band(const void *in, size_t h, size_t w, size_t size, const ad_window *win, size_t y, size_t rows,
 		      size_t width, int pad, void *to);
+
+/* engine_chain.c */
+/* A convolution of a chain (fill.part); NULL: the step is no chain. */
+const conv_step *engine_chain_conv(const step *s, int part);
+void engine_chain_release(step *s);
 
 /* engine_plain.c */
 step_fn engine_run_plain;

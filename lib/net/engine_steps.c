@@ -5,7 +5,7 @@ enum { TASK_FLOATS = 1 << 16 };
 
 /* -- windows ----------------------------------------------------------------------------------------- */
 
-static void window_rows(const window_step *w, size_t y0, size_t y1, size_t *i0, size_t *i1)
+void engine_window_rows(const window_step *w, size_t y0, size_t y1, size_t *i0, size_t *i1)
 {
 	size_t top = y0 * w->window.stride[0];
 	size_t bottom = (y1 - 1) * w->window.stride[0] + (w->window.kernel[0] - 1) * w->window.dilation[0] + 1;
@@ -38,7 +38,7 @@ static void window(const step *s, const run *r, size_t task, float *scratch)
 	memcpy(a.stride, w->window.stride, sizeof(a.stride));
 	memcpy(a.dilation, w->window.dilation, sizeof(a.dilation));
 	memcpy(a.pads, w->window.pads, sizeof(a.pads));
-	window_rows(w, y0, y1, &i0, &i1);
+	engine_window_rows(w, y0, y1, &i0, &i1);
 	for (size_t p = p0; p < p1; p++) {
 		size_t at0 = p * w->out.plane + y0 * w->out.w * vl;
 
@@ -73,7 +73,7 @@ void engine_window_plan(const ad_engine *e, step *s)
 		for (size_t i = 0; i < w->pieces; i++) {
 			size_t i0, i1;
 
-			window_rows(w, cut(w->out.h, i, w->pieces), cut(w->out.h, i + 1, w->pieces), &i0, &i1);
+			engine_window_rows(w, cut(w->out.h, i, w->pieces), cut(w->out.h, i + 1, w->pieces), &i0, &i1);
 			s->scratch = max_size(s->scratch, (i1 - i0) * w->in.w * e->k->vl);
 		}
 	}

@@ -51,8 +51,9 @@ static int list_nodes(ad_plan *plan, const ad_graph *g, adtool_error *err)
 		for (j = 0; j < 3; j++)
 			plan->nodes[i].shape[j] = j + skip < AD_RANK ? out->dims[j + skip] : 1;
 		plan->nodes[i].algorithm = ad_engine_algorithm(plan->engine, i);
-		plan->nodes[i].multiply_adds = ad_node_multiply_adds(g, node);
-		plan->multiply_adds += plan->nodes[i].multiply_adds;
+		/* Work stands where its time does. */
+		plan->nodes[ad_engine_doer(plan->engine, i)].multiply_adds += ad_node_multiply_adds(g, node);
+		plan->multiply_adds += ad_node_multiply_adds(g, node);
 	}
 	return 0;
 }

@@ -655,6 +655,128 @@ static void graphs(void **state)
 	}
 }
 
+/* Runs the graph on every instruction set; the first `count` floats of its outputs, for each of them in turn. */
+static void run_graph(const struct made *m, const float *input, unsigned threads, const char *algorithm, size_t node,
+		      float *to, size_t count)
+{
+	const char *isa;
+
+	for (size_t k = 0; (isa = ad_kernels_known(k)) != NULL; k++, to += count) {
+		const ad_kernels *kernels = ad_kernels_isa(isa);
+		ad_engine *e = NULL;
+		ad_pool *pool = NULL;
+		adtool_error err = {0};
+		size_t total = 0;
+		float *output;
+		void *arena;
+
+		if (!kernels)
+			continue;
+		for (size_t o = 0; o < m->g.n_outputs; o++)
+			total += m->values[m->outputs[o]].count;
+		output = malloc(total * sizeof(*output));
+		assert_int_equal(ad_pool_create(threads, &pool, &err), 0);
+		assert_int_equal(ad_engine_create(&m->g, kernels, NULL, pool, &e, &err), 0);
+		assert_string_equal(ad_engine_algorithm(e, node), algorithm);
+		arena = ad_malloc_aligned(ad_engine_arena_bytes(e), 1);
+		assert_non_null(arena);
+		for (int again = 0; again < 2; again++) {
+			memset(arena, 0xff, ad_engine_arena_bytes(e)); /* NaN */
+			ad_engine_run(e, arena, pool, input, output, NULL);
+		}
+		memcpy(to, output, count * sizeof(*to));
+		free(output);
+		ad_free_aligned(arena);
+		ad_engine_free(e);
+		ad_pool_free(pool);
+	}
+}
+
+/*
+ * Inverted residuals: what goes depth first has the bits of the same graph step by step, which is what it is when
+ * values in the middle are outputs, too; and the interpreter's values.
+ */
+static void inverted_residuals(void **state)
+{
+	enum { ISAS = 4 };
+	static const struct {
+		size_t in, wide, out, h, w, kernel, stride, pad, dilation;
+		int expand, project, residual;
+	} cases[] = {
+	    /* channels go together, all rows at a time or a few */
+	    {24, 96, 24, 14, 14, 3, 1, 1, 1, 1, 0, 0},
+	    {16, 33, 16, 13, 15, 3, 2, 1, 1, 1, 0, 0},
+	    {17, 40, 16, 7, 1, 5, 1, 2, 1, 1, 0, 0},
+	    {32, 48, 16, 1, 9, 3, 1, 1, 1, 1, 0, 0},
+	    {16, 64, 16, 3, 3, 7, 1, 3, 1, 1, 0, 0},
+	    {16, 48, 16, 100, 21, 3, 1, 1, 1, 1, 0, 0},
+	    {16, 48, 16, 90, 37, 5, 2, 2, 1, 1, 0, 0},
+	    {16, 32, 16, 41, 50, 3, 1, 2, 2, 1, 0, 0},
+	    {16, 40, 16, 44, 29, 3, 3, 0, 1, 1, 0, 0},
+	    /* rows go together through all three, or through the last two */
+	    {24, 150, 24, 61, 63, 3, 1, 1, 1, 1, 1, 1},
+	    {16, 96, 24, 75, 77, 3, 2, 1, 1, 1, 1, 0},
+	    {16, 200, 33, 53, 52, 5, 1, 2, 1, 1, 1, 0},
+	    {16, 160, 16, 59, 60, 3, 1, 0, 1, 1, 1, 0},
+	    {20, 64, 20, 97, 95, 5, 3, 1, 2, 1, 1, 0},
+	    {16, 100, 16, 14, 380, 3, 1, 1, 1, 1, 1, 1},
+	    {64, 64, 17, 67, 65, 3, 1, 1, 1, 0, 1, 0},
+	    {70, 70, 70, 63, 64, 3, 1, 1, 1, 0, 1, 1},
+	    {40, 40, 16, 99, 98, 5, 2, 2, 1, 0, 1, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		size_t k = cases[i].kernel, p = cases[i].pad, s = cases[i].stride, d = cases[i].dilation, count, last;
+		const ad_window one = {{1, 1}, {1, 1}, {1, 1}, {0, 0, 0, 0}};
+		float *input, *got[3];
+		struct made m;
+		char what[64];
+		int v, middle;
+
+		begin(&m, 300 + i);
+		v = m.g.input = add_value(&m, 4, 1, cases[i].in, cases[i].h, cases[i].w);
+		if (cases[i].expand) {
+			v = add_conv(&m, v, 1, cases[i].wide, one);
+			m.nodes[0].n_inputs = 1;
+			m.nodes[0].u.conv.residual = 0;
+		}
+		middle = v;
+		v = add_conv(&m, v, cases[i].wide, cases[i].wide, (ad_window){{k, k}, {s, s}, {d, d}, {p, p, p, p}});
+		last = m.g.n_nodes - 1;
+		m.nodes[last].n_inputs = 1;
+		m.nodes[last].u.conv.residual = 0;
+		if (cases[i].project) {
+			middle = v;
+			v = add_conv(&m, v, 1, cases[i].out, one);
+			last = m.g.n_nodes - 1;
+			m.nodes[last].n_inputs = 1 + (size_t)cases[i].residual;
+			m.nodes[last].u.conv.residual = cases[i].residual;
+			m.nodes[last].inputs[1] = m.g.input;
+		}
+		finish(&m, v);
+		input = malloc(m.values[m.g.input].count * sizeof(*input));
+		for (size_t j = 0; j < m.values[m.g.input].count; j++)
+			input[j] = (float)ad_rng_normal(&m.rng);
+		count = m.values[v].count;
+		for (int j = 0; j < 3; j++)
+			got[j] = calloc(ISAS * count, sizeof(float));
+		run_graph(&m, input, 1, "depth-first", last, got[0], count);
+		run_graph(&m, input, 3, "depth-first", last, got[1], count);
+		assert_memory_equal(got[0], got[1], ISAS * count * sizeof(float));
+		snprintf(what, sizeof(what), "chain %zu", i);
+		if (m.values[middle].count < 100000)
+			check_graph(&m, 5e-6, what);
+		add_output(&m, middle);
+		run_graph(&m, input, 2, cases[i].project ? "pointwise" : "depthwise", last, got[2], count);
+		assert_memory_equal(got[0], got[2], ISAS * count * sizeof(float));
+		for (int j = 0; j < 3; j++)
+			free(got[j]);
+		free(input);
+		drop(&m);
+	}
+}
+
 /* DenseNet's shape: scale, 1x1, 3x3, join, again and again, then the transition. */
 static void dense_block(void **state)
 {
@@ -873,6 +995,7 @@ int main(void)
 	    cmocka_unit_test(convolutions),
 	    cmocka_unit_test(graphs),
 	    cmocka_unit_test(dense_block),
+	    cmocka_unit_test(inverted_residuals),
 	    cmocka_unit_test(strange_numbers),
 	    cmocka_unit_test(denormals),
 	    cmocka_unit_test(strange_pictures),
