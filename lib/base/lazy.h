@@ -3,9 +3,9 @@
  * libzip for writing bundles) are opened when they are first needed, so that `score` starts fast.
  * Usage:
  *   #define ZIP_SYMBOLS(X) X(zip_open) X(zip_close)
- *   typedef struct { void *handle; ZIP_SYMBOLS(AD_LAZY_MEMBER) } zip_api;
+ *   typedef struct { ZIP_SYMBOLS(AD_LAZY_MEMBER) } zip_api;
  *   static const char *const names[] = { ZIP_SYMBOLS(AD_LAZY_NAME) };
- *   ad_lazy_open(AD_SONAME_ZIP, names, n, &api.handle, (void **)&api.zip_open, err)
+ *   ad_lazy_open(AD_SONAME_ZIP, names, n, &handle, &api, err)
  * AD_SONAME_<X> come from the Makefile.
  */
 #ifndef AD_LAZY_H
@@ -17,9 +17,11 @@
 #define AD_LAZY_MEMBER(name) __typeof__(&name) name;
 #define AD_LAZY_NAME(name) #name,
 
-/* Opens `soname` and stores the n symbols into slots[0..n-1]. ADTOOL_EUNSUPPORTED names what is missing. */
-int ad_lazy_open(const char *soname, const char *const *names, size_t n, void **handle, void **slots,
-                 adtool_error *err);
+/*
+ * Opens `soname` and looks the n names up. table: nothing but n pointers to functions, in the order of the names; after a
+ * failure it holds no matter what. ADTOOL_EUNSUPPORTED names what is missing.
+ */
+int ad_lazy_open(const char *soname, const char *const *names, size_t n, void **handle, void *table, adtool_error *err);
 void ad_lazy_close(void *handle);
 
 /*
@@ -27,6 +29,6 @@ void ad_lazy_close(void *handle);
  * no handle of their own and come often, such as the decoder of a rare picture format. A second time it costs a
  * few microseconds.
  */
-int ad_lazy_resident(const char *soname, const char *const *names, size_t n, void **slots, adtool_error *err);
+int ad_lazy_resident(const char *soname, const char *const *names, size_t n, void *table, adtool_error *err);
 
 #endif

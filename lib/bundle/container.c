@@ -27,8 +27,8 @@ static int open_api(struct api *api, adtool_error *err)
 {
 	static const char *const names[] = {SYMBOLS(AD_LAZY_NAME)};
 
-	return ad_lazy_open(AD_SONAME_ZIP, names, sizeof(names) / sizeof(names[0]), &api->handle,
-	                    (void **)&api->zip_close, err);
+	return ad_lazy_open(AD_SONAME_ZIP, names, sizeof(names) / sizeof(names[0]), &api->handle, &api->zip_close,
+			    err);
 }
 
 /* -- writing ----------------------------------------------------------------------------------------- */

@@ -86,18 +86,17 @@ int ad_archive_load(ad_archive_library **out, adtool_error *err)
 {
 	static const char *const names[] = {SYMBOLS(AD_LAZY_NAME)};
 	ad_archive_library *library = ad_calloc(1, sizeof(*library));
-	void *slots[sizeof(names) / sizeof(names[0])];
 	int code;
 
-	_Static_assert(sizeof(slots) == sizeof(api), "the table holds function pointers only");
+	_Static_assert(sizeof(names) == sizeof(api), "the table holds function pointers only");
 	if (!library)
 		return ad_fail_nomem(err);
-	code = ad_lazy_open(AD_SONAME_ARCHIVE, names, sizeof(names) / sizeof(names[0]), &library->handle, slots, err);
+	code = ad_lazy_open(AD_SONAME_ARCHIVE, names, sizeof(names) / sizeof(names[0]), &library->handle, &library->api,
+			    err);
 	if (code) {
 		ad_free(library);
 		return code;
 	}
-	memcpy(&library->api, slots, sizeof(slots));
 	library->utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
 	*out = library;
 	return 0;

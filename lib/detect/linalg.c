@@ -73,16 +73,15 @@ int ad_linalg_open(ad_linalg **out, adtool_error *err)
 	l = ad_calloc(1, sizeof(*l));
 	if (!l)
 		return ad_fail_nomem(err);
-	code = ad_lazy_open(AD_SONAME_LAPACKE, lapack_names, COUNT(lapack_names), &l->lapack_handle,
-			    (void **)&l->lapack, err);
+	code = ad_lazy_open(AD_SONAME_LAPACKE, lapack_names, COUNT(lapack_names), &l->lapack_handle, &l->lapack,
+			    err);
 	if (code)
 		goto fail;
 	code = ADTOOL_EUNSUPPORTED;
 	for (i = 0; code && i < COUNT(blas_sonames); i++) {
-		code = ad_lazy_open(blas_sonames[i], blas_names, COUNT(blas_names), &l->blas_handle, (void **)&l->blas,
-				    err);
+		code = ad_lazy_open(blas_sonames[i], blas_names, COUNT(blas_names), &l->blas_handle, &l->blas, err);
 		if (!code && ad_lazy_open(blas_sonames[i], threads_names, COUNT(threads_names), &l->threads_handle,
-					  (void **)&l->threads, NULL)) {
+					  &l->threads, NULL)) {
 			l->threads.set = NULL;
 			l->threads.get = NULL;
 		}

@@ -181,14 +181,12 @@ int ad_gif_decode(const uint8_t *data, size_t size, const adtool_image_options *
 {
 	static const char *const names[] = {SYMBOLS(AD_LAZY_NAME)};
 	struct job job = {.data = data, .size = size, .options = options, .transparent = -1, .err = err};
-	void *slots[sizeof(names) / sizeof(names[0])];
 	int code = 0, rc;
 
-	_Static_assert(sizeof(slots) == sizeof(api), "the table holds function pointers only");
-	rc = ad_lazy_resident(AD_SONAME_GIF, names, sizeof(names) / sizeof(names[0]), slots, err);
+	_Static_assert(sizeof(names) == sizeof(api), "the table holds function pointers only");
+	rc = ad_lazy_resident(AD_SONAME_GIF, names, sizeof(names) / sizeof(names[0]), &job.api, err);
 	if (rc)
 		return rc;
-	memcpy(&job.api, slots, sizeof(slots));
 	job.gif = job.api.DGifOpen(&job, on_read, &code);
 	rc = job.gif ? run(&job) : damaged(&job, code);
 	if (job.gif)

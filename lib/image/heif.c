@@ -199,14 +199,12 @@ int ad_heif_decode(const uint8_t *data, size_t size, const adtool_image_options 
 {
 	static const char *const names[] = {SYMBOLS(AD_LAZY_NAME)};
 	struct job job = {.options = options, .err = err};
-	void *slots[sizeof(names) / sizeof(names[0])];
 	int rc;
 
-	_Static_assert(sizeof(slots) == sizeof(api), "the table holds function pointers only");
-	rc = ad_lazy_resident(AD_SONAME_HEIF, names, sizeof(names) / sizeof(names[0]), slots, err);
+	_Static_assert(sizeof(names) == sizeof(api), "the table holds function pointers only");
+	rc = ad_lazy_resident(AD_SONAME_HEIF, names, sizeof(names) / sizeof(names[0]), &job.api, err);
 	if (rc)
 		return rc;
-	memcpy(&job.api, slots, sizeof(slots));
 	rc = run(&job, data, size);
 	if (job.decoded)
 		job.api.heif_image_release(job.decoded);

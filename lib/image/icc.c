@@ -270,18 +270,16 @@ static int open_icc(const ad_profile *profile, const ad_layout *layout, struct a
 {
 	static const char *const names[] = {SYMBOLS(AD_LAZY_NAME)};
 	struct ad_icc *icc = ad_calloc(1, sizeof(*icc));
-	void *slots[sizeof(names) / sizeof(names[0])];
 	int rc;
 
-	_Static_assert(sizeof(slots) == sizeof(api), "the table holds function pointers only");
+	_Static_assert(sizeof(names) == sizeof(api), "the table holds function pointers only");
 	if (!icc)
 		return ad_fail_nomem(err);
-	rc = ad_lazy_resident(AD_SONAME_LCMS, names, sizeof(names) / sizeof(names[0]), slots, err);
+	rc = ad_lazy_resident(AD_SONAME_LCMS, names, sizeof(names) / sizeof(names[0]), &icc->api, err);
 	if (rc) {
 		ad_free(icc);
 		return rc;
 	}
-	memcpy(&icc->api, slots, sizeof(slots));
 	icc->context = icc->api.cmsCreateContext(NULL, NULL);
 	if (!icc->context) {
 		ad_free(icc);

@@ -219,14 +219,12 @@ int ad_jxl_decode(const uint8_t *data, size_t size, const adtool_image_options *
 	static const char *const names[] = {SYMBOLS(AD_LAZY_NAME)};
 	struct job job = {.options = options, .size = size, .limit = BYTES_ANYHOW, .err = err};
 	const JxlMemoryManager memory = {.opaque = &job, .alloc = on_alloc, .free = on_free};
-	void *slots[sizeof(names) / sizeof(names[0])];
 	int rc;
 
-	_Static_assert(sizeof(slots) == sizeof(api), "the table holds function pointers only");
-	rc = ad_lazy_resident(AD_SONAME_JXL, names, sizeof(names) / sizeof(names[0]), slots, err);
+	_Static_assert(sizeof(names) == sizeof(api), "the table holds function pointers only");
+	rc = ad_lazy_resident(AD_SONAME_JXL, names, sizeof(names) / sizeof(names[0]), &job.api, err);
 	if (rc)
 		return rc;
-	memcpy(&job.api, slots, sizeof(slots));
 	job.decoder = job.api.JxlDecoderCreate(&memory);
 	if (!job.decoder)
 		return ad_fail_nomem(err);

@@ -469,17 +469,15 @@ int ad_tiff_decode(const uint8_t *data, size_t size, const adtool_image_options 
 		   adtool_error *err)
 {
 	static const char *const names[] = {SYMBOLS(AD_LAZY_NAME)};
-	void *slots[sizeof(names) / sizeof(names[0])];
 	adtool_error own;
 	struct job job = {
 	    .data = data, .size = size, .page = options->page ? options->page : 1, .options = options, .err = err ? err : &own};
 	int rc;
 
-	_Static_assert(sizeof(slots) == sizeof(api), "the table holds function pointers only");
-	rc = ad_lazy_resident(AD_SONAME_TIFF, names, sizeof(names) / sizeof(names[0]), slots, job.err);
+	_Static_assert(sizeof(names) == sizeof(api), "the table holds function pointers only");
+	rc = ad_lazy_resident(AD_SONAME_TIFF, names, sizeof(names) / sizeof(names[0]), &job.api, job.err);
 	if (rc)
 		return rc;
-	memcpy(&job.api, slots, sizeof(slots));
 	rc = run(&job);
 	if (job.tiff)
 		job.api.TIFFClose(job.tiff);

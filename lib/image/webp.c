@@ -81,7 +81,6 @@ static int damaged(const struct job *job)
 static int decode_frame(const struct job *job, uint8_t *rgba, size_t bytes)
 {
 	static const char *const names[] = {ANIMATION_SYMBOLS(AD_LAZY_NAME)};
-	void *slots[sizeof(names) / sizeof(names[0])];
 	const WebPData data = {job->data, job->size};
 	WebPAnimDecoderOptions options;
 	WebPAnimDecoder *decoder;
@@ -89,11 +88,10 @@ static int decode_frame(const struct job *job, uint8_t *rgba, size_t bytes)
 	uint8_t *frame;
 	int time, rc;
 
-	_Static_assert(sizeof(slots) == sizeof(x), "the table holds function pointers only");
-	rc = ad_lazy_resident(AD_SONAME_WEBPDEMUX, names, sizeof(names) / sizeof(names[0]), slots, job->err);
+	_Static_assert(sizeof(names) == sizeof(x), "the table holds function pointers only");
+	rc = ad_lazy_resident(AD_SONAME_WEBPDEMUX, names, sizeof(names) / sizeof(names[0]), &x, job->err);
 	if (rc)
 		return rc;
-	memcpy(&x, slots, sizeof(slots));
 	if (!x.WebPAnimDecoderOptionsInitInternal(&options, WEBP_DEMUX_ABI_VERSION))
 		return ad_fail(job->err, ADTOOL_EUNSUPPORTED, "WebP: libwebpdemux is not the one adtool was built for");
 	options.color_mode = MODE_RGBA;
@@ -162,16 +160,14 @@ int ad_webp_decode(const uint8_t *data, size_t size, const adtool_image_options 
 {
 	static const char *const names[] = {SYMBOLS(AD_LAZY_NAME)};
 	struct job job = {.data = data, .size = size, .orientation = 1, .err = err};
-	void *slots[sizeof(names) / sizeof(names[0])];
 	int rc;
 
-	_Static_assert(sizeof(slots) == sizeof(api), "the table holds function pointers only");
+	_Static_assert(sizeof(names) == sizeof(api), "the table holds function pointers only");
 	rc = walk(&job);
 	if (!rc)
-		rc = ad_lazy_resident(AD_SONAME_WEBP, names, sizeof(names) / sizeof(names[0]), slots, err);
+		rc = ad_lazy_resident(AD_SONAME_WEBP, names, sizeof(names) / sizeof(names[0]), &job.api, err);
 	if (rc)
 		return rc;
-	memcpy(&job.api, slots, sizeof(slots));
 	if (job.api.WebPGetFeaturesInternal(data, size, &job.features, WEBP_DECODER_ABI_VERSION) != VP8_STATUS_OK)
 		return damaged(&job);
 	rc = ad_image_check_size((uint64_t)job.features.width, (uint64_t)job.features.height, options->max_pixels, err);

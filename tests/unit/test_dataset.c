@@ -990,8 +990,8 @@ static int load_writers(void **state)
 
 	(void)state;
 	/* Held to the end, so that thousands of datasets need not load it anew. */
-	return ad_lazy_open(AD_SONAME_ARCHIVE, names, sizeof(names) / sizeof(names[0]), &handle,
-	                    (void **)&w.archive_write_new, NULL);
+	return ad_lazy_open(AD_SONAME_ARCHIVE, names, sizeof(names) / sizeof(names[0]), &handle, &w,
+			    NULL);
 }
 
 enum form { ZIP, USTAR, PAX, GNUTAR, V7TAR, TGZ, TXZ, TZST, FORMS };
