@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "mem.h"
+
 void ad_rng_seed(ad_rng *r, uint64_t seed)
 {
 	r->state = seed;
@@ -49,4 +51,16 @@ void ad_rng_shuffle(ad_rng *r, size_t *index, size_t n)
 		index[i - 1] = index[j];
 		index[j] = swap;
 	}
+}
+
+size_t *ad_rng_order(ad_rng *r, size_t n)
+{
+	size_t i, *order = ad_malloc_array(n, sizeof(*order));
+
+	if (!order)
+		return NULL;
+	for (i = 0; i < n; i++)
+		order[i] = i;
+	ad_rng_shuffle(r, order, n);
+	return order;
 }

@@ -14,5 +14,7 @@ double ad_rng_double(ad_rng *r);              /* uniform in [0, 1), 53 bits */
 double ad_rng_normal(ad_rng *r);              /* standard normal (Box-Muller, one per call) */
 /* Fisher-Yates on an index array. */
 void ad_rng_shuffle(ad_rng *r, size_t *index, size_t n);
+/* 0 .. n-1, shuffled; NULL when there is no memory. The caller frees. */
+size_t *ad_rng_order(ad_rng *r, size_t n);
 
 #endif

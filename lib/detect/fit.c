@@ -75,17 +75,11 @@ static size_t held_out_of(size_t n, size_t at_most)
 
 static int shuffled(size_t n, uint64_t seed, size_t **out, adtool_error *err)
 {
-	size_t i, *order = ad_malloc_array(n, sizeof(*order));
 	ad_rng rng;
 
-	if (!order)
-		return ad_fail_nomem(err);
-	for (i = 0; i < n; i++)
-		order[i] = i;
 	ad_rng_seed(&rng, seed);
-	ad_rng_shuffle(&rng, order, n);
-	*out = order;
-	return 0;
+	*out = ad_rng_order(&rng, n);
+	return *out ? 0 : ad_fail_nomem(err);
 }
 
 /* -- memory ------------------------------------------------------------------------------------------ */

@@ -7,13 +7,10 @@
 
 int ad_deal(size_t n, unsigned folds, ad_rng *rng, unsigned *fold_of, adtool_error *err)
 {
-	size_t *order = ad_malloc_array(n, sizeof(*order)), i;
+	size_t *order = ad_rng_order(rng, n), i;
 
 	if (!order)
 		return ad_fail_nomem(err);
-	for (i = 0; i < n; i++)
-		order[i] = i;
-	ad_rng_shuffle(rng, order, n);
 	for (i = 0; i < n; i++)
 		fold_of[order[i]] = (unsigned)(i % folds);
 	ad_free(order);
@@ -23,7 +20,7 @@ int ad_deal(size_t n, unsigned folds, ad_rng *rng, unsigned *fold_of, adtool_err
 int ad_deal_groups(const size_t *group, size_t n, size_t groups, unsigned folds, ad_rng *rng, unsigned *fold_of,
 		   adtool_error *err)
 {
-	size_t *order = ad_malloc_array(groups, sizeof(*order)), *sizes = ad_calloc(groups, sizeof(*sizes));
+	size_t *order = ad_rng_order(rng, groups), *sizes = ad_calloc(groups, sizeof(*sizes));
 	size_t *filled = ad_calloc(folds, sizeof(*filled)), i;
 	unsigned *fold = ad_malloc_array(groups, sizeof(*fold)), k, best;
 	int code = order && sizes && filled && fold ? 0 : ad_fail_nomem(err);
@@ -32,9 +29,6 @@ int ad_deal_groups(const size_t *group, size_t n, size_t groups, unsigned folds,
 		goto out;
 	for (i = 0; i < n; i++)
 		sizes[group[i]]++;
-	for (i = 0; i < groups; i++)
-		order[i] = i;
-	ad_rng_shuffle(rng, order, groups);
 	for (i = 0; i < groups; i++) {
 		best = 0;
 		for (k = 1; k < folds; k++)

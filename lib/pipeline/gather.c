@@ -165,19 +165,17 @@ int ad_fit_basis(const float *const *maps, size_t count, size_t channels, size_t
 		 ad_pool *pool, ad_channels *out, adtool_error *err)
 {
 	const float **chosen = ad_malloc_array(count, sizeof(*chosen));
-	size_t *order = ad_malloc_array(count, sizeof(*order)), i, n = 0;
+	size_t *order, i, n = 0;
 	unsigned char *taken = ad_calloc(count, 1);
 	ad_rng rng;
 	int code;
 
+	ad_rng_seed(&rng, seed);
+	order = ad_rng_order(&rng, count);
 	if (!chosen || !order || !taken) {
 		code = ad_fail_nomem(err);
 		goto out;
 	}
-	for (i = 0; i < count; i++)
-		order[i] = i;
-	ad_rng_seed(&rng, seed);
-	ad_rng_shuffle(&rng, order, count);
 	for (i = 0; i < count && i < AD_BASIS_PICTURES; i++)
 		taken[order[i]] = 1;
 	for (i = 0; i < count; i++)

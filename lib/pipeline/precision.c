@@ -108,9 +108,11 @@ static int measuring_pass(struct measuring *m, const struct ad_extractor *e, int
 
 static int choose(struct measuring *m, adtool_error *err)
 {
-	size_t n = m->p->count, compared = 0, *order = ad_malloc_array(n, sizeof(*order));
+	size_t n = m->p->count, compared = 0, *order;
 	ad_rng rng;
 
+	ad_rng_seed(&rng, m->p->seed);
+	order = ad_rng_order(&rng, n);
 	m->chosen = ad_calloc(n, 1);
 	m->seen = ad_calloc(n, 1);
 	m->slot = ad_malloc_array(n, sizeof(*m->slot));
@@ -118,12 +120,8 @@ static int choose(struct measuring *m, adtool_error *err)
 		ad_free(order);
 		return ad_fail_nomem(err);
 	}
-	for (size_t i = 0; i < n; i++) {
-		order[i] = i;
+	for (size_t i = 0; i < n; i++)
 		m->slot[i] = SIZE_MAX;
-	}
-	ad_rng_seed(&rng, m->p->seed);
-	ad_rng_shuffle(&rng, order, n);
 	for (size_t i = 0; i < n && i < MEASURED; i++) {
 		m->chosen[order[i]] = i < COMPARED ? 2 : 1;
 		if (i < COMPARED)

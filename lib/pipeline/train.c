@@ -243,15 +243,13 @@ static int train_pass(struct trainer *t, int want, adtool_error *err)
 /* Every picture's map is held until the basis is known, so not more than AD_BASIS_PICTURES, chosen by the seed. */
 static int choose_sample(struct trainer *t, adtool_error *err)
 {
-	size_t n = t->list.count, i, *order = ad_malloc_array(n, sizeof(*order));
+	size_t n = t->list.count, i, *order;
 	ad_rng rng;
 
+	ad_rng_seed(&rng, t->options->seed);
+	order = ad_rng_order(&rng, n);
 	if (!order)
 		return ad_fail_nomem(err);
-	for (i = 0; i < n; i++)
-		order[i] = i;
-	ad_rng_seed(&rng, t->options->seed);
-	ad_rng_shuffle(&rng, order, n);
 	for (i = 0; i < n && i < AD_BASIS_PICTURES; i++)
 		t->sampled[order[i]] = 1;
 	ad_free(order);
