@@ -277,7 +277,7 @@ int adtool_cross_validate(const adtool_backbone *backbone, const char *const *no
 		.pooled = &pooled,
 		.pooled_count = 1,
 		.threads = o->threads,
-		.limit = o->memory ? o->memory : ad_machine_memory() / 4 * 3,
+		.limit = ad_memory_limit(o->memory),
 		.progress = o->progress,
 		.refused = o->refused,
 		.context = o->context,

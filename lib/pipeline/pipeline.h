@@ -261,14 +261,14 @@ void ad_measured_release(struct ad_measured *m); /* harmless on a zeroed one */
 /* Measures ranges on some of the pictures, plans with them, and compares. ADTOOL_EUNSUPPORTED: 8 bits will not do. */
 int ad_precision_int8(const struct ad_precision *p, struct ad_measured *out, ad_plan **plan, adtool_error *err);
 
-/* -- train.c ------------------------------------------------------------------------------------------- */
+/* -- train_options.c ----------------------------------------------------------------------------------- */
 
 /* The channel basis comes from at most so many pictures; a fit needs at least so many. */
 enum { AD_BASIS_PICTURES = 512, AD_MINIMUM_PICTURES = 3 };
 
-/* Bytes. */
-uint64_t ad_machine_memory(void);
 int ad_train_check_options(const adtool_train_options *o, adtool_error *err);
+/* The bytes that a job may take: those asked for; 0: three quarters of the machine's. */
+uint64_t ad_memory_limit(uint64_t asked);
 
 /* -- gather.c: features of many pictures, held in memory ----------------------------------------------- */
 

@@ -125,33 +125,3 @@ void ad_stats_release(struct ad_stats *s)
 	ad_bundle_stats_release(&s->raw);
 	memset(s, 0, sizeof(*s));
 }
-
-int adtool_train_options_from(const adtool_model *model, adtool_train_options *o, adtool_error *err)
-{
-	const adtool_model_info *info = &model->info;
-
-	if (!(info->alpha > 0 && info->alpha < 1) && !(o->alpha > 0 && o->alpha < 1))
-		return ad_fail(err, ADTOOL_EINVAL,
-			       "its threshold was not set for a false-alarm rate, so one has to be given");
-	o->layer = info->layer;
-	o->width = info->width;
-	o->height = info->height;
-	o->geometry = info->geometry;
-	o->mask = model->mask_image;
-	o->precision = info->precision;
-	o->grid = info->grid;
-	o->method = info->method;
-	o->channels = info->channels;
-	if (info->energy > 0)
-		o->energy = info->energy;
-	o->components = info->components_by == ADTOOL_COMPONENTS_GIVEN ? info->components_asked : SIZE_MAX;
-	o->aggregate = info->aggregate;
-	if (info->top > 0)
-		o->top = info->top;
-	if (info->alpha > 0 && info->alpha < 1)
-		o->alpha = info->alpha;
-	o->seed = info->seed;
-	o->group_by = info->group_by[0] ? info->group_by : NULL;
-	o->from = model;
-	return 0;
-}

@@ -52,6 +52,12 @@ struct trainer {
 	void *tile_gathered;  /* of the pass that is under way */
 };
 
+/* Whether the maps of all pictures go into the model. */
+static inline int ad_train_keeps(const adtool_train_options *o)
+{
+	return o->keep_stats || o->update;
+}
+
 int ad_train_progress(const adtool_train_options *o, const char *stage, uint64_t done, uint64_t total,
 		      adtool_error *err);
 void ad_train_refused(const adtool_train_options *o, const char *name, int code, const char *text);
@@ -62,6 +68,41 @@ void ad_train_refused(const adtool_train_options *o, const char *name, int code,
 int ad_train_pass(struct trainer *t, int want, struct ad_stream *stream, adtool_error *err);
 /* For such a stream: counts the picture, notes that it is used and its digest, or tells why it is not. */
 int ad_train_emit(struct ad_stream *s, struct ad_picture *p, size_t slot, const float *row, adtool_error *err);
+
+/* -- train_list.c: the pictures to learn from ----------------------------------------------------------- */
+
+/* A copy of the item's names, at the end. */
+int ad_train_list_add(struct list *l, const adtool_item *item, adtool_error *err);
+/* By name; those of one name in the order they came. */
+void ad_train_list_sort(struct list *l);
+/* Among the first `count`, which are sorted; NULL: not there. */
+struct entry *ad_train_list_find(const struct list *l, size_t count, const char *name);
+void ad_train_list_release(struct list *l);
+/* Fills the empty list with what the inputs hold, sorted, each name once; tells what the inputs refuse. */
+int ad_train_list_fill(const char *const *inputs, size_t count, const adtool_dataset_options *dataset_options,
+		       const adtool_train_options *o, struct list *l, adtool_error *err);
+
+/* -- train_keep.c: the maps of all pictures, kept in the model ------------------------------------------ */
+
+/* Puts the old model's pictures among the new ones, a new one in the place of an old one of its name. */
+int ad_train_merge_kept(struct trainer *t, adtool_error *err);
+/* Takes in the old maps, and leaves out new pictures whose bytes are known under another name. */
+int ad_train_take_kept(struct trainer *t, adtool_error *err);
+/* Hands all maps to the fitter, as the two passes of other trainings do, so that the fit has the same bits. */
+int ad_train_add_pooled(struct trainer *t, adtool_error *err);
+/* The model takes over t->pooled. */
+int ad_train_fill_stats(adtool_model *m, struct trainer *t, adtool_error *err);
+
+/* -- train_model.c: the model of what was fitted -------------------------------------------------------- */
+
+/*
+ * All of it but the selftest's score, of m->trained, m->measured and what t holds, which gives up its basis, look and cells.
+ * from: the model whose own backbone it is; NULL: the backbone is cut after the layer.
+ */
+int ad_train_fill_model(adtool_model *m, struct trainer *t, const adtool_backbone *backbone, const adtool_model *from,
+			const ad_calibration *calibration, double energy_kept, adtool_error *err);
+/* The bundle's graph must give what the whole backbone gives: the selftest through both. */
+int ad_train_selftest(adtool_model *m, const struct trainer *t, adtool_error *err);
 
 /* -- train_tiles.c: pictures cut into tiles ------------------------------------------------------------- */
 

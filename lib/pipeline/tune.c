@@ -692,7 +692,7 @@ int adtool_tune(const adtool_tune_options *o, const char *const *train, size_t t
 		.train = {train, train_count},
 		.normals = {normals, normal_count},
 		.anomalies = {anomalies, anomaly_count},
-		.limit = o->train.memory ? o->train.memory : ad_machine_memory() / 4 * 3,
+		.limit = ad_memory_limit(o->train.memory),
 	};
 	size_t i;
 	int code = check_options(o, err);
