@@ -202,7 +202,9 @@ $(B)/bin/%: $(B)/cli/%.o $(B)/cli/common.a $(B)/lib/libadtool.a
 
 # The parts that one command alone has.
 CLI_PARTS := $(patsubst cli/%.c,%,$(wildcard cli/*/*.c))
-$(foreach p,$(CLI_PARTS),$(eval $(B)/bin/adtool-$(firstword $(subst /, ,$(p))): $(B)/cli/$(p).o))
+part_of = $(firstword $(subst /, ,$(1)))
+$(foreach p,$(CLI_PARTS),$(eval $(B)/bin/adtool-$(call part_of,$(p)) $(B)/tests/fuzz/cli-$(call part_of,$(p)) \
+	$(B)/fuzz/cli-$(call part_of,$(p)): $(B)/cli/$(p).o))
 
 # Each program lists its own options.
 $(COMPLETIONS): $(BIN)

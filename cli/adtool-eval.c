@@ -1,8 +1,7 @@
 #include <errno.h>
-#include <math.h>
 #include <unistd.h>
 
-#include "cli.h"
+#include "eval/eval.h"
 
 static const char *model_path, *masks_dir, *report_dir, *rows_path;
 static cli_list train_inputs, normal_inputs, anomalous_inputs, compared_models, tpr_words, fpr_words;
@@ -44,52 +43,7 @@ static const cli_option options[] = {
     CLI_OPTION_END,
 };
 
-/* One kind of defect: a folder of the anomalous pictures. */
-typedef struct group {
-	char *name;
-	size_t count, found;
-} group;
-
-/* With --folds: the scores of the fold at hand, and what the folds before it came to. */
-typedef struct fold_scores {
-	unsigned at;
-	double *scores;
-	uint8_t *anomalous;
-	size_t count, capacity;
-	double *auroc;
-	unsigned done;
-} fold_scores;
-
-typedef struct evaluation {
-	const adtool_model_info *model;
-	adtool_pixel_roc *pixels; /* NULL without masks */
-	adtool_page *page;        /* NULL without --report */
-	double *scores;
-	uint8_t *anomalous;
-	uint8_t *called;  /* whether the score is above the threshold */
-	size_t *group_of; /* anomalous pictures: index in groups */
-	size_t count, capacity;
-	group *groups;
-	size_t group_count;
-	bool anomalous_now; /* which set is being read */
-	double seconds[2];  /* for the normal and the anomalous */
-	size_t normals, anomalies, refused;
-	size_t masks_used, masks_missing;
-	char *rows; /* text of --rows */
-	size_t rows_size, rows_capacity;
-	fold_scores fold;
-	adtool_error err; /* of what stopped the job */
-} evaluation;
-
 /* -- groups ------------------------------------------------------------------------------------------ */
-
-/* Where the name of the file begins: after the last '/', or after the ':' that ends the name of an archive. */
-static const char *file_part(const char *name)
-{
-	const char *base = cli_basename(name), *colon = strrchr(base, ':');
-
-	return colon ? colon + 1 : base;
-}
 
 /* The kind of defect: the folder below the input, else the folder that the picture is in. The caller frees. */
 static char *group_name(const adtool_row *row)
@@ -117,99 +71,20 @@ static size_t find_group(evaluation *e, const adtool_row *row)
 		}
 	}
 	e->groups = cli_realloc(e->groups, e->group_count + 1, sizeof(*e->groups));
-	e->groups[e->group_count] = (group){.name = name};
+	e->groups[e->group_count] = (eval_group){.name = name};
 	return e->group_count++;
 }
 
 /* -- masks ------------------------------------------------------------------------------------------- */
-
-static char *mask_file(const char *folder, size_t folder_length, const char *stem, size_t stem_length)
-{
-	static const char *const suffixes[] = {".png", "_mask.png", ".jpg", ".jpeg"};
-
-	for (size_t i = 0; i < sizeof(suffixes) / sizeof(*suffixes); i++) {
-		char *path = cli_text("%s/%.*s%s%.*s%s", masks_dir, (int)folder_length, folder,
-				      folder_length ? "/" : "", (int)stem_length, stem, suffixes[i]);
-		if (!access(path, F_OK))
-			return path;
-		free(path);
-	}
-	return NULL;
-}
-
-/*
- * By the picture's path below its input; then with the folders above put before it one by one, so that
- * `--anomalous bad/crack` and `--anomalous bad` find the same mask. NULL: none. The caller frees.
- */
-static char *find_mask(const adtool_row *row)
-{
-	const char *base = file_part(row->name), *dot = strrchr(base, '.');
-	size_t stem = dot && dot != base ? (size_t)(dot - base) : strlen(base);
-	size_t label = row->label ? strlen(row->label) : 0;
-	size_t end = (size_t)(cli_basename(row->name) - row->name);
-	size_t start;
-	char *path;
-
-	path = mask_file(row->label, label, base, stem);
-	if (path)
-		return path;
-	while (end && row->name[end - 1] == '/')
-		end--;
-	start = label < end ? end - label : 0;
-	while (start) {
-		while (start && row->name[start - 1] == '/')
-			start--;
-		while (start && row->name[start - 1] != '/')
-			start--;
-		path = mask_file(row->name + start, end - start, base, stem);
-		if (path)
-			return path;
-	}
-	return NULL;
-}
-
-/* 1: *truth (one byte a pixel) is filled; 0: there is none that fits, and that was said; so found is never negative. */
-static int read_mask(const adtool_row *row, uint8_t *truth)
-{
-	adtool_image *mask = NULL;
-	adtool_error err;
-	size_t n = (size_t)row->width * row->height;
-
-	char *path = find_mask(row);
-	if (!path) {
-		cli_message(row->name, "no mask in %s", masks_dir);
-		return 0;
-	}
-	int found = 0;
-	if (adtool_image_read(path, cli_limits.pixels, &mask, &err)) {
-		cli_message(path, "%s", err.message);
-	} else if (adtool_image_width(mask) != row->width || adtool_image_height(mask) != row->height) {
-		cli_message(path, "the mask is %ux%u, the picture %ux%u", adtool_image_width(mask),
-			    adtool_image_height(mask), row->width, row->height);
-	} else {
-		const uint8_t *rgb = adtool_image_pixels(mask);
-		unsigned brightest = 0;
-		for (size_t i = 0; i < n; i++) {
-			truth[i] = rgb[3 * i] > 127;
-			brightest = rgb[3 * i] > brightest ? rgb[3 * i] : brightest;
-		}
-		found = brightest > 127;
-		if (!found)
-			cli_message(path, "the mask shows no defect: its brightest pixel is %u, a defect's is above 127", brightest);
-	}
-	adtool_image_free(mask);
-	free(path);
-	return found;
-}
 
 static int add_pixels(evaluation *e, const adtool_row *row)
 {
 	size_t n = (size_t)row->width * row->height;
 	uint8_t *truth = e->anomalous_now ? cli_alloc(n, 1) : NULL;
 	float *map = NULL;
-	int code = truth ? read_mask(row, truth) : 1;
+	int code = 0;
 
-	if (code > 0) {
+	if (!truth || eval_mask_read(masks_dir, row, truth)) {
 		e->masks_used += e->anomalous_now;
 		map = cli_alloc(n, sizeof(*map));
 		code = adtool_row_upsample(row, map, &e->err);
@@ -254,7 +129,7 @@ static int add_row_text(evaluation *e, const adtool_row *row, const char *defect
 		add_text(e, escaped ? escaped : c, escaped ? 2 : 1);
 	}
 	if (folds) {
-		text = cli_text("\t%u", e->fold.at + 1);
+		text = cli_text("\t%u", e->folds->at + 1);
 		add_text(e, text, strlen(text));
 		free(text);
 	}
@@ -343,7 +218,7 @@ static int score_set(evaluation *e, const adtool_model *model, const cli_list *i
 
 static int end_fold(evaluation *e)
 {
-	fold_scores *f = &e->fold;
+	eval_folds *f = e->folds;
 	adtool_metrics m;
 
 	int code = adtool_metrics_compute(f->scores, f->anomalous, f->count, &m, &e->err);
@@ -358,7 +233,7 @@ static int end_fold(evaluation *e)
 static int add_fold_row(void *context, const adtool_row *row, unsigned fold, int anomalous, int own)
 {
 	evaluation *e = context;
-	fold_scores *f = &e->fold;
+	eval_folds *f = e->folds;
 
 	if (fold != f->at && end_fold(e))
 		return 1;
@@ -412,32 +287,7 @@ static int cross_validate(evaluation *e, const cli_list *normals)
 	return end_fold(e) ? cli_fail("eval", &e->err) : 0;
 }
 
-/* Mean, and the standard deviation of the folds. */
-static void fold_statistics(const fold_scores *f, double *mean, double *deviation)
-{
-	double sum = 0, squares = 0;
-
-	for (unsigned i = 0; i < f->done; i++)
-		sum += f->auroc[i];
-	*mean = sum / f->done;
-	for (unsigned i = 0; i < f->done; i++)
-		squares += (f->auroc[i] - *mean) * (f->auroc[i] - *mean);
-	*deviation = sqrt(squares / (f->done - 1));
-}
-
 /* -- results ----------------------------------------------------------------------------------------- */
-
-typedef struct results {
-	adtool_metrics metrics;
-	adtool_confusion confusion;
-	double *group_auroc;
-	adtool_interval auroc_interval, ap_interval; /* with --bootstrap above 0 */
-	bool has_pixels;
-	adtool_pixel_metrics pixels;
-} results;
-
-/* Where AUPRO ends. */
-static const double overlap_limit = 0.3;
 
 /* All normals against the anomalies of one group. */
 static int group_metrics(const evaluation *e, size_t g, double *auroc, adtool_error *err)
@@ -461,7 +311,26 @@ static int group_metrics(const evaluation *e, size_t g, double *auroc, adtool_er
 	return code;
 }
 
-static int compute(const evaluation *e, results *r)
+typedef int rate_fn(const double *scores, const uint8_t *anomalous, size_t count, double asked, double *rate,
+		    double *threshold, adtool_error *err);
+
+/* words: of --tpr or --fpr, checked before. */
+static int compute_rates(const evaluation *e, const cli_list *words, rate_fn *rate_at, eval_rate **rates, size_t *count)
+{
+	adtool_error err;
+
+	*rates = cli_alloc(words->count, sizeof(**rates));
+	*count = words->count;
+	for (size_t i = 0; i < words->count; i++) {
+		eval_rate *r = &(*rates)[i];
+		r->asked = strtod(words->items[i], NULL);
+		if (rate_at(e->scores, e->anomalous, e->count, r->asked, &r->rate, &r->threshold, &err))
+			return cli_fail("eval", &err);
+	}
+	return 0;
+}
+
+static int compute(const evaluation *e, eval_results *r)
 {
 	adtool_error err;
 
@@ -481,218 +350,20 @@ static int compute(const evaluation *e, results *r)
 		if (adtool_metrics_intervals(e->scores, e->anomalous, e->count, &o, &r->auroc_interval, &r->ap_interval,
 		                             &err))
 			return cli_fail("eval", &err);
+		r->has_intervals = true;
 	}
+	if (compute_rates(e, &tpr_words, adtool_fpr_at_tpr, &r->fpr_at_tpr, &r->tpr_count) ||
+	    compute_rates(e, &fpr_words, adtool_tpr_at_fpr, &r->tpr_at_fpr, &r->fpr_count))
+		return CLI_FAILURE;
 	r->group_auroc = cli_alloc(e->group_count, sizeof(*r->group_auroc));
 	for (size_t g = 0; g < e->group_count; g++)
 		if (group_metrics(e, g, &r->group_auroc[g], &err))
 			return cli_fail("eval", &err);
 	if (e->pixels && e->masks_used) {
-		if (adtool_pixel_roc_compute(e->pixels, overlap_limit, &r->pixels, &err))
+		if (adtool_pixel_roc_compute(e->pixels, EVAL_OVERLAP_LIMIT, &r->pixels, &err))
 			return cli_fail("eval: masks", &err);
 		r->has_pixels = true;
 	}
-	return 0;
-}
-
-static void print_interval(double value, const adtool_interval *interval)
-{
-	cli_print("%.4f", value);
-	if (resamples)
-		cli_print(", 95 %% interval %.4f to %.4f", interval->low, interval->high);
-	cli_print("\n");
-}
-
-/* The words of --tpr or --fpr, checked before. */
-static double rate_of(const cli_list *words, size_t i)
-{
-	return strtod(words->items[i], NULL);
-}
-
-static int print_rates_text(const evaluation *e)
-{
-	adtool_error err;
-	double rate, at;
-
-	for (size_t i = 0; i < tpr_words.count; i++) {
-		if (adtool_fpr_at_tpr(e->scores, e->anomalous, e->count, rate_of(&tpr_words, i), &rate, &at, &err))
-			return cli_fail("eval", &err);
-		cli_print("FPR at TPR %-9g %.4f from a score of %.6g\n", rate_of(&tpr_words, i), rate, at);
-	}
-	for (size_t i = 0; i < fpr_words.count; i++) {
-		if (adtool_tpr_at_fpr(e->scores, e->anomalous, e->count, rate_of(&fpr_words, i), &rate, &at, &err))
-			return cli_fail("eval", &err);
-		cli_print("TPR at FPR %-9g %.4f", rate_of(&fpr_words, i), rate);
-		if (isfinite(at))
-			cli_print(" from a score of %.6g", at);
-		cli_print("\n");
-	}
-	return 0;
-}
-
-static void print_pixels_text(const evaluation *e, const adtool_pixel_metrics *p)
-{
-	cli_print("pixel AUROC          %.4f, error at most %.2g, %zu masks\n", p->auroc, p->auroc_error, e->masks_used);
-	cli_print("pixel AUPRO          %.4f, error at most %.2g, %llu regions, up to FPR %g\n", p->aupro, p->aupro_error,
-		  (unsigned long long)p->regions, overlap_limit);
-	cli_print("pixel best F1        %.4f, error at most %.2g, at a residual of %.6g\n", p->best_f1, p->best_f1_error,
-		  p->best_f1_threshold);
-}
-
-static int print_text(const evaluation *e, const results *r)
-{
-	const adtool_metrics *m = &r->metrics;
-	const adtool_confusion *c = &r->confusion;
-
-	cli_print("pictures             %zu normal, %zu anomalous", m->normals, m->anomalies);
-	if (e->refused)
-		cli_print(", %zu could not be read", e->refused);
-	if (folds) {
-		double mean, deviation;
-		fold_statistics(&e->fold, &mean, &deviation);
-		cli_print("\ncross-validation     %u folds; no picture is scored by a model that saw it\n", folds);
-		cli_print("AUROC within folds   %.4f, standard deviation %.4f", mean, deviation);
-	}
-	cli_print("\nAUROC                ");
-	print_interval(m->auroc, &r->auroc_interval);
-	cli_print("average precision    ");
-	print_interval(m->average_precision, &r->ap_interval);
-	cli_print("best F1              %.4f at a score of %.6g\n", m->best_f1, m->best_f1_threshold);
-	int status = print_rates_text(e);
-	if (status)
-		return status;
-	if (r->has_pixels)
-		print_pixels_text(e, &r->pixels);
-	if (folds) {
-		cli_print("\nat each fold's own threshold (alpha %g):\n", cli_train.alpha);
-	} else {
-		char *rule = cli_rule_text(e->model->rule, e->model->alpha);
-		cli_print("\nat the threshold %.6g (%s):\n", e->model->threshold, rule);
-		free(rule);
-	}
-	cli_print("                called normal   called anomalous\n");
-	cli_print("normal          %13zu   %16zu\n", c->true_negatives, c->false_positives);
-	cli_print("anomalous       %13zu   %16zu\n", c->false_negatives, c->true_positives);
-	if (e->group_count < 2)
-		return 0;
-	int width = 6;
-	for (size_t g = 0; g < e->group_count; g++)
-		if ((int)strlen(cli_safe(e->groups[g].name)) > width)
-			width = (int)strlen(cli_safe(e->groups[g].name));
-	cli_print("\n%-*s   pictures   found    AUROC\n", width, "defect");
-	for (size_t g = 0; g < e->group_count; g++)
-		cli_print("%-*s   %8zu   %5zu   %.4f\n", width, cli_safe(e->groups[g].name), e->groups[g].count,
-			  e->groups[g].found, r->group_auroc[g]);
-	return 0;
-}
-
-static void print_number(const char *name, double value, const char *end)
-{
-	char number[CLI_NUMBER_SIZE];
-
-	cli_print("\"%s\": %s%s", name, cli_number(number, value), end);
-}
-
-static void print_pair(const char *name, double low, double high, const char *end)
-{
-	char first[CLI_NUMBER_SIZE], second[CLI_NUMBER_SIZE];
-
-	cli_print("\"%s\": [%s, %s]%s", name, cli_number(first, low), cli_number(second, high), end);
-}
-
-static int print_rates_json(const evaluation *e)
-{
-	adtool_error err;
-	double rate, at;
-
-	cli_print("  \"fpr_at_tpr\": [");
-	for (size_t i = 0; i < tpr_words.count; i++) {
-		if (adtool_fpr_at_tpr(e->scores, e->anomalous, e->count, rate_of(&tpr_words, i), &rate, &at, &err))
-			return cli_fail("eval", &err);
-		cli_print("%s{", i ? ", " : "");
-		print_number("tpr", rate_of(&tpr_words, i), ", ");
-		print_number("fpr", rate, ", ");
-		print_number("threshold", at, "}");
-	}
-	cli_print("],\n  \"tpr_at_fpr\": [");
-	for (size_t i = 0; i < fpr_words.count; i++) {
-		if (adtool_tpr_at_fpr(e->scores, e->anomalous, e->count, rate_of(&fpr_words, i), &rate, &at, &err))
-			return cli_fail("eval", &err);
-		cli_print("%s{", i ? ", " : "");
-		print_number("fpr", rate_of(&fpr_words, i), ", ");
-		print_number("tpr", rate, ", ");
-		print_number("threshold", at, "}");
-	}
-	cli_print("],\n");
-	return 0;
-}
-
-static void print_folds_json(const fold_scores *f)
-{
-	char number[CLI_NUMBER_SIZE];
-	double mean, deviation;
-
-	fold_statistics(f, &mean, &deviation);
-	cli_print("  \"folds\": {");
-	print_number("auroc_mean", mean, ", ");
-	print_number("auroc_deviation", deviation, ", \"auroc\": [");
-	for (unsigned i = 0; i < f->done; i++)
-		cli_print("%s%s", i ? ", " : "", cli_number(number, f->auroc[i]));
-	cli_print("]},\n");
-}
-
-static int print_json(const evaluation *e, const results *r)
-{
-	const adtool_metrics *m = &r->metrics;
-	const adtool_confusion *c = &r->confusion;
-
-	cli_print("{\n  \"normal\": %zu,\n  \"anomalous\": %zu,\n  \"errors\": %zu,\n", m->normals, m->anomalies,
-		  e->refused);
-	if (folds)
-		print_folds_json(&e->fold);
-	cli_print("  ");
-	print_number("auroc", m->auroc, ",\n  ");
-	if (resamples)
-		print_pair("auroc_interval", r->auroc_interval.low, r->auroc_interval.high, ",\n  ");
-	print_number("average_precision", m->average_precision, ",\n  ");
-	if (resamples)
-		print_pair("average_precision_interval", r->ap_interval.low, r->ap_interval.high, ",\n  ");
-	print_number("best_f1", m->best_f1, ",\n  ");
-	print_number("best_f1_threshold", m->best_f1_threshold, ",\n  ");
-	print_number("fpr_at_tpr_1", m->fpr_at_tpr_100, ",\n  ");
-	print_number("fpr_at_tpr_0.95", m->fpr_at_tpr_95, ",\n");
-	int status = print_rates_json(e);
-	if (status)
-		return status;
-	if (!folds) {
-		cli_print("  \"threshold\": {");
-		print_number("value", e->model->threshold, ", ");
-		cli_print("\"rule\": \"%s\", ", adtool_rule_name(e->model->rule));
-		print_number("alpha", e->model->alpha > 0 ? e->model->alpha : NAN, "},\n");
-	}
-	cli_print("  \"confusion\": {\"true_positives\": %zu, \"false_positives\": %zu, \"true_negatives\": %zu, "
-		  "\"false_negatives\": %zu},\n",
-		  c->true_positives, c->false_positives, c->true_negatives, c->false_negatives);
-	if (r->has_pixels) {
-		const adtool_pixel_metrics *p = &r->pixels;
-		cli_print("  \"pixel\": {");
-		print_number("auroc", p->auroc, ", ");
-		print_number("error_bound", p->auroc_error, ", ");
-		print_number("aupro", p->aupro, ", ");
-		print_number("aupro_error_bound", p->aupro_error, ", ");
-		print_number("best_f1", p->best_f1, ", ");
-		print_number("best_f1_error_bound", p->best_f1_error, ", ");
-		print_number("best_f1_threshold", p->best_f1_threshold, ", ");
-		cli_print("\"regions\": %llu, \"masks\": %zu, \"without_mask\": %zu},\n", (unsigned long long)p->regions,
-			  e->masks_used, e->masks_missing);
-	}
-	cli_print("  \"defects\": [");
-	for (size_t g = 0; g < e->group_count; g++) {
-		cli_print("%s\n    {\"name\": ", g ? "," : "");
-		cli_print_json_string(e->groups[g].name);
-		cli_print(", \"pictures\": %zu, \"found\": %zu, ", e->groups[g].count, e->groups[g].found);
-		print_number("auroc", r->group_auroc[g], "}");
-	}
-	cli_print("\n  ]\n}\n");
 	return 0;
 }
 
@@ -710,9 +381,11 @@ static void evaluation_release(evaluation *e)
 	free(e->called);
 	free(e->group_of);
 	free(e->rows);
-	free(e->fold.scores);
-	free(e->fold.anomalous);
-	free(e->fold.auroc);
+	if (e->folds) {
+		free(e->folds->scores);
+		free(e->folds->anomalous);
+		free(e->folds->auroc);
+	}
 }
 
 static int score_sets(evaluation *e, const adtool_model *model)
@@ -722,26 +395,10 @@ static int score_sets(evaluation *e, const adtool_model *model)
 	return status ? status : score_set(e, model, &anomalous_inputs, true);
 }
 
-static void print_difference_text(const char *name, const adtool_difference *d)
-{
-	cli_print("%-17s   %.4f   %.4f   %+.4f   %+.4f to %+.4f   %.4f\n", name, d->a, d->b, d->b - d->a, d->interval.low,
-		  d->interval.high, d->p);
-}
-
-static void print_difference_json(const char *name, const adtool_difference *d, const char *end)
-{
-	cli_print("  \"%s\": {", name);
-	print_number("a", d->a, ", ");
-	print_number("b", d->b, ", ");
-	print_pair("interval", d->interval.low, d->interval.high, ", ");
-	print_number("p", d->p, "}");
-	cli_print("%s", end);
-}
-
 static int print_comparison(const evaluation *a, const evaluation *b)
 {
 	adtool_bootstrap_options o;
-	adtool_difference auroc, precision;
+	eval_comparison c = {.names = compared_models.items};
 	adtool_error err;
 
 	adtool_bootstrap_options_init(&o);
@@ -750,31 +407,9 @@ static int print_comparison(const evaluation *a, const evaluation *b)
 		cli_message("eval", "the two models could not score the same pictures");
 		return CLI_FAILURE;
 	}
-	if (adtool_metrics_compare(a->scores, b->scores, a->anomalous, a->count, &o, &auroc, &precision, &err))
+	if (adtool_metrics_compare(a->scores, b->scores, a->anomalous, a->count, &o, &c.auroc, &c.precision, &err))
 		return cli_fail("eval", &err);
-	if (format) {
-		cli_print("{\n  \"normal\": %zu,\n  \"anomalous\": %zu,\n  \"errors\": %zu,\n  \"a\": ", a->normals, a->anomalies,
-			  a->refused);
-		cli_print_json_string(compared_models.items[0]);
-		cli_print(",\n  \"b\": ");
-		cli_print_json_string(compared_models.items[1]);
-		cli_print(",\n");
-		print_difference_json("auroc", &auroc, ",\n");
-		print_difference_json("average_precision", &precision, "\n}\n");
-		return 0;
-	}
-	cli_print("pictures  %zu normal, %zu anomalous", a->normals, a->anomalies);
-	if (a->refused)
-		cli_print(", %zu could not be read", a->refused);
-	cli_print("\nA         %s\n", cli_safe(compared_models.items[0]));
-	cli_print("B         %s\n\n", cli_safe(compared_models.items[1]));
-	cli_print("                         A        B     B - A   95 %% interval        p\n");
-	print_difference_text("AUROC", &auroc);
-	print_difference_text("average precision", &precision);
-	cli_print("\np: how likely such a lead is if B were no better. %s\n",
-		  auroc.p <= 0.05        ? "B ranks better than A."
-		  : 1 - auroc.p <= 0.05 && auroc.b < auroc.a ? "B ranks worse than A."
-					 : "These pictures do not show that B is better.");
+	(format ? eval_print_comparison_json : eval_print_comparison_text)(a, &c);
 	return 0;
 }
 
@@ -801,7 +436,7 @@ static int compare(void)
 	return status;
 }
 
-static int write_report(const adtool_model *model, const evaluation *e, const results *r)
+static int write_report(const adtool_model *model, const evaluation *e, const eval_results *r)
 {
 	adtool_page_facts facts = {
 	    .model_path = train_inputs.count ? NULL : cli_model_path(model_path),
@@ -809,8 +444,8 @@ static int write_report(const adtool_model *model, const evaluation *e, const re
 	    .rule = e->model->rule,
 	    .alpha = e->model->alpha,
 	    .metrics = &r->metrics,
-	    .auroc_interval = resamples ? &r->auroc_interval : NULL,
-	    .ap_interval = resamples ? &r->ap_interval : NULL,
+	    .auroc_interval = r->has_intervals ? &r->auroc_interval : NULL,
+	    .ap_interval = r->has_intervals ? &r->ap_interval : NULL,
 	};
 	adtool_error err;
 	int code = adtool_page_timing(e->page, "normal pictures", e->seconds[0], &err);
@@ -857,7 +492,7 @@ static int check_masks(int method)
 	return 0;
 }
 
-static int evaluate(const adtool_model *model, const cli_list *normals, evaluation *e, results *r)
+static int evaluate(const adtool_model *model, const cli_list *normals, evaluation *e, eval_results *r)
 {
 	adtool_error err;
 	int status = check_masks(model ? (int)e->model->method : cli_train.method);
@@ -953,8 +588,9 @@ static int run(size_t count, const char **operands)
 {
 	const cli_list normals = {operands, count};
 	adtool_model *model = NULL;
-	evaluation e = {0};
-	results r = {0};
+	eval_folds f = {0};
+	evaluation e = {.folds = folds ? &f : NULL};
+	eval_results r = {0};
 
 	int status = check_command(&normals);
 	if (status)
@@ -975,7 +611,7 @@ static int run(size_t count, const char **operands)
 	}
 	status = evaluate(model, &normals, &e, &r);
 	if (!status)
-		status = format ? print_json(&e, &r) : print_text(&e, &r);
+		(format ? eval_print_json : eval_print_text)(&e, &r);
 	if (!status)
 		status = write_rows(&e);
 	if (!status && e.page)
@@ -984,6 +620,8 @@ static int run(size_t count, const char **operands)
 		status = CLI_UNREADABLE;
 	evaluation_release(&e);
 	free(r.group_auroc);
+	free(r.fpr_at_tpr);
+	free(r.tpr_at_fpr);
 	adtool_model_free(model);
 	return status;
 }
