@@ -1,3 +1,4 @@
+/* Masks: where they are, and the truth that they tell of each pixel. */
 #include <unistd.h>
 
 #include "eval.h"

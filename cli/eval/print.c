@@ -1,3 +1,4 @@
+/* What an evaluation found, for people and for programs. */
 #include <math.h>
 
 #include "eval.h"
