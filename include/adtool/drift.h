@@ -64,7 +64,8 @@ typedef struct adtool_drift {
 
 	/*
 	 * The row from which on it drifts: where Wilcoxon's rank-sum statistic of the rows from there on against the
-	 * others and the calibration is most extreme in `direction`. ADTOOL_DRIFT_NEVER without drift.
+	 * others and the calibration is most extreme in `direction`, which is that of the rows up to `noticed`, and not
+	 * after it. ADTOOL_DRIFT_NEVER without drift.
 	 */
 	size_t since;
 	adtool_drift_part before, after; /* since; all rows are `before` without drift */

@@ -247,25 +247,30 @@ static int martingale(const struct stream *s, const adtool_drift_options *o, dou
 
 /* -- the change point -------------------------------------------------------------------------------- */
 
-/* The most extreme standardised rank sum of the rows from a row on, and that row. */
-static int change_point(const struct stream *s, int direction, size_t *since, double *extreme, adtool_error *err)
+/* The most extreme standardised rank sum of the rows from a row on up to `end`, and that row, at most `last`. */
+static int change_point(const struct stream *s, size_t end, int direction, size_t last, size_t *since, double *extreme,
+			adtool_error *err)
 {
-	double *ranks = ad_malloc_array(s->distinct, sizeof(double)), all = (double)(s->n + s->m), sum = 0;
-	size_t i, below = 0;
+	double *ranks = ad_calloc(s->distinct, sizeof(double)), all = (double)(s->n + end), sum = 0, below = 0;
+	size_t i;
 
 	if (!ranks)
 		return ad_fail_nomem(err);
+	for (i = end; i < s->m; i++)
+		ranks[s->places[i]]--; /* those after `end` do not count */
 	for (i = 0; i < s->distinct; i++) {
-		ranks[i] = (double)below + ((double)s->counts[i] + 1) / 2;
-		below += s->counts[i];
+		double count = (double)s->counts[i] + ranks[i];
+
+		ranks[i] = below + (count + 1) / 2;
+		below += count;
 	}
 	*extreme = -INFINITY;
-	for (i = s->m; i-- > 0;) {
-		double count = (double)(s->m - i), z;
+	for (i = end; i-- > 0;) {
+		double count = (double)(end - i), z;
 
 		sum += ranks[s->places[i]];
 		z = direction * (sum - count * (all + 1) / 2) / sqrt(count * (all - count) * (all + 1) / 12);
-		if (z > *extreme) {
+		if (i <= last && z > *extreme) {
 			*extreme = z;
 			*since = i;
 		}
@@ -274,19 +279,24 @@ static int change_point(const struct stream *s, int direction, size_t *since, do
 	return 0;
 }
 
-/* Which way: where the change point is clearer. */
+/*
+ * Which way: where the change point is clearer, among the rows that raised the alarm. Where it is: in that direction,
+ * among all rows, but not after the alarm.
+ */
 static int locate(const struct stream *s, adtool_drift *out, adtool_error *err)
 {
-	size_t up, down;
-	double z_up, z_down;
-	int code = change_point(s, 1, &up, &z_up, err);
+	size_t last = out->martingale_alarm ? out->noticed : s->m - 1, since;
+	double up, down, z;
+	int code = change_point(s, last + 1, 1, last, &since, &up, err);
 
 	if (!code)
-		code = change_point(s, -1, &down, &z_down, err);
+		code = change_point(s, last + 1, -1, last, &since, &down, err);
+	if (!code)
+		code = change_point(s, s->m, up >= down ? 1 : -1, last, &since, &z, err);
 	if (code)
 		return code;
-	out->direction = z_up >= z_down ? 1 : -1;
-	out->since = out->direction > 0 ? up : down;
+	out->direction = up >= down ? 1 : -1;
+	out->since = since;
 	return 0;
 }
 

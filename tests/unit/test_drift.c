@@ -318,6 +318,29 @@ static void test_detects(void **unused)
 	detects(250, 50, 200, 1, 0.9);
 }
 
+/* What raised the alarm began before it, also when a clearer change, back again, comes later. */
+static void test_begins_before_the_alarm(void **unused)
+{
+	static double a[100], b[85];
+	ad_rng rng;
+
+	(void)unused;
+	ad_rng_seed(&rng, 7);
+	for (int i = 0; i < 50; i++) {
+		adtool_drift d;
+
+		normals(&rng, a, 100, 0);
+		normals(&rng, b, 25, 4);
+		normals(&rng, b + 25, 60, -0.5);
+		qsort(a, 100, sizeof(*a), compare);
+		d = test_of(a, 100, b, 85, 0.1);
+		assert_true(d.martingale_alarm);
+		assert_true(d.noticed < 25);
+		assert_true(d.since <= d.noticed);
+		assert_int_equal(d.direction, 1);
+	}
+}
+
 static void test_tail(void **unused)
 {
 	double a[99], b[10];
@@ -415,7 +438,8 @@ int main(void)
 	    cmocka_unit_test(test_exact_equal_sizes), cmocka_unit_test(test_exact_by_enumeration),
 	    cmocka_unit_test(test_asymptotic),        cmocka_unit_test(test_distance_with_ties),
 	    cmocka_unit_test(test_martingale),        cmocka_unit_test(test_false_alarms),
-	    cmocka_unit_test(test_detects),           cmocka_unit_test(test_tail),
+	    cmocka_unit_test(test_detects),
+	    cmocka_unit_test(test_begins_before_the_alarm),           cmocka_unit_test(test_tail),
 	    cmocka_unit_test(test_small_and_damaged), cmocka_unit_test(test_repeats),
 	};
 
