@@ -43,7 +43,7 @@ struct adtool_dataset {
 	int picture_fd;       /* an input of its own: a picture on a descriptor; -1: none, or it has been read */
 	unsigned page, pages; /* of the current file: the last one given, and how many; 0: it has no pages */
 	ad_buf file, name;    /* of pages: their file's name, and the page's */
-	uint64_t passed_over;
+	uint64_t passed_over, files;
 	double next_time; /* with a rate: when the next item may come; 0: at once */
 };
 
@@ -361,6 +361,7 @@ static int step(adtool_dataset *d, int *over, adtool_error *err)
 	item->archive = NULL;
 	item->page = d->page = d->pages = 0;
 	d->loaded = 0;
+	d->files++;
 	ad_buf_clear(&d->data);
 	if (d->picture_fd >= 0) {
 		if (!read_descriptor(d)) {
@@ -507,11 +508,6 @@ int ad_dataset_take(adtool_dataset *d, ad_buf *out, adtool_error *err)
 
 	if (code)
 		return code;
-	if (d->page) {
-		/* The other pages are in it, too. */
-		ad_buf_clear(out);
-		return ad_buf_add(out, data, size) ? ad_fail_nomem(err) : 0;
-	}
 	*out = d->data;
 	d->data = other;
 	d->loaded = 0;
@@ -531,6 +527,11 @@ int adtool_dataset_would_list(const char *path)
 uint64_t adtool_dataset_passed_over(const adtool_dataset *d)
 {
 	return d->passed_over;
+}
+
+uint64_t ad_dataset_file(const adtool_dataset *d)
+{
+	return d->files;
 }
 
 void adtool_dataset_free(adtool_dataset *d)

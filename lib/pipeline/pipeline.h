@@ -172,8 +172,17 @@ int ad_score_tiles(const struct ad_extractor *e, const ad_detector *d, struct ad
 
 struct ad_stream;
 
+/* A file of several pages: its bytes are kept once, however many of them are under way. */
+struct ad_paged_file {
+	ad_buf bytes;
+	unsigned users;
+	char digest[65]; /* "" until it is asked for */
+	pthread_mutex_t lock;
+};
+
 struct ad_picture {
 	ad_buf name, label, archive, why, bytes; /* archive: "" for a file of its own */
+	struct ad_paged_file *file; /* of a page; `bytes` is empty then */
 	size_t index; /* what select gave it */
 	unsigned page; /* adtool_item.page */
 	int code;     /* why it could not be used; `why` says it */
@@ -213,6 +222,8 @@ struct ad_stream {
 	float *rows;
 	struct ad_scratch *scratch; /* per worker; created by it */
 	struct ad_tile_room *rooms; /* per worker, and one for the pool */
+	struct ad_paged_file *file; /* the last that was read; its users are counted under lock */
+	uint64_t file_number;       /* its ad_dataset_file */
 	ad_pool *pool;              /* for preparing, and for a picture that is alone */
 	pthread_mutex_t pool_lock, lock;
 	pthread_cond_t prepared;

@@ -14,6 +14,63 @@ static int refuse(struct ad_picture *p, int code, const char *why)
 	return ad_buf_puts(&p->why, why);
 }
 
+/* -- files of several pages ---------------------------------------------------------------------------- */
+
+/* What *file points to has a user less. */
+static void leave_file(struct ad_stream *s, struct ad_paged_file **file)
+{
+	struct ad_paged_file *f = *file;
+	unsigned left;
+
+	*file = NULL;
+	if (!f)
+		return;
+	pthread_mutex_lock(&s->lock);
+	left = --f->users;
+	pthread_mutex_unlock(&s->lock);
+	if (left)
+		return;
+	pthread_mutex_destroy(&f->lock);
+	ad_buf_release(&f->bytes);
+	ad_free(f);
+}
+
+/* The file of this page, its bytes fetched unless they are there. */
+static int enter_file(struct ad_stream *s, struct ad_picture *p, adtool_error *err)
+{
+	const void *data;
+	size_t size;
+	int code = adtool_dataset_read(s->dataset, &data, &size, err);
+
+	if (code)
+		return code;
+	if (!s->file || s->file_number != ad_dataset_file(s->dataset)) {
+		leave_file(s, &s->file);
+		s->file = ad_calloc(1, sizeof(*s->file));
+		if (!s->file)
+			return ad_fail_nomem(err);
+		pthread_mutex_init(&s->file->lock, NULL);
+		s->file->users = 1;
+		if (ad_buf_add(&s->file->bytes, data, size)) {
+			leave_file(s, &s->file);
+			return ad_fail_nomem(err);
+		}
+		s->file_number = ad_dataset_file(s->dataset);
+	}
+	pthread_mutex_lock(&s->lock);
+	s->file->users++;
+	pthread_mutex_unlock(&s->lock);
+	p->file = s->file;
+	return 0;
+}
+
+static const ad_buf *bytes_of(const struct ad_picture *p)
+{
+	return p->file ? &p->file->bytes : &p->bytes;
+}
+
+/* -- reading, working, giving out ----------------------------------------------------------------------- */
+
 static int stream_produce(void *context, size_t slot, adtool_error *err)
 {
 	struct ad_stream *s = context;
@@ -40,8 +97,10 @@ static int stream_produce(void *context, size_t slot, adtool_error *err)
 	ad_buf_puts(&p->archive, item.archive ? item.archive : "");
 	if (item.code)
 		refuse(p, item.code, item.why ? item.why : adtool_code_string(item.code));
-	else if ((got = ad_dataset_take(s->dataset, &p->bytes, &why)) != 0)
+	else if ((got = item.page ? enter_file(s, p, &why) : ad_dataset_take(s->dataset, &p->bytes, &why)) != 0)
 		refuse(p, got, why.message);
+	if (!item.page)
+		leave_file(s, &s->file);
 	if (p->name.failed || p->label.failed || p->archive.failed || p->bytes.failed || p->why.failed)
 		return ad_fail_nomem(err);
 	return 1;
@@ -85,10 +144,15 @@ static void take_digest(struct ad_picture *p)
 	char text[96];
 	int n;
 
-	ad_sha256_hex(p->bytes.data, p->bytes.size, p->digest);
-	if (!p->page)
+	if (!p->file) {
+		ad_sha256_hex(p->bytes.data, p->bytes.size, p->digest);
 		return;
-	n = snprintf(text, sizeof(text), "%s#%u", p->digest, p->page);
+	}
+	pthread_mutex_lock(&p->file->lock);
+	if (!p->file->digest[0])
+		ad_sha256_hex(p->file->bytes.data, p->file->bytes.size, p->file->digest);
+	pthread_mutex_unlock(&p->file->lock);
+	n = snprintf(text, sizeof(text), "%s#%u", p->file->digest, p->page);
 	ad_sha256_hex(text, (size_t)n, p->digest);
 }
 
@@ -109,12 +173,12 @@ static void stream_process(void *context, size_t slot, unsigned worker, int alon
 	if (s->want_digest)
 		take_digest(p);
 	if (!s->tiled && !s->whole_pictures && !s->extractor->look) {
-		code = ad_extract_file(s->extractor, scratch, p->bytes.data, p->bytes.size, p->page, &p->width, &p->height,
-				       &why);
+		code = ad_extract_file(s->extractor, scratch, bytes_of(p)->data, bytes_of(p)->size, p->page, &p->width,
+				       &p->height, &why);
 	} else if (!s->tiled || s->whole_pictures) {
 		options = ad_extractor_decoding(s->extractor);
 		options.page = p->page;
-		code = adtool_image_decode_with(p->bytes.data, p->bytes.size, &options, &image, &why);
+		code = adtool_image_decode_with(bytes_of(p)->data, bytes_of(p)->size, &options, &image, &why);
 		if (!code) {
 			p->width = adtool_image_width(image);
 			p->height = adtool_image_height(image);
@@ -129,7 +193,7 @@ static void stream_process(void *context, size_t slot, unsigned worker, int alon
 	if (!code && alone && s->pool && !pthread_mutex_trylock(&s->pool_lock))
 		pool = s->pool;
 	if (!code && s->tiled) {
-		const struct ad_source source = {image, p->bytes.data, p->bytes.size, p->page};
+		const struct ad_source source = {image, bytes_of(p)->data, bytes_of(p)->size, p->page};
 
 		code = s->tiled(s, p, slot, &source, pool, &s->rooms[pool ? s->threads : worker], &why);
 	} else if (!code) {
@@ -150,6 +214,7 @@ static int stream_consume(void *context, size_t slot, adtool_error *err)
 	struct ad_stream *s = context;
 	struct ad_picture *p = &s->pictures[slot];
 
+	leave_file(s, &p->file);
 	/* A picture of unusual size must not hold its memory for the rest of the job. */
 	if (p->bytes.capacity > (size_t)32 << 20)
 		ad_buf_release(&p->bytes);
@@ -200,7 +265,9 @@ int ad_stream_run(struct ad_stream *s, adtool_error *err)
 		ad_buf_release(&s->pictures[i].archive);
 		ad_buf_release(&s->pictures[i].why);
 		ad_buf_release(&s->pictures[i].bytes);
+		leave_file(s, &s->pictures[i].file);
 	}
+	leave_file(s, &s->file);
 	for (i = 0; s->scratch && i < s->threads; i++)
 		ad_scratch_release(&s->scratch[i]);
 	for (i = 0; s->rooms && i <= s->threads; i++)

@@ -82,5 +82,23 @@ else
 	exits 'memory: far too little' 128
 	isnt 'memory: far too little: said' "$(cat "$ERR")" ''
 	out_is 'memory: far too little: no row' ''
+	# However many pages of a file are under way, its bytes are held once (and by who reads it).
+	mkdir formats
+	if ASAN_OPTIONS=detect_leaks=0 "$BUILD/tests/tools/draw_formats" formats >/dev/null 2>&1 && [ -s formats/pages.tif ]; then
+		adtool score -q formats/pages.tif >pages
+		cp formats/pages.tif large.tif
+		head -c 80000000 /dev/zero >>large.tif
+		run adtool score -q -j 4 --memory 300M large.tif
+		exits 'memory: pages of a large file' 0
+		sed 's|^formats/pages|large|' pages >wanted
+		same 'memory: pages of a large file: their rows' "$OUT" wanted
+		adtool watch -q --once --settle 0 --state large.state --no-sandbox . >/dev/null 2>&1
+		is 'memory: each page has a digest of its own' \
+			"$(grep '^done.*large\.tif#' large.state | cut -d ' ' -f 7 | sort -u | wc -l | tr -d ' ')" \
+			"$(wc -l <pages | tr -d ' ')"
+		rm large.tif
+	else
+		skip 3 'this build reads no TIFF'
+	fi
 fi
 done_testing
