@@ -314,6 +314,21 @@ static int make_groups(ad_engine *e, step *s, size_t index, const ad_node *node,
 	return 0;
 }
 
+/*
+ * Cuts a pointwise convolution by groups, too, where pieces alone are few, or odd: one of two threads would wait for the
+ * other's last. Not after a SCALE, which each part would repeat. most: pieces.
+ */
+static void cut_groups(conv_step *c, double fmas, size_t most)
+{
+	c->parts = 1;
+	if (c->scale == SIZE_MAX && c->pieces < 4)
+		c->parts = pieces_for(fmas / (double)c->pieces, TASK_FMAS / 4, 1, c->n_groups);
+	else if (c->scale == SIZE_MAX && c->pieces % 2)
+		c->parts = min_size(2, c->n_groups);
+	if (c->pieces * c->parts % 2 && fmas > TASK_FMAS / 2 && c->pieces < most)
+		c->pieces++;
+}
+
 static void plan_pointwise(const ad_engine *e, step *s)
 {
 	conv_step *c = &s->u.conv;
@@ -329,9 +344,7 @@ static void plan_pointwise(const ad_engine *e, step *s)
 	least = div_up(pixels * c->in.blocks * vl, SCRATCH_FLOATS);
 	most = flat ? max_size(1, pixels / (2 * tile)) : c->out.h;
 	c->pieces = pieces_for(fmas, TASK_FMAS, min_size(least, most), most);
-	c->parts = 1;
-	if (c->scale == SIZE_MAX && c->pieces < 4)
-		c->parts = pieces_for(fmas / (double)c->pieces, TASK_FMAS, 1, c->n_groups);
+	cut_groups(c, fmas, flat ? pixels : c->out.h);
 	s->tasks = c->pieces * c->parts;
 	if (c->scale != SIZE_MAX)
 		s->scratch = div_up(pixels, c->pieces) * c->in.blocks * vl;
@@ -355,6 +368,8 @@ static void plan_direct(const ad_engine *e, step *s, int is_planar)
 	c->parts = 1;
 	if (!is_planar && c->pieces < 4)
 		c->parts = pieces_for(fmas / (double)c->pieces, TASK_FMAS, 1, c->n_groups);
+	if (c->pieces > 1 && c->pieces * c->parts % 2 && c->pieces < c->out.h)
+		c->pieces++;
 	s->tasks = c->pieces * c->parts;
 	s->scratch = span(&c->window, 0, div_up(c->out.h, c->pieces)) * width * size;
 }
