@@ -18,6 +18,7 @@ typedef __m128i vb;
 /* For i_mul: the lower 16 bits alone. */
 #define i_wide16(p) _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)(p)))
 #define i_narrow(p, x) _mm_storeu_si128((__m128i *)(void *)(p), _mm512_cvtepi32_epi8(x))
+#define i_own(x) __asm__("" : "+v"(x))
 #define i_of_f(x) _mm512_cvtps_epi32(x)
 #define f_of_i(x) _mm512_cvtepi32_ps(x)
 #define f_load(p) _mm512_loadu_ps(p)

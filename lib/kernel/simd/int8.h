@@ -7,6 +7,7 @@
  *   i_load i_set1 i_add i_sub  whole numbers
  *   i_mul(a, b)                of numbers that fit 16 bits
  *   i_wide(p)                  LANES bytes, widened       i_narrow(p, x)  and back: all of them 0 .. 255
+ *   i_own(x)                   nothing; x is in a register of its own
  *   i_of_f(x)                  to nearest, ties to even   f_of_i(x)
  *   f_load f_store f_set1 f_mul f_add
  *   f_max(a, b)                a > b ? a : b              f_min(a, b)     a < b ? a : b
@@ -26,11 +27,61 @@
 
 /* -- convolution ------------------------------------------------------------------------------------- */
 
+/*
+ * Adds the products of P pixels and S registers of channels to their sums, U quads at a time; runs are multiples of U.
+ * A single loop, entered and left with every sum in a register of its own: else compilers keep many of them in memory,
+ * and storing them is what takes the time.
+ */
+INLINE void conv_sums(const ad_int8_conv_args *a, const uint8_t *in, size_t pixel, vi *sum, const size_t P,
+		      const size_t S, const size_t U)
+{
+	const uint8_t *block = in, *row = in, *at = in;
+	const int8_t *w = a->w;
+	size_t i = a->n[0], j = a->n[1], l = a->n[2], run = i > 1 ? a->run : a->last, k = run;
+
+	for (;;) {
+		EACH (u, U) {
+			vi wide[8];
+
+			EACH (s, S)
+				wide[s] = q_weights(w + (u * S + s) * 4 * LANES);
+			EACH (p, P) {
+				vi one = q_quad(at + p * pixel + 4 * u);
+
+				EACH (s, S)
+					sum[p * S + s] = q_dot(sum[p * S + s], one, wide[s]);
+			}
+		}
+		w += 4 * U * S * LANES;
+		at += 4 * U;
+		k -= U;
+		if (k)
+			continue;
+		/* The next run. */
+		if (--l) {
+			at += a->step[2] - 4 * run;
+		} else {
+			l = a->n[2];
+			if (--j) {
+				row += a->step[1];
+			} else {
+				j = a->n[1];
+				if (!--i)
+					break;
+				block += a->step[0];
+				row = block;
+				run = i > 1 ? a->run : a->last;
+			}
+			at = row;
+		}
+		k = run;
+	}
+}
+
 INLINE void conv_tile(const ad_int8_conv_args *a, size_t first, const size_t P, const size_t R, const size_t PIXEL)
 {
 	const size_t pixel = PIXEL ? PIXEL : a->pixel, S = R * SUBS;
-	const uint8_t *block = a->in + first * pixel;
-	const int8_t *w = a->w;
+	const uint8_t *in = a->in + first * pixel;
 	vf low = f_set1(a->low), high = f_set1(a->high);
 	vi sum[32];
 
@@ -38,54 +89,14 @@ INLINE void conv_tile(const ad_int8_conv_args *a, size_t first, const size_t P, 
 		EACH (s, S)
 			sum[p * S + s] = i_load(a->start + s * LANES);
 	}
-	for (size_t i = 0; i < a->n[0]; i++, block += a->step[0]) {
-		const uint8_t *row = block;
-		size_t run = i + 1 < a->n[0] ? a->run : a->last;
-
-		for (size_t j = 0; j < a->n[1]; j++, row += a->step[1]) {
-			const uint8_t *at = row;
-
-			for (size_t l = 0; l < a->n[2]; l++, at += a->step[2]) {
-				const uint8_t *x[5];
-				size_t k = run;
-
-				EACH (q, (P + 2) / 3)
-					x[q] = at + q * 3 * pixel;
-				for (; k >= 4; k -= 4) {
-					EACH (u, 4) {
-						vi wide[8];
-
-						EACH (s, S)
-							wide[s] = q_weights(w + (u * S + s) * 4 * LANES);
-						EACH (p, P) {
-							vi one = q_quad(x[p / 3] + p % 3 * pixel + 4 * u);
-
-							EACH (s, S)
-								sum[p * S + s] = q_dot(sum[p * S + s], one, wide[s]);
-						}
-					}
-					EACH (q, (P + 2) / 3)
-						x[q] += 16;
-					w += 16 * S * LANES;
-				}
-				for (; k > 0; k--) {
-					vi wide[8];
-
-					EACH (s, S)
-						wide[s] = q_weights(w + s * 4 * LANES);
-					EACH (p, P) {
-						vi one = q_quad(x[p / 3] + p % 3 * pixel);
-
-						EACH (s, S)
-							sum[p * S + s] = q_dot(sum[p * S + s], one, wide[s]);
-					}
-					EACH (q, (P + 2) / 3)
-						x[q] += 4;
-					w += 4 * S * LANES;
-				}
-			}
-		}
-	}
+	EACH (i, P * S)
+		i_own(sum[i]);
+	if ((a->run | a->last) % 4 == 0)
+		conv_sums(a, in, pixel, sum, P, S, 4);
+	else
+		conv_sums(a, in, pixel, sum, P, S, 1);
+	EACH (i, P * S)
+		i_own(sum[i]);
 	EACH (s, S) {
 		vf scale = f_load(a->scale + s * LANES), shift = f_load(a->shift + s * LANES);
 		size_t at = first * BLOCK + s % SUBS * LANES, v = s * LANES;

@@ -12,6 +12,7 @@ typedef __m128i vb;
 #define i_wide(p) _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(p)))
 /* For i_mul: the lower 16 bits alone. */
 #define i_wide16(p) _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)(p)))
+#define i_own(x) __asm__("" : "+x"(x))
 #define i_of_f(x) _mm256_cvtps_epi32(x)
 #define f_of_i(x) _mm256_cvtepi32_ps(x)
 #define f_load(p) _mm256_loadu_ps(p)

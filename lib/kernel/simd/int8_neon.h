@@ -11,6 +11,7 @@ typedef uint8x16_t vb;
 #define i_sub(a, b) vsubq_s32(a, b)
 #define i_mul(a, b) vmulq_s32(a, b)
 #define i_wide16(p) vmovl_s16(vld1_s16(p))
+#define i_own(x) __asm__("" : "+w"(x))
 #define i_of_f(x) vcvtnq_s32_f32(x)
 #define f_of_i(x) vcvtq_f32_s32(x)
 #define f_load(p) vld1q_f32(p)
