@@ -84,6 +84,27 @@ static void remark_copies(const adtool_train_report *r)
 		    r->copies, r->near_copies);
 }
 
+/* Those of the worst whose residuals are so many times those of the next; of fewer pictures nothing can be said. */
+enum { FAR = 3, FAR_FROM = 20 };
+
+static void remark_far(const adtool_model_info *m)
+{
+	size_t far = 0;
+
+	if (cli_quiet || m->method != ADTOOL_FRE || m->calibration_count < FAR_FROM)
+		return;
+	for (size_t i = 1; i < worst_count; i++)
+		if (worst_pictures[i - 1].score > FAR * worst_pictures[i].score)
+			far = i;
+	if (far == 1)
+		cli_warn("train", "%s: its score when held out, %.6g, is far above all others, and may make the threshold too "
+			 "high; if it does not belong, --drop %zu leaves it out", worst_pictures[0].name, worst_pictures[0].score,
+			 cli_train.drop + far);
+	else if (far)
+		cli_warn("train", "the %zu worst have scores far above all others, and may make the threshold too high; if they "
+			 "do not belong, --drop %zu leaves them out", far, cli_train.drop + far);
+}
+
 static void print_worst(void)
 {
 	for (size_t i = 0; i < worst_count; i++)
@@ -286,6 +307,7 @@ static int run(size_t count, const char **inputs)
 		return CLI_FAILURE;
 	}
 	remark_copies(&report);
+	remark_far(adtool_model_get_info(model));
 	double trained = now();
 	/* Not what was refused before an update: that was said then. */
 	int status = cli_refused_count ? CLI_UNREADABLE : CLI_OK;

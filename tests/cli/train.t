@@ -125,6 +125,17 @@ exits '--drop' 0
 err_like '--drop: named' "^adtool: $worst: dropped; its score"
 out_like '--drop: counted' '^pictures +21 used, 0 refused, 1 dropped'
 ok '--drop: the model is sound' adtool info --check dropped.zip
+# What does not belong at all.
+cp -r $good strays
+head -c 30000 /dev/zero | tr '\0' '\377' >white
+{ printf 'P6 100 100 255\n'; cat white; } >strays/white.ppm
+run adtool train -o strays.zip strays
+err_like 'one far from all others is named' \
+	'^adtool: train: strays/white\.ppm: its score when held out, [0-9.]+, is far above .*; .*--drop 1 leaves it out$'
+run adtool train -q -o strays.zip strays
+err_is 'not with -q' ''
+run adtool train --drop 1 -o strays.zip strays
+err_unlike 'nor when it is dropped' 'far above'
 # Without reduced channels, which would have seen it.
 worst=$(adtool train --channels 0 -o again.zip parts 2>/dev/null | sed -n 's/^worst .*  //p')
 adtool train -q --channels 0 --drop 1 -o again.zip parts
