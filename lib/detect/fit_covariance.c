@@ -9,7 +9,7 @@
 #include "../base/fail.h"
 #include "../base/mem.h"
 
-/* Marks whole groups as held out, in a ad_fit_order order, until they are `target` pictures; returns how many they are. */
+/* Marks whole groups as held out, in a shuffled order, until they are `target` pictures; returns how many they are. */
 static int hold_groups(const ad_fit_options *o, size_t target, unsigned char *held, size_t *count, adtool_error *err)
 {
 	size_t i, group, *order, *sizes = ad_calloc(o->group_count, sizeof(*sizes)), sum = 0;

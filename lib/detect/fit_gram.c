@@ -136,7 +136,7 @@ static int gram_units(const struct gram *m, const size_t *index, size_t *unit, s
 }
 
 /*
- * Deals ad_fit_order units to the fold that has the fewest pictures so far, the first of such: with units of one picture
+ * Deals shuffled units to the fold that has the fewest pictures so far, the first of such: with units of one picture
  * that is one fold after the other. fold: units; SIZE_MAX for those that are never left out.
  */
 static void gram_deal(const size_t *order, size_t units, const size_t *sizes, size_t folds, size_t target,
