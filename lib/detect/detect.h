@@ -185,9 +185,6 @@ typedef struct ad_limit {
 	ad_tail tail; /* ADTOOL_RULE_TAIL */
 } ad_limit;
 
-/* Whether the threshold of a rule is the one of a false-alarm rate. */
-int ad_rule_has_alpha(enum adtool_rule rule);
-
 /*
  * sorted: the n calibration scores, ascending. 0 < alpha < 1. With l = floor(alpha (n + 1) + 1e-9) >= 1 the threshold
  * is the (n + 1 - l)-th smallest score; else it is extrapolated, g chi2_{h,1-alpha}, but never below the largest score,

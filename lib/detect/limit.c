@@ -131,7 +131,8 @@ static size_t lower_bound(const double *sorted, size_t n, double x)
 	return low;
 }
 
-int ad_rule_has_alpha(enum adtool_rule rule)
+/* Whether the threshold of a rule is the one of a false-alarm rate. */
+static int rule_has_alpha(enum adtool_rule rule)
 {
 	return rule == ADTOOL_RULE_CONFORMAL || rule == ADTOOL_RULE_EXTRAPOLATED || rule == ADTOOL_RULE_TAIL;
 }
@@ -151,7 +152,7 @@ double ad_p_value(const double *sorted, size_t n, const ad_limit *limit, double 
 	else
 		p = (double)(1 + n - lower_bound(sorted, n, score)) / (double)(n + 1);
 	/* Rounding must not set p and verdict at odds on either side of the threshold. */
-	if (ad_rule_has_alpha(limit->rule)) {
+	if (rule_has_alpha(limit->rule)) {
 		if (score > limit->threshold && p > limit->alpha)
 			p = limit->alpha;
 		else if (!(score > limit->threshold) && p <= limit->alpha)

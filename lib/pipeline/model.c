@@ -72,8 +72,9 @@ int adtool_model_is_tuned_here(const adtool_model *m)
 	return is_tuned_here(&m->info);
 }
 
-int ad_info_plan(const adtool_model_info *info, const adtool_backbone *backbone, ad_pool *pool, ad_plan **out,
-		 adtool_error *err)
+/* The plan that a model's info asks for, tuned if that was done on this machine. Its layer and size must be set. */
+static int info_plan(const adtool_model_info *info, const adtool_backbone *backbone, ad_pool *pool, ad_plan **out,
+		     adtool_error *err)
 {
 	ad_tuning tuning;
 
@@ -96,7 +97,7 @@ static int plan_of_parts(const ad_bundle_parts *parts, const adtool_model_info *
 	if (!code && info->precision == ADTOOL_INT8)
 		code = ad_plan_create_int8(backbone, info->layer, info->width, info->height, &ranges, pool, &plan, err);
 	else if (!code)
-		code = ad_info_plan(info, backbone, pool, &plan, err);
+		code = info_plan(info, backbone, pool, &plan, err);
 	adtool_backbone_free(backbone);
 	if (!code) {
 		ad_plan_output_shape(plan, 0, shape);

@@ -386,9 +386,6 @@ void ad_model_extractor(const adtool_model *m, uint64_t max_pixels, struct ad_ex
 int ad_model_plan(const adtool_model *m, ad_pool *pool, struct ad_extractor *e, adtool_error *err);
 /* The whole grid's map (fre) from the residuals of the detector's cells. */
 void ad_model_spread(const adtool_model *m, const float *residuals, float *map);
-/* The plan that a model's info asks for, tuned if that was done on this machine. Its layer and size must be set. */
-int ad_info_plan(const adtool_model_info *info, const adtool_backbone *backbone, ad_pool *pool, ad_plan **out,
-		 adtool_error *err);
 int ad_model_create(adtool_model **out, adtool_error *err);
 /* Takes over look and cells. */
 int ad_model_set_look(adtool_model *m, struct ad_look *look, struct ad_cells *cells, adtool_error *err);

@@ -91,8 +91,6 @@ extern const page_frame ad_page_wide, ad_page_square;
 
 /* An axis that shows all scores and the threshold. */
 void ad_page_axis_choose(page_axis *axis, const page_score *scores, size_t count, double threshold);
-/* 0 .. 1 */
-double ad_page_axis_at(const page_axis *axis, double value);
 
 /* Mean, and half the width of its 99 % confidence interval by Student's t; NaN for fewer than two scores. */
 typedef struct page_mean {

@@ -60,7 +60,8 @@ void ad_page_axis_choose(page_axis *axis, const page_score *scores, size_t count
 		*axis = (page_axis){low, high, 0};
 }
 
-double ad_page_axis_at(const page_axis *axis, double value)
+/* 0 .. 1 */
+static double axis_at(const page_axis *axis, double value)
 {
 	double t;
 
@@ -198,7 +199,7 @@ static double up(const page_frame *f, double t)
 /* minor: not shown where the page is narrow (page.css). */
 static void tick(ad_buf *b, const page_frame *f, const page_axis *axis, double value, int minor)
 {
-	double x = across(f, ad_page_axis_at(axis, value));
+	double x = across(f, axis_at(axis, value));
 
 	line(b, "axis", x, f->bottom, x, f->bottom + 5);
 	text_begin(b, x, f->bottom + 20, "middle", minor ? " class=\"minor\"" : "");
@@ -265,7 +266,7 @@ static void bins_count(bins *h, const page_plot *p)
 	h->n = (size_t)(1.6 * sqrt((double)p->count));
 	h->n = h->n < BINS_LEAST ? BINS_LEAST : h->n > BINS_MOST ? BINS_MOST : h->n;
 	for (i = 0; i < p->count; i++) {
-		size_t at = (size_t)(ad_page_axis_at(&p->axis, p->scores[i].score) * (double)h->n);
+		size_t at = (size_t)(axis_at(&p->axis, p->scores[i].score) * (double)h->n);
 
 		k = (size_t)(p->scores[i].truth - ADTOOL_TRUTH_UNKNOWN);
 		h->of[k][at < h->n ? at : h->n - 1]++;
@@ -308,8 +309,8 @@ static void mean_and_interval(ad_buf *b, const page_frame *f, const page_plot *p
 	if (!isfinite(m.mean))
 		return;
 	if (isfinite(m.half)) {
-		double from = across(f, ad_page_axis_at(&p->axis, m.mean - m.half));
-		double to = across(f, ad_page_axis_at(&p->axis, m.mean + m.half));
+		double from = across(f, axis_at(&p->axis, m.mean - m.half));
+		double to = across(f, axis_at(&p->axis, m.mean + m.half));
 
 		ad_buf_printf(b, "<rect class=\"band %s\"", kinds[k].class);
 		number(b, " x=\"", from);
@@ -318,14 +319,14 @@ static void mean_and_interval(ad_buf *b, const page_frame *f, const page_plot *p
 		number(b, "\" height=\"", f->bottom - f->top);
 		ad_buf_puts(b, "\"/>\n");
 	}
-	x = across(f, ad_page_axis_at(&p->axis, m.mean));
+	x = across(f, axis_at(&p->axis, m.mean));
 	snprintf(class, sizeof(class), "mean %s", kinds[k].class);
 	line(b, class, x, f->top, x, f->bottom);
 }
 
 static void threshold_line(ad_buf *b, const page_frame *f, const page_plot *p)
 {
-	double x = across(f, ad_page_axis_at(&p->axis, p->threshold));
+	double x = across(f, axis_at(&p->axis, p->threshold));
 
 	number(b, "<g id=\"cut\" transform=\"translate(", x);
 	ad_buf_puts(b, " 0)\">\n");
@@ -401,7 +402,7 @@ void ad_page_histogram(ad_buf *b, const page_plot *p, int alone)
 	for (k = 0; k < KINDS; k++)
 		mean_and_interval(b, f, p, k);
 	if (p->has_warning && p->warning >= p->axis.low && p->warning <= p->axis.high) {
-		double x = across(f, ad_page_axis_at(&p->axis, p->warning));
+		double x = across(f, axis_at(&p->axis, p->warning));
 
 		line(b, "warning", x, f->top, x, f->bottom);
 	}
