@@ -813,7 +813,7 @@ static void unpack(const ad_unpack_args *a)
 INLINE void dots_of(const ad_dots_args *a, size_t count)
 {
 	double total[AD_DOTS_MAX] = {0};
-	float lane[VL];
+	float lane[AD_DOTS_MAX][VL];
 
 	for (size_t begin = 0; begin < a->n; begin += AD_DOTS_CHUNK) {
 		size_t end = a->n - begin < AD_DOTS_CHUNK ? a->n : begin + AD_DOTS_CHUNK, i = begin;
@@ -832,10 +832,13 @@ INLINE void dots_of(const ad_dots_args *a, size_t count)
 		for (; i + VL <= end; i += VL)
 			EACH (j, count)
 				sum[j][0] = v_fma(v_load(a->v[j] + i), v_load(a->a + i), sum[j][0]);
+		EACH (j, count)
+			v_store(lane[j], v_add(sum[j][0], sum[j][1]));
+		/* The sums wait for each other within a vector, but not for those of the others. */
+		EACH (v, VL)
+			EACH (j, count)
+				total[j] += (double)lane[j][v];
 		EACH (j, count) {
-			v_store(lane, v_add(sum[j][0], sum[j][1]));
-			for (size_t v = 0; v < VL; v++)
-				total[j] += (double)lane[v];
 			for (size_t k = i; k < end; k++)
 				total[j] += (double)a->v[j][k] * (double)a->a[k];
 		}
