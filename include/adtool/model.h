@@ -111,7 +111,7 @@ typedef struct adtool_model adtool_model;
 
 /*
  * Opens a model and checks it (version, sizes, finiteness, digests; the selftest once per model and CPU,
- * remembered in $XDG_CACHE_HOME/adtool, else ~/.cache/adtool).
+ * remembered in $XDG_CACHE_HOME/adtool, else ~/.cache/adtool). A second thread helps to check a large one.
  */
 ADTOOL_API int adtool_model_open(const char *path, adtool_model **out, adtool_error *err);
 

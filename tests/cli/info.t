@@ -45,4 +45,13 @@ exits 'a flipped byte: --check' 128
 err_like 'a flipped byte: the member is named' '^adtool: flipped\.zip: .*(onnx|npy|json)'
 run adtool info flipped.zip
 exits 'a flipped byte: info' 128
+# Members are checked side by side, and the first that is wrong is named. Far behind the network stand the components.
+cp model.zip behind.zip
+for file in behind.zip flipped.zip; do
+	printf '\377' | dd of=$file bs=1 seek=$((size - 12000)) conv=notrunc 2>/dev/null
+done
+run adtool info behind.zip
+err_like 'a flipped byte behind' '^adtool: behind\.zip: components\.npy: damaged: '
+run adtool info flipped.zip
+err_like 'both: the first is named' '^adtool: flipped\.zip: backbone\.onnx: damaged: '
 done_testing
