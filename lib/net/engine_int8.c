@@ -14,11 +14,13 @@
 enum {
 	BLOCK = AD_INT8_BLOCK,
 	QUAD = 4,
-	TASK_DOTS = 1 << 16,       /* vector products that make a task worth the handing out */
-	SCRATCH_BYTES = 1 << 17,   /* of input that a task works on at a time */
+	TASK_DOTS = 1 << 16,     /* vector products that make a task worth the handing out */
+	SCRATCH_BYTES = 1 << 17, /* of input that a task works on at a time */
 	TASK_BYTES = 1 << 16,
 	FLOAT_BYTES = (int)sizeof(float),
 	BINS = 64, /* of the remainders of weights */
+	CHUNK = 16,
+	LANES = 8, /* weights that are rounded at a time; largest ones looked for side by side */
 };
 
 /* A factor as it may be: what is tiny counts as 0, so that no product is denormal on one machine and 0 on another. */
@@ -33,16 +35,6 @@ static float sound(float x)
 	return x >= smallest || x <= -smallest ? x : 0;
 }
 
-/* To the nearest whole number, ties to even, -127 .. 127; -127 for what is not a number. */
-static int nearest(float x)
-{
-	const float big = 12582912; /* 1.5 2^23: beyond it floats are whole */
-
-	x = x > -127 ? x : -127;
-	x = x < 127 ? x : 127;
-	return (int)(x + big - big);
-}
-
 static size_t whole_blocks(size_t channels)
 {
 	return div_up(channels, BLOCK) * BLOCK;
@@ -50,8 +42,8 @@ static size_t whole_blocks(size_t channels)
 
 /*
  * A channel of small range gets finer steps, but not so fine that a picture unlike those measured is cut off: the
- * tensor's scale times the fourth root of the channel's share of it. (Nor so fine that its weights, which take the scale
- * in, are left with few steps.)
+ * tensor's scale times the fourth root of the channel's share of it. (Nor so fine that its weights, which take the
+ * scale in, are left with few steps.)
  */
 int engine_int8_quanta(const ad_range *ranges, size_t channels, int one, float *scale, int *zero)
 {
@@ -68,7 +60,7 @@ int engine_int8_quanta(const ad_range *ranges, size_t channels, int one, float *
 	*zero = (int)nearbyint(-low / whole);
 	for (size_t c = 0; c < all; c++) {
 		double above = c < channels && *zero < 255 ? (double)ranges[c].high / (255 - *zero) : 0;
-		double below = c < channels && *zero > 0 ? -(double)ranges[c].low / *zero : 0;
+		double below = c<channels && * zero> 0 ? -(double)ranges[c].low / *zero : 0;
 		double own = above > below ? above : below;
 
 		own = one || own > whole ? whole : own < whole / 64 ? whole / 64 : own;
@@ -183,8 +175,8 @@ static void direct(const step *s, const run *r, size_t task, float *scratch)
 	};
 
 	for (size_t b = 0; b < blocks; b++)
-		engine_copy_band(in + b * c->in.h * c->in.w * px, c->in.h, c->in.w, px, w, y0 * w->stride[0], rows, width,
-				 c->from.zero, band + b * a.step[0]);
+		engine_copy_band(in + b * c->in.h * c->in.w * px, c->in.h, c->in.w, px, w, y0 * w->stride[0], rows,
+				 width, c->from.zero, band + b * a.step[0]);
 	for (size_t g = g0; g < g1; g++) {
 		for (size_t y = y0; y < y1; y++) {
 			a.in = band + (y - y0) * w->stride[0] * width * px;
@@ -385,9 +377,10 @@ static void plan_conv(const ad_engine *e, step *s)
 {
 	int8_step *c = &s->u.int8;
 	const ad_window *w = &c->window;
-	size_t out_blocks = div_up(c->out.c, BLOCK), pixels = c->out.h * c->out.w, least, most, tile = e->k8->conv_pixels;
-	double dots = (double)pixels * (double)div_up(c->in.c, QUAD) * (double)out_blocks *
-		      (double)(w->kernel[0] * w->kernel[1]);
+	size_t out_blocks = div_up(c->out.c, BLOCK), pixels = c->out.h * c->out.w, least, most,
+	       tile = e->k8->conv_pixels;
+	double dots =
+	    (double)pixels * (double)div_up(c->in.c, QUAD) * (double)out_blocks * (double)(w->kernel[0] * w->kernel[1]);
 
 	c->parts = 1;
 	if (is_pointwise(w) && c->pixel == BLOCK) {
@@ -426,7 +419,8 @@ int engine_int8_conv(ad_engine *e, step *s, size_t index, const ad_node *node, s
 	int depthwise = conv->groups > 1;
 	fill *f;
 
-	*c = (int8_step){.window = conv->window, .in = in, .out = out, .pixel = pixel, .from = from, .to = to, .res = res};
+	*c = (int8_step){
+	    .window = conv->window, .in = in, .out = out, .pixel = pixel, .from = from, .to = to, .res = res};
 	if (to.scale) {
 		c->low = act->kind == AD_ACT_RELU || (act->kind == AD_ACT_CLIP && act->a >= 0) ? (float)to.zero : 0;
 		c->high = act->kind == AD_ACT_CLIP && act->b <= 0 ? (float)to.zero : 255;
@@ -477,7 +471,7 @@ void engine_int8_release(step *s)
 
 /* -- packing ----------------------------------------------------------------------------------------- */
 
-/* What output channel o of a convolution is made of: n weights, those of an input channel next to each other. */
+/* What output channel o of a convolution is made of: the weights of an input channel next to each other. */
 typedef struct filter {
 	const ad_loose *w;
 	size_t channels, taps;
@@ -485,36 +479,60 @@ typedef struct filter {
 	float most;         /* scale of the weights, the input's in it */
 } filter;
 
-static float weight(const filter *f, size_t channel, size_t tap)
+/* Weights first .. first + n - 1 of a filter, the input's scale in them, and 0 for what follows. */
+static void weights_of(const filter *f, size_t first, size_t n, float x[CHUNK])
 {
-	return f->w[channel * f->taps + tap] * f->scale[channel];
+	size_t channel = first / f->taps, tap = first % f->taps;
+
+	if (f->taps == 1) {
+		memcpy(x, f->w + first, n * sizeof(*x));
+		for (size_t i = 0; i < n; i++)
+			x[i] = x[i] * f->scale[first + i];
+	} else {
+		for (size_t i = 0; i < n; i++) {
+			x[i] = f->w[first + i] * f->scale[channel];
+			if (++tap == f->taps) {
+				tap = 0;
+				channel++;
+			}
+		}
+	}
+	for (size_t i = n; i < CHUNK; i++)
+		x[i] = 0;
 }
 
 /* depthwise: input channel o alone. */
 static filter make_filter(const int8_step *c, const ad_conv *conv, size_t o)
 {
 	int depthwise = conv->groups > 1;
-	size_t taps = c->window.kernel[0] * c->window.kernel[1];
+	size_t taps = c->window.kernel[0] * c->window.kernel[1], all;
 	filter f = {NULL, 0, taps, c->from.scale + (depthwise ? o : 0), 0};
+	float most[LANES] = {0}, x[CHUNK];
 
 	if (o >= c->out.c)
 		return f;
 	f.channels = depthwise ? 1 : c->in.c;
-	f.w = conv->weights + o * f.channels * taps;
-	for (size_t i = 0; i < f.channels; i++) {
-		for (size_t t = 0; t < taps; t++) {
-			float size = fabsf(weight(&f, i, t));
+	all = f.channels * taps;
+	f.w = conv->weights + o * all;
+	for (size_t first = 0; first < all; first += CHUNK) {
+		weights_of(&f, first, min_size(CHUNK, all - first), x);
+		for (size_t i = 0; i < CHUNK; i += LANES) {
+			for (size_t k = 0; k < LANES; k++) {
+				float size = fabsf(x[i + k]);
 
-			f.most = size > f.most ? size : f.most;
+				most[k] = size > most[k] ? size : most[k];
+			}
 		}
 	}
+	for (size_t k = 0; k < LANES; k++)
+		f.most = most[k] > f.most ? most[k] : f.most;
 	f.most = f.most / 127;
 	return f;
 }
 
 /*
- * Rounds n weights so that their sum is kept: where it moves by some units, as many of those that were nearly rounded the
- * other way are. Inputs are mostly of one sign, so that a sum's error is felt where single errors cancel out.
+ * Rounds n weights so that their sum is kept: where it moves by some units, as many of those that were nearly rounded
+ * the other way are. Inputs are mostly of one sign, so that a sum's error is felt where single errors cancel out.
  * Halves the error of features in deep nets.
  */
 typedef struct rounding {
@@ -524,54 +542,96 @@ typedef struct rounding {
 	size_t few; /* but in this very bin only so many */
 } rounding;
 
-/* Of a remainder other than 0. */
-static int bin_of(float d)
+static inline int32_t bits_of(float x)
 {
-	d = fabsf(d);
-	return d < 0.5f ? (int)(d * (2 * BINS)) : BINS - 1;
+	int32_t bits;
+
+	memcpy(&bits, &x, sizeof(bits));
+	return bits;
+}
+
+static inline float float_of(int32_t bits)
+{
+	float x;
+
+	memcpy(&x, &bits, sizeof(x));
+	return x;
+}
+
+/*
+ * CHUNK weights to the nearest (ties to even, -127 .. 127), what remains of each, and its bin: from BINS on of those
+ * rounded up, 2 BINS when it cannot move. Whole numbers are compared, not floats, so that compilers make vectors of it.
+ */
+static void round_chunk(float inverse, const float *restrict x, int32_t *restrict q, float *restrict d,
+			int32_t *restrict bin)
+{
+	const float big = 12582912; /* 1.5 2^23: beyond it floats are whole, and their bits count */
+	const int32_t most = bits_of(0.5f) - 1;
+
+	for (size_t i = 0; i < CHUNK; i++) {
+		float scaled = x[i] * inverse;
+		int32_t near = (int32_t)((uint32_t)bits_of(scaled + big) - (uint32_t)bits_of(big)), bits, size, up,
+			none;
+
+		near = near < -127 ? -127 : near;
+		near = near > 127 ? 127 : near;
+		q[i] = near;
+		d[i] = scaled - (float)near;
+		bits = bits_of(d[i]);
+		size = bits & INT32_MAX;
+		up = bits < 0 ? -1 : 0; /* all its bits */
+		near = (near ^ up) - up;
+		none = -((size == 0) | (near == 127));
+		size = size < most ? size : most;
+		bin[i] = (((int32_t)(float_of(size) * (2 * BINS)) + (up & BINS)) & ~none) | (none & (2 * BINS));
+	}
 }
 
 static rounding round_weights(const filter *f)
 {
 	rounding r = {.inverse = f->most > 0 ? 1 / f->most : 0, .from = BINS};
-	size_t bins[2][BINS] = {{0}}, units;
+	size_t bins[2 * BINS + 1] = {0}, units, all = f->channels * f->taps;
+	int32_t q[CHUNK], bin[CHUNK];
+	float x[CHUNK], d[CHUNK];
 	double sum = 0;
 
-	for (size_t i = 0; i < f->channels; i++) {
-		for (size_t t = 0; t < f->taps; t++) {
-			float x = weight(f, i, t) * r.inverse;
-			int q = nearest(x);
-			float d = x - (float)q;
-			int down = d < 0;
-
-			/* Without branches, which nobody could foresee. */
-			sum += (double)d;
-			bins[down][bin_of(d)] += (size_t)((down | (d > 0)) & (q != (down ? -127 : 127)));
+	for (size_t first = 0; first < all; first += CHUNK) {
+		weights_of(f, first, min_size(CHUNK, all - first), x);
+		round_chunk(r.inverse, x, q, d, bin);
+		for (size_t i = 0; i < CHUNK; i++) {
+			sum += (double)d[i];
+			bins[bin[i]]++;
 		}
 	}
-	if (!(fabs(sum) > 0.5 && fabs(sum) < (double)(f->channels * f->taps)))
+	if (!(fabs(sum) > 0.5 && fabs(sum) < (double)all))
 		return r;
 	r.up = sum > 0 ? 1 : -1;
-	for (units = (size_t)(fabs(sum) + 0.5); units && r.from; units -= r.few)
-		r.few = min_size(units, bins[r.up < 0][--r.from]);
+	for (units = (size_t)(fabs(sum) + 0.5); units && r.from; units -= r.few) {
+		r.from--;
+		r.few = min_size(units, bins[r.from + (r.up < 0 ? BINS : 0)]);
+	}
 	return r;
 }
 
-static int rounded(rounding *r, float w)
+/* Weights first .. first + n - 1; what goes before them has been rounded. */
+static void rounded(const filter *f, rounding *r, size_t first, size_t n, int32_t q[CHUNK])
 {
-	float x = w * r->inverse, d;
-	int q = nearest(x), bin;
+	int32_t bin[CHUNK], base = r->up < 0 ? BINS : 0;
+	float x[CHUNK], d[CHUNK];
 
-	if (!r->up || q == 127 * r->up)
-		return q;
-	d = (x - (float)q) * (float)r->up;
-	if (d * (2 * BINS) < (float)r->from || !(d > 0))
-		return q;
-	bin = bin_of(d);
-	if (bin == r->from && !r->few)
-		return q;
-	r->few -= bin == r->from;
-	return q + r->up;
+	weights_of(f, first, n, x);
+	round_chunk(r->inverse, x, q, d, bin);
+	if (!r->up)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		int32_t b = bin[i] - base, moves = (b > r->from) & (b < BINS);
+
+		if (b == r->from && r->few) {
+			r->few--;
+			moves = 1;
+		}
+		q[i] += moves ? r->up : 0;
+	}
 }
 
 static void fill_factors(const ad_engine *e, const int8_step *c, const ad_conv *conv, const filter *f, size_t o)
@@ -589,14 +649,18 @@ static void fill_depthwise(const ad_engine *e, const int8_step *c, const ad_conv
 {
 	size_t taps = c->window.kernel[0] * c->window.kernel[1], all = whole_blocks(c->out.c);
 	int16_t *to = (int16_t *)(void *)(e->weights + c->start);
+	int32_t q[CHUNK] = {0};
 
 	for (size_t o = 0; o < all; o++) {
 		filter f = make_filter(c, conv, o);
 		rounding r = round_weights(&f);
 
 		fill_factors(e, c, conv, &f, o);
-		for (size_t t = 0; t < taps; t++)
-			to[(o / BLOCK * taps + t) * BLOCK + o % BLOCK] = (int16_t)(f.w ? rounded(&r, weight(&f, 0, t)) : 0);
+		for (size_t t = 0; t < taps; t++) {
+			if (f.w && t % CHUNK == 0)
+				rounded(&f, &r, t, min_size(CHUNK, taps - t), q);
+			to[(o / BLOCK * taps + t) * BLOCK + o % BLOCK] = (int16_t)(f.w ? q[t % CHUNK] : 0);
+		}
 	}
 }
 
@@ -609,6 +673,7 @@ void engine_int8_fill(const ad_engine *e, const fill *of)
 	filter f[AD_INT8_BLOCKS_MAX * BLOCK];
 	rounding r[AD_INT8_BLOCKS_MAX * BLOCK];
 	int32_t sums[AD_INT8_BLOCKS_MAX * BLOCK] = {0};
+	int32_t q[CHUNK];
 	const out_group *g;
 	int8_t *to;
 	int32_t *start;
@@ -633,15 +698,18 @@ void engine_int8_fill(const ad_engine *e, const fill *of)
 		size_t quads = min_size(BLOCK / QUAD, div_up(in - from, QUAD)), count = min_size(BLOCK, in - from);
 
 		for (size_t v = 0; v < g->blocks * BLOCK; v++) {
-			for (size_t i = 0; f[v].w && i < count; i++) {
-				int8_t *first = to + v * QUAD + i % QUAD + (from / QUAD * taps + i / QUAD) * quad;
+			int8_t *first = to + v * QUAD + from / QUAD * taps * quad;
+			size_t i = 0, tap = 0;
 
-				for (size_t t = 0; t < taps; t++) {
-					int q = rounded(&r[v], weight(&f[v], from + i, t));
-
-					first[t * quads * quad] = (int8_t)q;
-					sums[v] += q;
+			for (size_t n = 0; f[v].w && n < count * taps; n++) {
+				if (n % CHUNK == 0)
+					rounded(&f[v], &r[v], from * taps + n, min_size(CHUNK, count * taps - n), q);
+				first[(i / QUAD + tap * quads) * quad + i % QUAD] = (int8_t)q[n % CHUNK];
+				if (++tap == taps) {
+					tap = 0;
+					i++;
 				}
+				sums[v] += q[n % CHUNK];
 			}
 		}
 	}
