@@ -90,7 +90,7 @@ typedef struct adtool_plan_node {
 	const char *kind;      /* "Conv", "MaxPool", ... */
 	const char *algorithm; /* "pointwise", "winograd-4x4", ...; "with the next" and "in place" take no time */
 	size_t channels, height, width; /* of its output */
-	double multiply_adds;
+	double multiply_adds; /* with those of nodes computed with it */
 	double seconds; /* the median of some runs */
 } adtool_plan_node;
 

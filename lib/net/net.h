@@ -78,7 +78,7 @@ typedef struct ad_plan_node {
 	const char *kind;      /* "Conv", "MaxPool", ... */
 	const char *algorithm; /* "winograd-4x4", ... */
 	size_t shape[3];       /* of the output */
-	double multiply_adds;
+	double multiply_adds;  /* with those of nodes done by it */
 } ad_plan_node;
 size_t ad_plan_nodes(const ad_plan *plan);
 void ad_plan_node_at(const ad_plan *plan, size_t index, ad_plan_node *out);
