@@ -31,12 +31,13 @@ static void program_folders(char *folders[4])
 	char *own = cli_program_folder();
 	size_t n = 0;
 
+	for (size_t i = 0; i < 4; i++)
+		folders[i] = NULL;
 	if (own) {
 		folders[n++] = cli_text("%s", own);
 		folders[n++] = cli_text("%s/../libexec/adtool", own);
 	}
-	folders[n++] = cli_text("%s", ADTOOL_LIBEXECDIR);
-	folders[n] = NULL;
+	folders[n] = cli_text("%s", ADTOOL_LIBEXECDIR);
 	free(own);
 }
 
@@ -47,7 +48,7 @@ static void extend_path(char *const folders[4])
 	char *extended = cli_text("%s", path ? path : "");
 
 	for (size_t i = 4; i-- > 0;) {
-		if (i >= 3 || !folders[i] || access(folders[i], X_OK))
+		if (!folders[i] || access(folders[i], X_OK))
 			continue;
 		char *longer = cli_text("%s%s%s", folders[i], extended[0] ? ":" : "", extended);
 		free(extended);
