@@ -51,7 +51,8 @@ void ad_page_axis_choose(page_axis *axis, const page_score *scores, size_t count
 	if (low > 0 && high / low > LOG_FROM) {
 		pad = 0.03 * log(high / low);
 		*axis = (page_axis){low * exp(-pad), high * exp(pad), 1};
-		return;
+		if (axis->low > 0 && isfinite(axis->high / axis->low))
+			return;
 	}
 	/* Halves, so that even the widest range of doubles has a width. */
 	pad = 0.06 * (0.5 * high - 0.5 * low);
@@ -222,8 +223,9 @@ static double nice_step(double range, int most)
 static void score_ticks(ad_buf *b, const page_frame *f, const page_axis *axis)
 {
 	static const double dense[] = {1, 1.5, 2, 3, 4, 5, 6, 8}, sparse[] = {1, 2, 5};
+	const double *marks;
 	double decades, step, first, value;
-	int i, k, every;
+	int i, k, n, every;
 
 	if (!axis->logarithmic) {
 		step = nice_step(axis->high - axis->low, 10);
@@ -236,9 +238,11 @@ static void score_ticks(ad_buf *b, const page_frame *f, const page_axis *axis)
 	}
 	decades = log10(axis->high / axis->low);
 	every = (int)ceil(decades / 10);
+	n = decades < 1.6 ? 8 : decades < 4 ? 3 : 1;
+	marks = n == 8 ? dense : sparse;
 	for (k = (int)floor(log10(axis->low)); k <= (int)ceil(log10(axis->high)); k += every)
-		for (i = 0; i < (decades < 1.6 ? 8 : decades < 4 ? 3 : 1); i++) {
-			value = (decades < 1.6 ? dense[i] : sparse[i]) * pow(10, k);
+		for (i = 0; i < n; i++) {
+			value = marks[i] * pow(10, k);
 			if (value >= axis->low && value <= axis->high)
 				tick(b, f, axis, value, decades < 1.6 && dense[i] != 1 && dense[i] != 2 && dense[i] != 5);
 		}

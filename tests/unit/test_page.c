@@ -218,7 +218,8 @@ static void the_interval_is_students(void **state)
 static void the_axis_holds_every_score(void **state)
 {
 	static const double ranges[][3] = {{0, 0, 0},       {5, 5, 5},     {-3, 8, 2},        {1e-9, 1e9, 1},
-					   {-1e308, 1e308, 0}, {1, 2, 1e300}, {3, 3, -1e-300}, {0, 1e-320, 0}};
+					   {-1e308, 1e308, 0}, {1, 2, 1e300}, {3, 3, -1e-300}, {0, 1e-320, 0},
+					   {1e-308, 1e308, 1}, {1e-323, 1e-10, 1e-323}, {1, 1.7e308, 1}};
 	size_t i;
 
 	(void)state;
@@ -231,6 +232,8 @@ static void the_axis_holds_every_score(void **state)
 		assert_true(plot.axis.low < plot.axis.high);
 		assert_true(plot.axis.low <= s[0].score && plot.axis.high >= s[1].score);
 		assert_true(plot.axis.low <= plot.threshold && plot.axis.high >= plot.threshold);
+		assert_true(isfinite(plot.axis.low) && isfinite(plot.axis.high));
+		assert_true(!plot.axis.logarithmic || plot.axis.low > 0);
 		ad_page_histogram(&b, &plot, 1);
 		ad_page_roc(&b, &plot, 1, 1);
 		ad_page_pr(&b, &plot, 1, 1);
