@@ -429,12 +429,11 @@ static void print_condition(const commands *all, const command *c)
 static void fish_command(const commands *all, const command *c)
 {
 	if (strchr(c->name, ' ')) {
-		const command *of = NULL;
 		for (size_t i = 0; i < all->count; i++)
-			if (is_sub_of(c, &all->items[i]))
-				of = &all->items[i];
-		cli_print("complete -c adtool ");
-		print_condition(all, of);
+			if (is_sub_of(c, &all->items[i])) {
+				cli_print("complete -c adtool ");
+				print_condition(all, &all->items[i]);
+			}
 	} else {
 		cli_print("complete -c adtool -n __fish_use_subcommand");
 	}

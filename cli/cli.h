@@ -186,6 +186,11 @@ void cli_remark(const char *what, const char *fmt, ...) __attribute__((format(pr
 
 /* The library's message; "adtool: <what>: " goes before it when what is not NULL. Returns CLI_FAILURE. */
 int cli_fail(const char *what, const adtool_error *err);
+#ifdef __clang_analyzer__
+/* What it cannot see, as they stand in another file: these never return 0. */
+#define cli_usage_error(...) ((cli_usage_error)(__VA_ARGS__), CLI_USAGE)
+#define cli_fail(what, err) ((cli_fail)(what, err), CLI_FAILURE)
+#endif
 
 /* Out of memory ends the program. */
 void *cli_alloc(size_t count, size_t size);

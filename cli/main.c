@@ -144,7 +144,7 @@ void cli_remark(const char *what, const char *fmt, ...)
 	SAY("info");
 }
 
-int cli_fail(const char *what, const adtool_error *err)
+int (cli_fail)(const char *what, const adtool_error *err)
 {
 	/* A job that was stopped because standard output failed is reported once, at the end. */
 	if (err->code != ADTOOL_ECANCELLED || !output_errno)

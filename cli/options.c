@@ -83,7 +83,7 @@ const cli_option *cli_options_of(const cli_command *command, int which)
 	return command->options ? command->options : no_options;
 }
 
-int cli_usage_error(const char *fmt, ...)
+int (cli_usage_error)(const char *fmt, ...)
 {
 	va_list args;
 	char text[2048];

@@ -718,7 +718,7 @@ int main(int argc, char **argv)
 		return 129;
 
 	size_t bytes = (size_t)o.size * (size_t)o.size * 3;
-	uint8_t *picture = malloc(bytes), *mask = malloc(bytes);
+	uint8_t *picture = calloc(bytes, 1), *mask = calloc(bytes, 1);
 
 	if (!picture || !mask) {
 		fputs("draw_samples: out of memory\n", stderr);

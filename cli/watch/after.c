@@ -313,7 +313,7 @@ int watch_move(const char *path, const char *folder)
 	if (code == EXDEV) {
 		char *copy = NULL;
 		code = copy_file(path, folder, &copy);
-		if (!code) {
+		if (copy) {
 			code = place(copy, folder, name, path);
 			if (code)
 				unlink(copy);

@@ -41,7 +41,7 @@ const char *adtool_code_string(int code)
 	}
 }
 
-int ad_fail(adtool_error *err, int code, const char *fmt, ...)
+int (ad_fail)(adtool_error *err, int code, const char *fmt, ...)
 {
 	if (err) {
 		va_list args;
@@ -54,7 +54,7 @@ int ad_fail(adtool_error *err, int code, const char *fmt, ...)
 	return code;
 }
 
-int ad_fail_errno(adtool_error *err, int errno_value, const char *fmt, ...)
+int (ad_fail_errno)(adtool_error *err, int errno_value, const char *fmt, ...)
 {
 	int code = errno_value == ENOMEM ? ADTOOL_ENOMEM : ADTOOL_EIO;
 
@@ -75,7 +75,7 @@ int ad_fail_errno(adtool_error *err, int errno_value, const char *fmt, ...)
 	return code;
 }
 
-int ad_fail_nomem(adtool_error *err)
+int (ad_fail_nomem)(adtool_error *err)
 {
 	return ad_fail(err, ADTOOL_ENOMEM, "out of memory");
 }

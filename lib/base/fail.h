@@ -22,17 +22,17 @@ int ad_fail_within(adtool_error *err, int code, const char *fmt, ...)
 /* After a call that gave `code`: where that is ADTOOL_ELIMIT, " (<option>)" is put behind its message. Returns code. */
 int ad_fail_option(adtool_error *err, int code, const char *option);
 
+/* The code that a call whose result is a pointer has set in err; never 0. */
+static inline int ad_fail_code(const adtool_error *err)
+{
+	return err && err->code < 0 ? err->code : ADTOOL_ENOMEM;
+}
+
 #ifdef __clang_analyzer__
 /* What it cannot see, as they stand in another file: these never return 0. */
-static inline int ad_fail_seen(int code)
-{
-	if (code >= 0)
-		__builtin_unreachable();
-	return code;
-}
-#define ad_fail(err, code, ...) ad_fail_seen((ad_fail)(err, code, __VA_ARGS__))
-#define ad_fail_errno(err, ...) ad_fail_seen((ad_fail_errno)(err, __VA_ARGS__))
-#define ad_fail_nomem(err) ad_fail_seen((ad_fail_nomem)(err))
+#define ad_fail(err, code, ...) ((ad_fail)(err, code, __VA_ARGS__), (code))
+#define ad_fail_errno(err, ...) ((ad_fail_errno)(err, __VA_ARGS__), ADTOOL_EIO)
+#define ad_fail_nomem(err) ((ad_fail_nomem)(err), ADTOOL_ENOMEM)
 #endif
 
 #endif

@@ -188,7 +188,7 @@ void ad_channels_apply(const ad_channels *c, const float *map, size_t cells, flo
 {
 	const ad_kernels *k = ad_detect_kernels();
 	float x[CHUNK * BLOCKS * AD_VL_MAX], sums[BLOCKS * ROWS * AD_VL_MAX];
-	size_t vl = k->vl, most = BLOCKS * vl, width, rows, n, i, j;
+	size_t vl = k->vl, most = BLOCKS * vl, width, rows, begin, n, i, j;
 
 	for (size_t cell = 0; cell < cells; cell += width) {
 		width = cells - cell < most ? cells - cell : most;
@@ -202,7 +202,8 @@ void ad_channels_apply(const ad_channels *c, const float *map, size_t cells, flo
 					  .res_block = ROWS * vl};
 
 			a.pixels = rows = c->to - row < ROWS ? c->to - row : ROWS;
-			for (size_t begin = 0; begin < c->from; begin += n) {
+			begin = 0;
+			do {
 				a.run = a.last = n = c->from - begin < CHUNK ? c->from - begin : CHUNK;
 				for (i = 0; i < n; i++) {
 					const float *from = map + (begin + i) * cells + cell;
@@ -216,7 +217,8 @@ void ad_channels_apply(const ad_channels *c, const float *map, size_t cells, flo
 				a.in = c->basis + row * c->from + begin;
 				k->conv(&a);
 				a.res = sums;
-			}
+				begin += n;
+			} while (begin < c->from);
 			for (i = 0; i < rows; i++)
 				for (j = 0; j < width; j++)
 					out[(row + i) * cells + cell + j] = sums[(j / vl * ROWS + i) * vl + j % vl];

@@ -265,6 +265,7 @@ static int change_point(const struct stream *s, size_t end, int direction, size_
 		below += count;
 	}
 	*extreme = -INFINITY;
+	*since = 0;
 	for (i = end; i-- > 0;) {
 		double count = (double)(end - i), z;
 

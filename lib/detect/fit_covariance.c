@@ -116,6 +116,7 @@ static void held_panel(void *context, size_t panel, unsigned worker)
 	size_t d = h->o->dimensions, cells = h->o->cells, row = panel * PANEL, count = smaller(PANEL, h->count - row),
 	       i, j;
 	double *a = h->work[worker], *r = a + PANEL * d, *z = r + PANEL * d;
+	const double *channel;
 
 	ad_linalg_enter(h->l);
 	for (i = 0; i < count; i++)
@@ -132,8 +133,9 @@ static void held_panel(void *context, size_t panel, unsigned worker)
 
 		for (j = 0; j < cells; j++)
 			sums[j] = 0;
-		for (j = 0; j < d; j++)
-			sums[j % cells] += r[i * d + j] * r[i * d + j];
+		for (channel = r + i * d; channel < r + (i + 1) * d; channel += cells)
+			for (j = 0; j < cells; j++)
+				sums[j] += channel[j] * channel[j];
 		for (j = 0; j < h->k; j++)
 			q += z[i * h->k + j] * z[i * h->k + j] / h->values[j] * (double)(h->fitted - 1);
 		h->q[row + i] = q;

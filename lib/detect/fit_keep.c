@@ -111,11 +111,11 @@ int ad_fit_calibration(const ad_fit_options *o, size_t n, ad_calibration *out, a
 
 	c.scores = ad_malloc_array(n, sizeof(double));
 	c.index = ad_malloc_array(n, sizeof(size_t));
-	if (o->method == ADTOOL_FRE)
-		c.peaks = ad_malloc_array(n, sizeof(double));
-	else
+	if (o->method == ADTOOL_PPCA)
 		c.q = ad_malloc_array(n, sizeof(double));
-	if (o->keep_maps && o->method == ADTOOL_FRE)
+	else
+		c.peaks = ad_malloc_array(n, sizeof(double));
+	if (o->keep_maps && c.peaks)
 		c.maps = ad_malloc_aligned(n, o->cells * sizeof(float));
 	if (!c.scores || !c.index || (!c.peaks && !c.q) || (o->keep_maps && c.peaks && !c.maps)) {
 		ad_calibration_release(&c);
@@ -145,7 +145,7 @@ void ad_fit_set_score(const ad_fit_options *o, ad_calibration *c, size_t i, cons
 {
 	size_t cell;
 
-	if (o->method == ADTOOL_PPCA) {
+	if (c->q) {
 		c->q[i] = q + residual[0] / noise;
 		c->scores[i] = c->q[i] / 2 + shift;
 		return;

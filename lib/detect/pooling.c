@@ -42,13 +42,14 @@ static double value_of(uint64_t rank)
 	return value;
 }
 
-static double get(const float *narrow, const double *wide, size_t i)
+/* values: doubles if wide, else floats. */
+static double get(const void *values, int wide, size_t i)
 {
-	return wide ? wide[i] : (double)narrow[i];
+	return wide ? ((const double *)values)[i] : (double)((const float *)values)[i];
 }
 
 /* The take-th largest value, by bisection over ranks: it needs no memory and no order of its own. */
-static double nth_largest(const float *narrow, const double *wide, size_t n, size_t take)
+static double nth_largest(const void *values, int wide, size_t n, size_t take)
 {
 	uint64_t low = 0, high = UINT64_MAX; /* at least `take` values have rank >= low */
 
@@ -57,7 +58,7 @@ static double nth_largest(const float *narrow, const double *wide, size_t n, siz
 		size_t count = 0, i;
 
 		for (i = 0; i < n; i++)
-			count += rank_of(get(narrow, wide, i)) >= middle;
+			count += rank_of(get(values, wide, i)) >= middle;
 		if (count >= take)
 			low = middle;
 		else
@@ -66,13 +67,13 @@ static double nth_largest(const float *narrow, const double *wide, size_t n, siz
 	return value_of(low);
 }
 
-static double aggregate(const float *narrow, const double *wide, size_t cells, enum adtool_aggregate how, double top)
+static double aggregate(const void *map, int wide, size_t cells, enum adtool_aggregate how, double top)
 {
 	double sum = 0, limit;
 	size_t take = 1, above = 0, i;
 
 	for (i = 0; i < cells; i++)
-		sum += get(narrow, wide, i);
+		sum += get(map, wide, i);
 	/* NaN cannot be ordered; it comes out as it is. */
 	if (how == ADTOOL_SUM || isnan(sum))
 		return sum;
@@ -81,9 +82,9 @@ static double aggregate(const float *narrow, const double *wide, size_t cells, e
 
 		take = wanted < 1 ? 1 : wanted > (double)cells ? cells : (size_t)wanted;
 	}
-	limit = nth_largest(narrow, wide, cells, take);
+	limit = nth_largest(map, wide, cells, take);
 	for (sum = 0, i = 0; i < cells; i++) {
-		double value = get(narrow, wide, i);
+		double value = get(map, wide, i);
 
 		if (value > limit) {
 			sum += value;
@@ -95,10 +96,10 @@ static double aggregate(const float *narrow, const double *wide, size_t cells, e
 
 double ad_aggregate(const float *map, size_t cells, enum adtool_aggregate how, double top)
 {
-	return aggregate(map, NULL, cells, how, top);
+	return aggregate(map, 0, cells, how, top);
 }
 
 double ad_aggregate_double(const double *map, size_t cells, enum adtool_aggregate how, double top)
 {
-	return aggregate(NULL, map, cells, how, top);
+	return aggregate(map, 1, cells, how, top);
 }

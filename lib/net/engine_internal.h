@@ -212,7 +212,7 @@ static inline size_t pieces_for(double work, double task, size_t least, size_t m
 	size_t n = wanted > 64 ? 64 : wanted < 1 ? 1 : (size_t)wanted;
 
 	n = n > 2 ? n + n % 2 : n;
-	return min_size(max_size(n, least), most);
+	return max_size(1, min_size(max_size(n, least), most));
 }
 
 /* Inputs along one axis that so many neighbouring outputs read, from the first to the last. */

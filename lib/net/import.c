@@ -129,7 +129,7 @@ static int load_constant(struct build *b, const Ad__TensorProto *tensor, const c
 		else
 			c.floats = floats = ad_graph_alloc(b->g, c.count, sizeof(*floats), b->err);
 		if (!floats && !ints)
-			return b->err->code;
+			return ad_fail_code(b->err);
 		code = ad_onnx_read(b->onnx, tensor, floats, ints, b->err);
 		if (code)
 			return code;
@@ -260,7 +260,7 @@ static int emit(struct build *b, enum ad_op op, const int *inputs, size_t n, int
 		return code;
 	*out = ad_graph_add_node(b->g, op, ad_onnx_node_name(b->node), b->node->op_type, inputs, n, value, b->err);
 	if (!*out)
-		return b->err->code;
+		return ad_fail_code(b->err);
 	becomes_value(b, value);
 	return 0;
 }
@@ -488,7 +488,7 @@ static int emit_unary(struct build *b, ad_activation activation)
 			return REFUSE(b, "its input holds whole numbers");
 		folded = ad_graph_alloc(b->g, c.count, sizeof(*folded), b->err);
 		if (!folded)
-			return b->err->code;
+			return ad_fail_code(b->err);
 		for (i = 0; i < c.count; i++)
 			folded[i] = ad_activate(activation, c.floats[i]);
 		c.floats = folded;
@@ -603,7 +603,7 @@ static int import_batch_norm(struct build *b)
 	scale = ad_graph_alloc(b->g, x->dims[1], sizeof(*scale), b->err);
 	shift = scale ? ad_graph_alloc(b->g, x->dims[1], sizeof(*shift), b->err) : NULL;
 	if (!shift)
-		return b->err->code;
+		return ad_fail_code(b->err);
 	for (i = 0; i < x->dims[1]; i++) {
 		double variance = (double)c[3]->floats[i] + (double)epsilon, s;
 
@@ -669,11 +669,11 @@ static int fold_binary(struct build *b, enum ad_binary op, const ad_constant *x,
 	}
 	z.floats = folded = ad_graph_alloc(b->g, z.count, sizeof(*folded), b->err);
 	if (!folded)
-		return b->err->code;
+		return ad_fail_code(b->err);
 	for (i = 0; i < z.count; i++) {
 		size_t rest = i, at_x = 0, at_y = 0, step_x = 1, step_y = 1;
 
-		for (axis = z.rank - 1; axis >= 0; axis--) {
+		for (axis = z.rank; axis-- > 0;) {
 			size_t at = rest % dims[axis];
 			int ax = axis - (z.rank - x->rank), ay = axis - (z.rank - y->rank);
 
@@ -715,7 +715,7 @@ static int binary_as_scale(struct build *b, enum ad_binary op, int value, const 
 	float *shift = scale ? ad_graph_alloc(b->g, channels, sizeof(*shift), b->err) : NULL;
 
 	if (!shift)
-		return b->err->code;
+		return ad_fail_code(b->err);
 	for (i = 0; i < channels; i++) {
 		float k = c->floats[c->count == 1 ? 0 : i];
 
@@ -858,7 +858,7 @@ static int import_cast(struct build *b)
 		if (c.floats) {
 			ints = ad_graph_alloc(b->g, c.count, sizeof(*ints), b->err);
 			if (!ints)
-				return b->err->code;
+				return ad_fail_code(b->err);
 			for (i = 0; i < c.count; i++) {
 				if (!(fabsf(c.floats[i]) < 0x1p31f))
 					return DAMAGED(b, "%g is no whole number", (double)c.floats[i]);
@@ -871,7 +871,7 @@ static int import_cast(struct build *b)
 		float *floats = ad_graph_alloc(b->g, c.count, sizeof(*floats), b->err);
 
 		if (!floats)
-			return b->err->code;
+			return ad_fail_code(b->err);
 		for (i = 0; i < c.count; i++) {
 			floats[i] = c.ints ? (float)c.ints[i] : c.floats[i];
 			if (to == AD_ONNX_FLOAT16)
@@ -910,7 +910,7 @@ static int import_constant(struct build *b)
 		c.count = c.dims[0] = one ? 1 : many->n_floats;
 		c.floats = floats = ad_graph_alloc(b->g, c.count, sizeof(*floats), b->err);
 		if (!floats)
-			return b->err->code;
+			return ad_fail_code(b->err);
 		if (one)
 			floats[0] = one->f;
 		else if (c.count)
@@ -929,7 +929,7 @@ static int import_constant(struct build *b)
 	c.count = c.dims[0] = one ? 1 : many->n_ints;
 	c.ints = ints = ad_graph_alloc(b->g, c.count, sizeof(*ints), b->err);
 	if (!ints)
-		return b->err->code;
+		return ad_fail_code(b->err);
 	if (one)
 		ints[0] = one->i;
 	else if (c.count)
@@ -1108,9 +1108,9 @@ static int import_reshape(struct build *b)
 	const struct known *x;
 	const ad_constant *shape;
 	const size_t *from;
-	size_t dims[AD_RANK], count, known = 1, i;
+	size_t dims[AD_RANK], count, known = 1;
 	int64_t allow_zero;
-	int rank, open = -1;
+	int rank, n_dims, open = -1, i;
 	int code = operand(b, 0, &x);
 
 	if (!code)
@@ -1126,21 +1126,22 @@ static int import_reshape(struct build *b)
 	count = x->kind == VALUE ? b->g->values[x->value].count : x->constant.count;
 	if (shape->rank != 1 || shape->count > AD_RANK || (x->kind == VALUE && !shape->count))
 		return REFUSE(b, "a shape of %zu dimensions; 1 to %d are supported", shape->count, AD_RANK);
-	for (i = 0; i < shape->count; i++) {
+	n_dims = (int)shape->count;
+	for (i = 0; i < n_dims; i++) {
 		int64_t n = shape->ints[i];
 
 		if (n == 0 && !allow_zero) {
-			if ((int)i >= rank)
-				return DAMAGED(b, "dimension %zu is to be copied from an input of %d dimensions", i,
+			if (i >= rank)
+				return DAMAGED(b, "dimension %d is to be copied from an input of %d dimensions", i,
 					       rank);
 			n = (int64_t)from[i];
 		}
 		if (n == -1 && open < 0) {
-			open = (int)i;
+			open = i;
 			continue;
 		}
 		if (n < 1 || (uint64_t)n > AD_MAX_TENSOR / known)
-			return DAMAGED(b, "dimension %zu of the new shape is %lld", i, (long long)shape->ints[i]);
+			return DAMAGED(b, "dimension %d of the new shape is %lld", i, (long long)shape->ints[i]);
 		dims[i] = (size_t)n;
 		known *= (size_t)n;
 	}
@@ -1150,7 +1151,7 @@ static int import_reshape(struct build *b)
 	}
 	if (known != count)
 		return REFUSE(b, "%zu elements do not fit the new shape (for this size of input)", count);
-	return reshape(b, x, (int)shape->count, dims);
+	return reshape(b, x, n_dims, dims);
 }
 
 static int import_gemm(struct build *b)
@@ -1196,7 +1197,7 @@ static int import_gemm(struct build *b)
 	if (weights && c)
 		bias = ad_graph_alloc(b->g, n, sizeof(*bias), b->err);
 	if (!weights || (c && !bias))
-		return b->err->code;
+		return ad_fail_code(b->err);
 	for (i = 0; i < n; i++) {
 		for (j = 0; j < k; j++)
 			weights[i * k + j] = alpha * w->floats[trans_b ? i * k + j : j * n + i];
@@ -1368,7 +1369,7 @@ int ad_graph_build(const ad_onnx *onnx, const char *const *layers, size_t count,
 		goto out;
 	b.g->outputs = ad_graph_alloc(b.g, count, sizeof(*b.g->outputs), b.err);
 	if (!b.g->outputs) {
-		code = b.err->code;
+		code = ad_fail_code(b.err);
 		goto out;
 	}
 	for (i = 0; i < count; i++) {

@@ -98,7 +98,7 @@ static int scale_rows(struct walk *w, size_t rows, size_t size, const ad_loose *
 	size_t i, j;
 
 	if (!new_bias)
-		return w->err->code;
+		return ad_fail_code(w->err);
 	for (i = 0; i < rows; i++) {
 		for (j = 0; j < size; j++)
 			new_weights[i * size + j] = (*weights)[i * size + j] * scale[i];
@@ -137,7 +137,7 @@ static int fold_scale(struct walk *w, ad_node *node)
 		scale = ad_graph_alloc(w->g, channels, sizeof(float), w->err);
 		shift = scale ? ad_graph_alloc(w->g, channels, sizeof(float), w->err) : NULL;
 		if (!shift)
-			return w->err->code;
+			return ad_fail_code(w->err);
 		for (c = 0; c < channels; c++) {
 			scale[c] = before->u.scale.scale[c] * node->u.scale.scale[c];
 			shift[c] = before->u.scale.shift[c] * node->u.scale.scale[c] + node->u.scale.shift[c];

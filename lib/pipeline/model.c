@@ -339,22 +339,21 @@ static void selftest_mark(const ad_bundle *bundle, ad_buf *out)
 static int selftest_once(const adtool_model *m, adtool_error *err)
 {
 	ad_buf mark = {0};
-	const char *path;
+	char *path, *slash;
 	double score;
 	int code;
 
 	selftest_mark(m->bundle, &mark);
-	path = mark.failed ? "" : ad_buf_text(&mark);
-	if (*path && !access(path, F_OK)) {
+	path = mark.size && !mark.failed ? (char *)mark.data : NULL;
+	if (path && !access(path, F_OK)) {
 		ad_buf_release(&mark);
 		return 0;
 	}
 	code = ad_selftest_score(m, &score, err);
 	if (!code)
 		code = ad_selftest_compare(score, m->selftest, err);
-	if (!code && *path) {
-		char *slash = (char *)mark.data + (strrchr(path, '/') - path);
-
+	slash = !code && path ? strrchr(path, '/') : NULL;
+	if (slash) {
 		/* A cache that cannot be written only means testing again next time. */
 		*slash = '\0';
 		if (!ad_mkdirs(path, NULL)) {

@@ -43,8 +43,9 @@ static void conv(const ad_conv_args *a, size_t vl)
 		float sum[AD_CONV_R_MAX * AD_VL_MAX];
 		const float *w = a->w;
 
-		for (size_t v = 0; v < width; v++)
-			sum[v] = a->bias ? a->bias[v] : 0;
+		for (size_t r = 0; r < a->blocks; r++)
+			for (size_t v = 0; v < vl; v++)
+				sum[r * vl + v] = a->bias ? a->bias[r * vl + v] : 0;
 		for (size_t i = 0; i < a->n[0]; i++) {
 			size_t run = i + 1 < a->n[0] ? a->run : a->last;
 
@@ -201,8 +202,9 @@ static void wino_in(const ad_wino_in_args *a, size_t vl)
 				}
 			}
 			sandwich(m == 2 ? &in2[0][0] : &in4[0][0], n, n, patch, out);
-			for (size_t i = 0; i < n * n; i++)
-				a->v[i * a->xi_step + (t - a->t0) * vl + v] = out[i];
+			for (size_t i = 0; i < n; i++)
+				for (size_t j = 0; j < n; j++)
+					a->v[(i * n + j) * a->xi_step + (t - a->t0) * vl + v] = out[i * n + j];
 		}
 	}
 }
@@ -215,8 +217,9 @@ static void wino_out(const ad_wino_out_args *a, size_t vl)
 		for (size_t v = 0; v < vl; v++) {
 			float from[36], out[36];
 
-			for (size_t i = 0; i < n * n; i++)
-				from[i] = a->v[i * a->xi_step + (t - a->t0) * vl + v];
+			for (size_t i = 0; i < n; i++)
+				for (size_t j = 0; j < n; j++)
+					from[i * n + j] = a->v[(i * n + j) * a->xi_step + (t - a->t0) * vl + v];
 			sandwich(m == 2 ? &out2[0][0] : &out4[0][0], m, n, from, out);
 			for (size_t i = 0; i < m; i++) {
 				for (size_t j = 0; j < m; j++) {
@@ -245,8 +248,9 @@ static void wino_weights(const ad_wino_weights_args *a, size_t vl)
 		for (size_t i = 0; i < 9; i++)
 			from[i] = a->in[i * vl + v];
 		sandwich(a->m == 2 ? &g2[0][0] : &g4[0][0], n, 3, from, to);
-		for (size_t i = 0; i < n * n; i++)
-			a->u[i * a->xi_step + v] = to[i];
+		for (size_t i = 0; i < n; i++)
+			for (size_t j = 0; j < n; j++)
+				a->u[(i * n + j) * a->xi_step + v] = to[i * n + j];
 	}
 }
 

@@ -779,7 +779,7 @@ static void pack(const ad_pack_args *a)
 		vf r[VL];
 
 		EACH (v, VL)
-			r[v] = v < a->channels ? v_load(a->in + v * a->step + p) : v_zero();
+			r[v] = v < a->channels ? v_load((const float *)(a->in + v * a->step + p)) : v_zero();
 		v_transpose(r);
 		EACH (v, VL)
 			v_store(a->out + (p + v) * a->pixel, r[v]);
