@@ -531,9 +531,9 @@ static void add_bmp_row(unsigned bits, unsigned y, enum bmp_kind kind)
 		} else if (bits == 8) {
 			add_byte(colour64(i));
 		} else if (bits == 16 && kind == FIELDS) {
-			add16le((rgb[3 * i] >> 3u) << 11 | (rgb[3 * i + 1] >> 2u) << 5 | rgb[3 * i + 2] >> 3u);
+			add16le(rgb[3 * i] / 8u << 11 | rgb[3 * i + 1] / 4u << 5 | rgb[3 * i + 2] / 8u);
 		} else if (bits == 16) {
-			add16le((rgb[3 * i] >> 3u) << 10 | (rgb[3 * i + 1] >> 3u) << 5 | rgb[3 * i + 2] >> 3u);
+			add16le(rgb[3 * i] / 8u << 10 | rgb[3 * i + 1] / 8u << 5 | rgb[3 * i + 2] / 8u);
 		} else {
 			add_byte(rgb[3 * i + 2]);
 			add_byte(rgb[3 * i + 1]);

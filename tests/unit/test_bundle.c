@@ -1669,7 +1669,7 @@ static void write_checks(void **state)
 	REFUSED(s.info.method = ADTOOL_PPCA, "method.grid");
 	REFUSED(s.parts.mask = "x", "mask.png: 0 bytes");
 	REFUSED((s.parts.mask = "x", s.parts.mask_size = 1), "mask.png: 1 bytes for a mask of 0 x 0");
-	REFUSED((s.info.mask_width = s.info.mask_height = s.info.mask_cells = 4), "mask.png: 0 bytes for a mask of 4 x 4");
+	REFUSED((s.info.mask_cells = s.info.mask_width = s.info.mask_height = 4), "mask.png: 0 bytes for a mask of 4 x 4");
 	REFUSED(s.info.geometry.tile_overlap = 1, "geometry");
 #undef REFUSED
 }

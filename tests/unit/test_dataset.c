@@ -1077,7 +1077,7 @@ static void archives_equal_directories(void **state)
 	static uint8_t big[300000];
 	const char *sorted[AWKWARD];
 	struct listing files;
-	int form;
+	enum form form;
 	size_t i;
 
 	(void)state;
@@ -1354,7 +1354,7 @@ static void check_damaged(const char *path, const struct listing *whole, int cut
 
 static void cut_archives(void **state)
 {
-	int form;
+	enum form form;
 
 	(void)state;
 	put("good.jpg", "good");
@@ -1382,7 +1382,7 @@ static void cut_archives(void **state)
 
 static void flipped_bytes_in_archives(void **state)
 {
-	int form;
+	enum form form;
 
 	(void)state;
 	put("good.jpg", "good");
@@ -1465,7 +1465,7 @@ static void compressed_but_no_tar(void **state)
 
 static void archive_limits(void **state)
 {
-	int form;
+	enum form form;
 
 	(void)state;
 	put("good.jpg", "good");

@@ -377,7 +377,7 @@ static void by_definition(float map[PICTURES][PIXELS], uint8_t mask[PICTURES][PI
 	static double wide[PICTURES * PIXELS];
 	static uint8_t flat[PICTURES * PIXELS];
 	int regions[PICTURES];
-	double normals = 0, anomalies = 0, x0 = 0, y0 = 0;
+	double normals = 0, x0 = 0, y0 = 0;
 	adtool_metrics m;
 	size_t n = 0, i;
 	int k, j;
@@ -390,7 +390,6 @@ static void by_definition(float map[PICTURES][PIXELS], uint8_t mask[PICTURES][PI
 			sorted[n] = map[k][j];
 			wide[n] = (double)map[k][j];
 			flat[n] = mask[k][j];
-			anomalies += mask[k][j] != 0;
 			normals += !mask[k][j];
 		}
 	}

@@ -410,8 +410,8 @@ static void chains_of_pages(void **state)
 	for (form = 0; form < 4; form++) {
 		uint64_t length, start;
 
-		c.big_endian = form & 1;
-		c.big = form >> 1;
+		c.big_endian = (form & 1) != 0;
+		c.big = form >= 2;
 		length = c.big ? 8 + 2 * 20 + 8 : 2 + 2 * 12 + 4;
 		start = c.big ? 16 : 8;
 		for (n = 1; n <= 6; n++) {

@@ -261,10 +261,10 @@ static void calm_below_the_level_hot_above(void **state)
 	assert_true(pixel(over, 112, 100)[0] > pixel(over, 112, 100)[2] + 60);
 	assert_true(lightness(pixel(map, 4, 4), 0) < 33);
 	for (x = 0, y = 0; x < 224; x++)
-		y += is_line(pixel(over, x, 100));
+		y += (unsigned)is_line(pixel(over, x, 100));
 	assert_in_range(y, 2, 8); /* the middle row crosses it twice */
 	for (x = 0, y = 0; x < 224; x++)
-		y += is_line(pixel(over, x, 4));
+		y += (unsigned)is_line(pixel(over, x, 4));
 	assert_int_equal(y, 0);
 	adtool_image_free(map);
 	adtool_image_free(over);

@@ -851,7 +851,7 @@ static void test_layers(void **state)
 static float *run_together(const adtool_backbone *b, const char *const *layers, size_t n, const float *x, size_t h,
 			   size_t w, unsigned threads)
 {
-	ad_plan *plan;
+	ad_plan *plan = NULL;
 	ad_pool *pool;
 	adtool_error err;
 	void *arena;

@@ -17,6 +17,12 @@
 #include "../../lib/net/net.h"
 #include "onnx_make.h"
 
+#ifdef __clang__
+typedef __fp16 half; /* some have no _Float16 on x86-64 */
+#else
+typedef _Float16 half;
+#endif
+
 /* A tensor of the references. */
 struct array {
 	size_t dims[4], n;
@@ -234,7 +240,7 @@ static void try_conv(ad_rng *r, struct conv_case k, int with_bias, const char *a
 		node = om_node(m, "Cast", "", "w16", "w");
 		om_int(m, node, "to", 1);
 		for (i = 0; i < n_weights; i++)
-			w[i] = (float)(_Float16)w[i];
+			w[i] = (float)(half)w[i];
 	} else {
 		om_floats(m, "w", w, dims);
 	}
