@@ -474,7 +474,7 @@ int adtool_dataset_read(adtool_dataset *d, const void **data, size_t *size, adto
 	if (state == NO_ITEM || state == READ_ITEM)
 		return ad_fail(err, ADTOOL_EINVAL, state == NO_ITEM ? "there is no current item" : "the item has been read already");
 	if (state == REFUSED_ITEM)
-		return ad_fail(err, d->why.code, "%s", d->why.message);
+		return ad_fail(err, ad_fail_code(&d->why), "%s", d->why.message);
 	d->state = READ_ITEM;
 	if (!d->loaded) {
 		ad_buf_clear(&d->data);
