@@ -387,6 +387,19 @@ KILLS ?= 100
 check-faults: test-programs ## every call that can fail, failing, one at a time; KILLS=100 of each command; some minutes
 	@ADTOOL_FAULTS=full ADTOOL_KILLS=$(KILLS) $(PROVE) -v tests/cli/faults.t tests/cli/watch.t
 
+# A build of its own, in which only what sees the formats is built more than once.
+OPTIONAL := tiff webp gif heif jxl icc
+.PHONY: check-without
+check-without: all examples $(B)/tests/tools/draw_formats ## builds without each optional library, and without them all
+	@mkdir -p $(B)/without && cp -a $(B)/lib $(B)/cli $(B)/gen $(B)/bin $(B)/examples $(B)/without/
+	@set -e; for left_out in "$(OPTIONAL)" $(OPTIONAL); do \
+		$(MAKE) --no-print-directory B=$(B)/without WERROR=1 WITHOUT="$$left_out" all examples \
+			$(B)/without/tests/test_formats $(B)/without/tests/tools/draw_formats >$(B)/without.log 2>&1 || \
+			{ cat $(B)/without.log; exit 1; }; \
+		sh tests/without/check.sh $(abspath $(B)) $(abspath $(B)/without) $$left_out; \
+	done
+	@rm -rf $(B)/without
+
 .PHONY: check-packages
 check-packages: ## the tarball and the Debian packages: built, looked at by lintian, unpacked and used
 	@$(MAKE) --no-print-directory deps

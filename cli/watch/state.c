@@ -280,6 +280,27 @@ static int take_lock(watch_state *s)
 	return status;
 }
 
+/* Whether the file begins as a state does, or would if its first line were not cut. errno is 0 when it does not. */
+static bool begins_well(int fd)
+{
+	char head[sizeof(HEADER) - 1];
+	ssize_t n;
+
+	do
+		n = pread(fd, head, sizeof(head), 0);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return false;
+	errno = 0;
+	return !memcmp(head, HEADER, (size_t)n);
+}
+
+static int refuse_file(const watch_state *s)
+{
+	cli_message(s->path, "is no state of adtool watch; it is left as it is");
+	return CLI_FAILURE;
+}
+
 /* Opens it for what follows; nothing or a cut line at the end is made good. */
 static int load(watch_state *s)
 {
@@ -293,17 +314,17 @@ static int load(watch_state *s)
 		cli_message(s->path, "not a regular file");
 		return CLI_FAILURE;
 	}
-	char *text = read_all(s->fd, &size);
-	if (!text)
+	/* Something else may be larger than memory. */
+	char *text = begins_well(s->fd) ? read_all(s->fd, &size) : NULL;
+	if (!text && errno)
 		return fail_errno(s, "cannot read");
+	if (!text)
+		return refuse_file(s);
 	for (whole = size; whole && text[whole - 1] != '\n';)
 		whole--;
 	int status = 0;
-	/* A first line that was cut is one too. */
-	size_t known = size < strlen(HEADER) ? size : strlen(HEADER);
-	if (memcmp(text, HEADER, known) || memchr(text, '\0', size)) {
-		cli_message(s->path, "is no state of adtool watch; it is left as it is");
-		status = CLI_FAILURE;
+	if (memchr(text, '\0', size)) {
+		status = refuse_file(s);
 	} else if (whole < size && ftruncate(s->fd, (off_t)whole)) {
 		status = fail_errno(s, "cannot write");
 	} else {

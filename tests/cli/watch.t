@@ -108,6 +108,20 @@ run adtool watch --exec ' ' --once in
 exits 'no command' 129
 run adtool watch -m gone.zip --once in
 exits 'no model' 128
+printf 'picture' >other
+run once --state other in
+exits 'a state that is something else' 128
+err_is 'a state that is something else: said' 'adtool: other: is no state of adtool watch; it is left as it is'
+is 'a state that is something else: left' "$(cat other)" picture
+# Far more than there is memory, and nothing of it is read.
+if truncate -s 8T other 2>/dev/null; then
+	run once --state other in
+	exits 'a state that is something else, and large' 128
+	err_is 'a state that is something else, and large: said' 'adtool: other: is no state of adtool watch; it is left as it is'
+else
+	skip 2 'this file system has no large files with holes'
+fi
+rm -f other other.lock
 run once --state sl --max-model-size 1K in
 exits 'a model above the limit' 128
 err_like 'a model above the limit: said' '^adtool: model\.zip: .*limit of 1024 \(--max-model-size\)$'
