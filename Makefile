@@ -79,7 +79,7 @@ FORMAT_LIBS := $(if $(findstring _TIFF,$(FORMATS)),-ltiff) $(if $(findstring _WE
 quiet = $(if $(filter 1,$(V)),,@printf '  %-6s %s\n' $(1) $@;)
 
 # Lists that depend on directories and on generated files.
-ISA_ROOMS_x86_64 := avx2 avx512 avxvnni avx512vnni
+ISA_ROOMS_x86_64 := avx2 avx512 avxvnni avx512vnni avx512bf16
 ISA_ROOMS_aarch64 := neon neondot
 ISA_ROOMS := scalar $(ISA_ROOMS_$(ARCH))
 ISA_FLAGS_scalar := -ffp-contract=off
@@ -87,6 +87,7 @@ ISA_FLAGS_avx2 := -mavx2 -mfma
 ISA_FLAGS_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma
 ISA_FLAGS_avxvnni := -mavx2 -mavxvnni
 ISA_FLAGS_avx512vnni := $(ISA_FLAGS_avx512) -mavx512vnni
+ISA_FLAGS_avx512bf16 := $(ISA_FLAGS_avx512) -mavx512bf16
 ISA_FLAGS_neon :=
 ISA_FLAGS_neondot := -march=armv8.2-a+dotprod
 # Vector code takes a compiler many minutes under a sanitizer; nobody fuzzes it.

@@ -1,6 +1,7 @@
 /* What the library was built with and what it runs on, kernel by kernel. */
 #include <adtool/version.h>
 
+#include "bf16.h"
 #include "int8.h"
 #include "kernel.h"
 
@@ -21,6 +22,7 @@ static const char *room_of(const ad_kernels *k, size_t index)
 void adtool_build_info(void (*fn)(void *context, const char *name, const char *value), void *context)
 {
 	const ad_kernels *k;
+	const ad_bf16_kernels *bf16;
 	adtool_error err = {0};
 	const char *name;
 	char text[128];
@@ -46,4 +48,6 @@ void adtool_build_info(void (*fn)(void *context, const char *name, const char *v
 		fn(context, text, room_of(k, i));
 	}
 	fn(context, "int8 kernels", ad_int8_kernels_for(k->isa)->isa);
+	bf16 = ad_bf16_kernels_for(k->isa);
+	fn(context, "bf16 kernels", bf16 ? bf16->isa : "none, those of floats do it");
 }

@@ -135,6 +135,18 @@ typedef struct ad_affine_args {
 	ad_fn fn;
 } ad_affine_args;
 
+/*
+ * out[p vl + v] = fn(in[p pixel + v] scale[v] + shift[v]), rounded to bfloat16 (bf16.h). in may be out when pixel is vl.
+ */
+typedef struct ad_round_args {
+	const float *in;
+	size_t pixel; /* floats */
+	float *out;
+	size_t pixels;
+	const float *scale, *shift; /* vl floats each; NULL, both: 1 and 0, and fn is not looked at */
+	ad_fn fn;                   /* NONE, RELU or CLIP */
+} ad_round_args;
+
 enum ad_binary_kind { AD_BINARY_ADD, AD_BINARY_SUB, AD_BINARY_MUL, AD_BINARY_DIV };
 
 /* out = fn(x op y) over `pixels` pixels; an operand with step 0 is one pixel used for all. x or y may be out. */

@@ -6,6 +6,7 @@ run adtool --version -v
 exits 'the build tells of itself' 0
 out_like 'the kernels in force' '^kernels +[a-z0-9]+$'
 out_like 'those of 8 bits' '^int8 kernels +[a-z0-9]+$'
+out_like 'those of bfloat16' '^bf16 kernels +(avx512bf16|none, those of floats do it)$'
 out_like 'each kernel' '^kernel conv +[a-z0-9]+$'
 for isa in scalar avx2 avx512 neon; do
 	if adtool --version -v | grep -q "^instruction set $isa *can run"; then
@@ -22,4 +23,6 @@ done
 ADTOOL_ISA=sse9 run adtool backbone check adnet
 exits 'an unknown one is refused' 128
 err_like 'by name' 'ADTOOL_ISA=sse9: no such instruction set'
+ADTOOL_ISA=scalar run adtool --version -v
+out_like 'whoever asks for less gets no more' '^bf16 kernels +none'
 done_testing

@@ -457,6 +457,45 @@ static void check_affine(struct check *c)
 			}
 }
 
+/* What is not computed before is rounded to the same bits. */
+static void check_round(struct check *c)
+{
+	static const float odd[] = {0, -0.0f, INFINITY, -INFINITY, NAN, 1e-40f, -1e-45f, 3.4e38f, 0x1.01p0f, 0x1.03p0f};
+	size_t vl = c->k->vl;
+	char what[128];
+
+	for (size_t pixels = 1; pixels < 40; pixels++)
+		for (size_t f = 0; f < 3; f++)
+			for (size_t how = 0; how < 6 && !c->failed; how++) {
+				size_t step = vl * (1 + how % 3 % 2);
+				block in = make_random(c, (pixels - 1) * step + vl), scale = make_random(c, vl),
+				      shift = make_random(c, vl), out[2];
+
+				for (size_t i = 0; how < 3 && i < vl; i++)
+					in.data[(pixels - 1) * step + i] = odd[(pixels + i) % (sizeof(odd) / sizeof(odd[0]))];
+				for (int i = 0; i < 2; i++) {
+					ad_round_args a = {in.data, step, NULL, pixels, NULL, NULL, fns[f]};
+
+					if (how >= 3) {
+						a.scale = scale.data;
+						a.shift = shift.data;
+					}
+					out[i] = how % 3 == 2 ? make_copy(c, &in) : make(c, pixels * vl);
+					a.out = out[i].data;
+					if (how % 3 == 2)
+						a.in = a.out;
+					(i ? c->oracle : c->k)->round_bf16(&a);
+				}
+				snprintf(what, sizeof(what), "round_bf16 %zu pixels, fn %zu, case %zu", pixels, f, how);
+				same(c, &out[0], &out[1], how < 3 ? 0 : 0x1p-7, what);
+				drop(&in);
+				drop(&scale);
+				drop(&shift);
+				drop(&out[0]);
+				drop(&out[1]);
+			}
+}
+
 static void check_binary(struct check *c)
 {
 	size_t vl = c->k->vl;
@@ -660,6 +699,8 @@ long check_kernel(const ad_kernels *k, size_t index, char *why, size_t size)
 			check_wino_weights(&c);
 		else if (!strcmp(name, "affine"))
 			check_affine(&c);
+		else if (!strcmp(name, "round_bf16"))
+			check_round(&c);
 		else if (!strcmp(name, "binary"))
 			check_binary(&c);
 		else if (!strcmp(name, "mean"))

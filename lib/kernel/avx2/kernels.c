@@ -29,6 +29,19 @@ static inline __attribute__((always_inline)) vf v_ldexp(vf x, vf n)
 	return _mm256_mul_ps(x, _mm256_castsi256_ps(bits));
 }
 
+static inline __attribute__((always_inline)) vf v_bf16(vf x)
+{
+	__m256i u = _mm256_castps_si256(x), exponent = _mm256_set1_epi32(0x7f800000);
+	__m256i odd = _mm256_and_si256(_mm256_srli_epi32(u, 16), _mm256_set1_epi32(1));
+	__m256i nan = _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+	__m256i small = _mm256_cmpeq_epi32(_mm256_and_si256(u, exponent), _mm256_setzero_si256());
+	__m256i r = _mm256_add_epi32(_mm256_add_epi32(u, odd), _mm256_set1_epi32(0x7fff));
+
+	r = _mm256_blendv_epi8(r, _mm256_or_si256(u, _mm256_set1_epi32(0x400000)), nan);
+	r = _mm256_blendv_epi8(r, _mm256_and_si256(u, _mm256_set1_epi32((int)0x80000000)), small);
+	return _mm256_castsi256_ps(_mm256_and_si256(r, _mm256_set1_epi32((int)0xffff0000)));
+}
+
 static inline __attribute__((always_inline)) void v_transpose(vf r[VL])
 {
 	__m256 t[VL];

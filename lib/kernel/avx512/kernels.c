@@ -23,6 +23,18 @@ typedef __m512 vf;
 #define v_round(x) _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT)
 #define v_ldexp(x, n) _mm512_scalef_ps(x, n)
 
+static inline __attribute__((always_inline)) vf v_bf16(vf x)
+{
+	__m512i u = _mm512_castps_si512(x);
+	__m512i odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
+	__m512i r = _mm512_add_epi32(_mm512_add_epi32(u, odd), _mm512_set1_epi32(0x7fff));
+
+	r = _mm512_mask_or_epi32(r, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), u, _mm512_set1_epi32(0x400000));
+	r = _mm512_mask_and_epi32(r, _mm512_testn_epi32_mask(u, _mm512_set1_epi32(0x7f800000)), u,
+				  _mm512_set1_epi32((int)0x80000000));
+	return _mm512_castsi512_ps(_mm512_and_si512(r, _mm512_set1_epi32((int)0xffff0000)));
+}
+
 static inline __attribute__((always_inline)) void v_transpose(vf r[VL])
 {
 	__m512 t[VL];

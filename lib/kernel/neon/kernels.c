@@ -44,6 +44,16 @@ static inline __attribute__((always_inline)) vf v_ldexp(vf x, vf n)
 	return vmulq_f32(x, vreinterpretq_f32_s32(bits));
 }
 
+static inline __attribute__((always_inline)) vf v_bf16(vf x)
+{
+	uint32x4_t u = vreinterpretq_u32_f32(x), odd = vandq_u32(vshrq_n_u32(u, 16), vdupq_n_u32(1));
+	uint32x4_t r = vaddq_u32(vaddq_u32(u, odd), vdupq_n_u32(0x7fff));
+
+	r = vbslq_u32(vceqq_f32(x, x), r, vorrq_u32(u, vdupq_n_u32(0x400000)));
+	r = vbslq_u32(vtstq_u32(u, vdupq_n_u32(0x7f800000)), r, vandq_u32(u, vdupq_n_u32(UINT32_C(0x80000000))));
+	return vreinterpretq_f32_u32(vandq_u32(r, vdupq_n_u32(UINT32_C(0xffff0000))));
+}
+
 static inline __attribute__((always_inline)) void v_transpose(vf r[VL])
 {
 	float64x2_t a = vreinterpretq_f64_f32(vtrn1q_f32(r[0], r[1])),

@@ -2,6 +2,7 @@
  * The scalar room: every kernel as plainly as its definition in kernel.h reads, for ever the oracle of the others.
  * Compiled without contraction. One body serves every vector length.
  */
+#include "../bf16.h"
 #include "../kernel.h"
 #include "../simd/narrow.h"
 
@@ -329,6 +330,18 @@ static void narrow(const ad_narrow_args *a, size_t vl)
 {
 	(void)vl;
 	narrow_rows(a);
+}
+
+static void round_bf16(const ad_round_args *a, size_t vl)
+{
+	for (size_t p = 0; p < a->pixels; p++) {
+		for (size_t v = 0; v < vl; v++) {
+			float x = a->in[p * a->pixel + v];
+
+			x = a->scale ? apply(a->fn, x * a->scale[v] + a->shift[v]) : x;
+			a->out[p * vl + v] = ad_bf16_float(ad_bf16_of(x));
+		}
+	}
 }
 
 static unsigned long fp_enter(void)

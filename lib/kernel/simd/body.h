@@ -11,6 +11,7 @@
  *   v_if_negative(x, a, b)  x < 0 ? a : b
  *   v_round(x)              to the nearest whole number
  *   v_ldexp(x, n)           x 2^n, n whole, -126 .. 127
+ *   v_bf16(x)               rounded to bfloat16, as bf16.h says
  *   v_transpose(r)          VL registers, VL x VL
  *   TILE1 TILE2 TILE3       pixels of the convolution's register tile with 1, 2, 3 blocks of channels
  *   DEPTHWISE_TILE          pixels of each of the two rows of the depthwise convolution's register tile
@@ -718,6 +719,24 @@ static void affine(const ad_affine_args *a)
 		v_store(out, v_min(c.high, v_max(c.low, v_fma(v_load(in), scale, shift))));
 	if (is_late(&a->fn))
 		apply_late(&a->fn, a->out, a->pixels);
+}
+
+static void round_bf16(const ad_round_args *a)
+{
+	const float *in = a->in;
+	float *out = a->out, *end = out + a->pixels * VL;
+	vf scale, shift;
+	clamp c = clamp_of(&a->fn);
+
+	if (!a->scale) {
+		for (; out < end; out += VL, in += a->pixel)
+			v_store(out, v_bf16(v_load(in)));
+		return;
+	}
+	scale = v_load(a->scale);
+	shift = v_load(a->shift);
+	for (; out < end; out += VL, in += a->pixel)
+		v_store(out, v_bf16(v_clamp(&c, v_fma(v_load(in), scale, shift))));
 }
 
 INLINE void binary_kind(const ad_binary_args *a, const enum ad_binary_kind kind)
