@@ -221,6 +221,7 @@ int ad_engine_create(const ad_graph *graph, const ad_kernels *kernels, const ad_
 		return ad_fail_nomem(err);
 	e->k = kernels;
 	e->k8 = ad_int8_kernels_for(kernels->isa);
+	e->kb = ad_bf16_kernels_for(kernels->isa);
 	e->n_nodes = graph->n_nodes;
 	e->algorithms = ad_calloc(graph->n_nodes + 1, sizeof(*e->algorithms));
 	e->doers = ad_malloc_array(graph->n_nodes, sizeof(*e->doers));

@@ -158,14 +158,16 @@ static void run_chain(const step *s, const run *r, size_t task, float *scratch)
 
 /* -- planning ---------------------------------------------------------------------------------------- */
 
-/* A 1x1 convolution of stride 1, with nothing fused into it. */
+/* A 1x1 convolution of stride 1 in floats, with nothing fused into it. */
 static int is_product(const struct compiler *c, int node)
 {
 	const ad_node *n = &c->g->nodes[node];
 	const ad_window *w = &n->u.conv.window;
 
 	return n->op == AD_OP_CONV && is_pointwise(w) && w->stride[0] == 1 && w->stride[1] == 1 &&
-	       n->u.conv.groups == 1 && !c->skip[node] && c->pre[node] < 0 && c->chains[node].depth < 0;
+	       n->u.conv.groups == 1 &&
+	       !engine_bf16_suits(&n->u.conv, c->values[n->inputs[0]].shape.c, c->values[n->output].shape.c,
+				  (ad_fn){AD_FN_NONE, 0, 0}) && !c->skip[node] && c->pre[node] < 0 && c->chains[node].depth < 0;
 }
 
 static int is_depthwise(const struct compiler *c, int node)

@@ -8,6 +8,8 @@
  *   winograd-m   3x3, stride 1: transform the input, one matrix product for each of the (m + 2)^2 elements,
  *                transform back
  *   depthwise    one channel by itself (planned here, run by engine_steps.c)
+ *
+ * In bfloat16 the first two are done by engine_bf16.c.
  */
 #include "engine_internal.h"
 
@@ -20,7 +22,7 @@ enum {
 	WINO_FLOATS = 5 << 15,    /* transformed input of all tiles that may be kept whole */
 };
 
-static void call_conv(const step *s, const run *r, const out_group *g, ad_conv_args *a, float *out, const float *res,
+void engine_conv_call(const step *s, const run *r, const out_group *g, ad_conv_args *a, float *out, const float *res,
 		      size_t pixel0, size_t pixels, int last)
 {
 	const conv_step *c = &s->u.conv;
@@ -74,7 +76,7 @@ static void pointwise(const step *s, const run *r, size_t task, float *scratch)
 			a.in = c->scale != SIZE_MAX ? scratch + group->in_block * a.step[0]
 						    : in + group->in_block * c->in.plane +
 							  (l * sh * c->in.w + p0 * (flat ? 1 : sw)) * vl;
-			call_conv(s, r, group, &a, out, res, l * c->line + p0, p1 - p0, l + 1 == l1);
+			engine_conv_call(s, r, group, &a, out, res, l * c->line + p0, p1 - p0, l + 1 == l1);
 		}
 	}
 }
@@ -102,7 +104,8 @@ static void direct(const step *s, const run *r, size_t task, float *scratch)
 	for (size_t g = g0; g < g1; g++) {
 		for (size_t y = y0; y < y1; y++) {
 			a.in = scratch + c->groups[g].in_block * a.step[0] + (y - y0) * w->stride[0] * width * vl;
-			call_conv(s, r, &c->groups[g], &a, at(r, s->out), res, y * c->out.w, c->out.w, y + 1 == y1);
+			engine_conv_call(s, r, &c->groups[g], &a, at(r, s->out), res, y * c->out.w, c->out.w,
+					 y + 1 == y1);
 		}
 	}
 }
@@ -129,7 +132,8 @@ static void planar(const step *s, const run *r, size_t task, float *scratch)
 	for (size_t g = 0; g < c->n_groups; g++) {
 		for (size_t y = y0; y < y1; y++) {
 			a.in = scratch + (y - y0) * w->stride[0] * width;
-			call_conv(s, r, &c->groups[g], &a, at(r, s->out), res, y * c->out.w, c->out.w, y + 1 == y1);
+			engine_conv_call(s, r, &c->groups[g], &a, at(r, s->out), res, y * c->out.w, c->out.w,
+					 y + 1 == y1);
 		}
 	}
 }
@@ -307,7 +311,8 @@ static int make_groups(ad_engine *e, step *s, size_t index, const ad_node *node,
 
 		if (!f)
 			return ADTOOL_ENOMEM;
-		c->groups[g].floats = taps * c->in_channels * c->groups[g].blocks * vl;
+		c->groups[g].floats = c->bf16 ? engine_bf16_floats(e, c->in_channels, taps, c->groups[g].blocks)
+					      : taps * c->in_channels * c->groups[g].blocks * vl;
 		c->groups[g].weights = engine_weights(e, c->groups[g].floats);
 		*f = (fill){.kind = FILL_CONV, .step = index, .group = g, .node = node};
 	}
@@ -463,6 +468,7 @@ int engine_conv_plan(ad_engine *e, step *s, size_t index, const ad_node *node, s
 			}
 		}
 	}
+	c->bf16 = !is_planar && engine_bf16_suits(conv, in.c, out.c, c->pre);
 	rc = make_groups(e, s, index, node, is_planar);
 	if (rc)
 		return rc;
@@ -472,6 +478,8 @@ int engine_conv_plan(ad_engine *e, step *s, size_t index, const ad_node *node, s
 		plan_pointwise(e, s);
 	else
 		plan_direct(e, s, is_planar);
+	if (c->bf16)
+		engine_bf16_plan(e, s);
 	return 0;
 }
 
@@ -491,7 +499,7 @@ size_t engine_conv_split(const ad_engine *e, const step *s, step *before)
 void engine_conv_release(step *s)
 {
 	if (s->run == pointwise || s->run == direct || s->run == planar || s->run == wino_tiles ||
-	    s->run == wino_split_out)
+	    s->run == wino_split_out || engine_bf16_runs(s))
 		ad_free(s->u.conv.groups);
 }
 
@@ -544,6 +552,24 @@ static inline void copy_pixel(float *to, const float *pixel, size_t vl)
 		memcpy(to, pixel, 4 * sizeof(*to));
 }
 
+/* Pairs of channels, two of them at once. */
+static void fill_pairs(const ad_engine *e, const conv_step *c, const out_group *g, const ad_conv *conv)
+{
+	size_t vl = e->k->vl, taps = c->window.kernel[0] * c->window.kernel[1], all = c->in_channels * taps;
+	size_t most = FETCHED / (2 * taps) * 2 * taps, n;
+	float fetched[FETCHED * AD_VL_MAX];
+
+	for (size_t b = 0; b < g->blocks; b++) {
+		for (size_t q0 = 0; q0 < all; q0 += n) {
+			n = min_size(most, all - q0);
+			fetch_taps(e, c, conv, (g->out_block + b) * vl, q0, n, fetched);
+			for (size_t q = 0; q < n; q += q % taps == taps - 1 ? taps + 1 : 1)
+				engine_bf16_pair(e, c, g, b, (q0 + q) / taps, q % taps, fetched + q * vl,
+						 q + taps < n ? fetched + (q + taps) * vl : NULL);
+		}
+	}
+}
+
 void engine_conv_fill(const ad_engine *e, const fill *f)
 {
 	const step *s = &e->steps[f->step];
@@ -556,6 +582,10 @@ void engine_conv_fill(const ad_engine *e, const fill *f)
 	int merged = c->in_channels != c->in.c / conv->groups;
 	float fetched[FETCHED * AD_VL_MAX];
 
+	if (c->bf16 && e->kb) {
+		fill_pairs(e, c, g, conv);
+		return;
+	}
 	for (size_t b = 0; b < g->blocks; b++) {
 		size_t o = (g->out_block + b) * vl;
 		float *to = e->weights + g->weights + b * vl;
@@ -583,4 +613,7 @@ void engine_conv_fill(const ad_engine *e, const fill *f)
 			}
 		}
 	}
+	if (c->bf16)
+		e->k->round_bf16(&(ad_round_args){.in = e->weights + g->weights, .pixel = vl, .out = e->weights + g->weights,
+						  .pixels = g->floats / vl});
 }

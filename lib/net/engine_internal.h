@@ -1,10 +1,11 @@
 /*
- * What the engine's files share: engine.c (placing, packing), engine_run.c, the steps of engine_conv.c, engine_int8.c,
- * engine_steps.c and engine_plain.c; engine_compile.h has what makes steps of a graph.
+ * What the engine's files share: engine.c (placing, packing), engine_run.c, the steps of engine_conv.c, engine_bf16.c,
+ * engine_int8.c, engine_steps.c and engine_plain.c; engine_compile.h has what makes steps of a graph.
  */
 #ifndef AD_ENGINE_INTERNAL_H
 #define AD_ENGINE_INTERNAL_H
 
+#include "../kernel/bf16.h"
 #include "../kernel/int8.h"
 #include "engine.h"
 #include "ops.h"
@@ -66,7 +67,8 @@ typedef struct conv_step {
 	size_t pieces, parts;
 	size_t line; /* pointwise: pixels of a line; lines: of them */
 	size_t lines;
-	int m; /* Winograd */
+	int m;    /* Winograd */
+	int bf16; /* engine_bf16.c */
 	size_t tiles_x, tiles;
 	place transformed; /* of all tiles, when a step before has done it */
 } conv_step;
@@ -146,6 +148,7 @@ typedef struct fill {
 struct ad_engine {
 	const ad_kernels *k;
 	const ad_int8_kernels *k8;
+	const ad_bf16_kernels *kb; /* NULL: floats that are rounded stand in */
 	step *steps;
 	size_t n_steps, room_steps;
 	buffer *buffers;
@@ -257,6 +260,24 @@ int engine_conv_plan(ad_engine *e, step *s, size_t index, const ad_node *node, s
 size_t engine_conv_split(const ad_engine *e, const step *s, step *before);
 void engine_conv_fill(const ad_engine *e, const fill *f);
 void engine_conv_release(step *s);
+/* One call of the kernel; a: what is read. last: of this group in this task. */
+void engine_conv_call(const step *s, const run *r, const out_group *g, ad_conv_args *a, float *out, const float *res,
+		      size_t pixel0, size_t pixels, int last);
+
+/* engine_bf16.c: convolutions of engine_conv.c (u.conv.bf16) whose operands are rounded. */
+/* Whether one is; the same on every instruction set. pre: the activation of a SCALE or UNARY done while packing. */
+int engine_bf16_suits(const ad_conv *conv, size_t in, size_t out, ad_fn pre);
+/* Floats in the weights of a group. */
+size_t engine_bf16_floats(const ad_engine *e, size_t channels, size_t taps, size_t blocks);
+/* Of a step that is otherwise planned. */
+void engine_bf16_plan(const ad_engine *e, step *s);
+int engine_bf16_runs(const step *s);
+/*
+ * With a table: writes a tap's weights of channels `channel`, which is even, and the one after it (odd: or NULL) for output
+ * block `block` of a group.
+ */
+void engine_bf16_pair(const ad_engine *e, const conv_step *c, const out_group *g, size_t block, size_t channel, size_t tap,
+		      const float *even, const float *odd);
 
 /* engine_int8.c */
 /*

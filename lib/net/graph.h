@@ -75,6 +75,7 @@ typedef struct ad_conv {
 	const ad_loose *bias;    /* M, or NULL */
 	int residual;         /* whether there is an input 1, of the output's shape */
 	enum ad_way way;
+	int bf16; /* operands may be rounded to bfloat16: where it pays, which depends on the shape alone */
 } ad_conv;
 
 /* 3x3, stride 1, not dilated. */

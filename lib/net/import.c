@@ -366,7 +366,7 @@ static int import_conv(struct build *b)
 	if (code)
 		return code;
 	node->u.conv = (ad_conv){window, (size_t)groups, weights->floats, bias ? bias->floats : NULL, 0,
-				 AD_WAY_BY_COST};
+				 AD_WAY_BY_COST, 0};
 	return 0;
 }
 

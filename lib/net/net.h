@@ -31,7 +31,15 @@ int ad_plan_create(const adtool_backbone *backbone, const char *layer, unsigned 
 		   ad_plan **out, adtool_error *err);
 
 /*
- * The same for `count` (at least 1) layers in one pass; a layer may be there twice. Each has the bits of its own plan,
+ * The same, the operands of convolutions where it pays rounded to bfloat16 (kernel/bf16.h): faster where the CPU multiplies
+ * such numbers, about as fast elsewhere. Each instruction set rounds the same tensors, to the same bits but where sums, which
+ * differ in their last digits, lie on both sides of a tie.
+ */
+int ad_plan_create_bf16(const adtool_backbone *backbone, const char *layer, unsigned width, unsigned height,
+			ad_pool *pool, ad_plan **out, adtool_error *err);
+
+/*
+ * As ad_plan_create for `count` (at least 1) layers in one pass; a layer may be there twice. Each has the bits of its own plan,
  * unless one of them is a tensor that the others' plans need not make (a convolution before its batch norm, say): then
  * what lies beyond it may differ by rounding, no more than 1e-5 of the largest value in the deepest nets tried.
  */

@@ -115,6 +115,23 @@ out:
 	return code;
 }
 
+int ad_plan_create_bf16(const adtool_backbone *backbone, const char *layer, unsigned width, unsigned height,
+			ad_pool *pool, ad_plan **out, adtool_error *err)
+{
+	const size_t shape[3] = {3, height, width};
+	ad_graph *graph = NULL;
+	int code = ad_backbone_graph(backbone, layer, shape, &graph, err);
+
+	if (code)
+		return code;
+	for (size_t i = 0; i < graph->n_nodes; i++)
+		if (graph->nodes[i].op == AD_OP_CONV)
+			graph->nodes[i].u.conv.bf16 = 1;
+	code = ad_plan_of_graph(graph, NULL, pool, out, err);
+	ad_graph_free(graph);
+	return code;
+}
+
 void ad_plan_free(ad_plan *plan)
 {
 	if (!plan)

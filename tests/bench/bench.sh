@@ -83,8 +83,10 @@ while [ $round -lt "$rounds" ]; do
 		"$forward" time "$work/$name.onnx" "$layer" 224 $batch $threads "$seconds" >"$work/line" || exit 1
 		value median_ms <"$work/line" >>"$work/ours.$key"
 		value gflop <"$work/line" >"$work/gflop.$key"
-		"$forward" int8 time "$work/$name.onnx" "$layer" 224 $batch $threads "$seconds" |
-			value median_ms >>"$work/int8.$key"
+		for narrow in int8 bf16; do
+			"$forward" $narrow time "$work/$name.onnx" "$layer" 224 $batch $threads "$seconds" |
+				value median_ms >>"$work/$narrow.$key"
+		done
 		[ -z "$peer" ] || node tests/bench/peer.js "$work/$name.onnx" 224 $batch $threads "$seconds" |
 			value median_ms >>"$work/peer.$key"
 	done
@@ -108,18 +110,18 @@ done
 	done
 } | tee -a "$report"
 
-# What 8 bits are worth, whether or not a model in them would be accepted: the ratio is to the peer in float32.
-{
+# What 8 bits and bfloat16 are worth, whether or not a model in them would be accepted: the ratio is to the peer in float32.
+for narrow in int8 bf16; do
 	echo
-	printf '%-16s %-8s %7s %5s %9s %11s %9s %6s\n' 'in int8' layer threads batch ms pictures/s 'peer ms' ratio
+	printf '%-16s %-8s %7s %5s %9s %11s %9s %6s\n' "in $narrow" layer threads batch ms pictures/s 'peer ms' ratio
 	cases | while read -r name layer threads batch key; do
 		awk -v name="$name" -v layer="$layer" -v threads="$threads" -v batch="$batch" \
-			-v ms="$(median <"$work/int8.$key")" -v theirs="$(peer_ms "$key")" 'BEGIN {
+			-v ms="$(median <"$work/$narrow.$key")" -v theirs="$(peer_ms "$key")" 'BEGIN {
 			printf "%-16s %-8s %7d %5d %9.3f %11.1f ", name, layer, threads, batch, ms, 1000 / ms
 			if (theirs > 0) printf "%9.3f %6.2f\n", theirs, theirs / ms
 			else printf "%9s %6s\n", "-", "-" }'
 	done
-} | tee -a "$report"
+done | tee -a "$report"
 
 # row NAME COMMAND...: the median of three runs by wall time
 row() {

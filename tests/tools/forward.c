@@ -7,7 +7,8 @@
  *	forward peak THREADS                                     multiply-adds that this machine can do, in GFLOP/s
  *	forward command WORD...                                  runs it: wall and CPU seconds, peak memory in MB
  *
- * "int8" before time or plan: in 8 bits, with the ranges of the very input.
+ * "int8" before time or plan: in 8 bits, with the ranges of the very input. "bf16" before time, plan or golden: with
+ * operands rounded to bfloat16.
  *
  * A batch of 1 is split over the threads; of a larger one each thread takes a picture at a time, as the commands do.
  */
@@ -83,7 +84,7 @@ struct job {
 	double flop, planned;
 };
 
-static int in_int8;
+static int in_int8, in_bf16;
 
 /* The plan of the same in 8 bits. */
 static void plan_int8(struct job *j, const char *layer, unsigned width, unsigned height)
@@ -135,6 +136,13 @@ static void open_job(struct job *j, const char *backbone, const char *layer, uns
 		j->input[i] = (float)(sin((double)i * 12.9898) * 2);
 	if (in_int8)
 		plan_int8(j, layer, width, height);
+	if (in_bf16) {
+		ad_plan_free(j->plan);
+		j->plan = NULL;
+		start = now();
+		check(ad_plan_create_bf16(j->backbone, layer, width, height, j->pool, &j->plan, &err));
+		j->planned = now() - start;
+	}
 	j->count = ad_plan_output_floats(j->plan);
 	j->arenas = calloc(threads, sizeof(*j->arenas));
 	j->outputs = calloc(threads, sizeof(*j->outputs));
@@ -373,8 +381,9 @@ int main(int argc, char **argv)
 	    {"peak", 1, peak},       {"command", 1, command},
 	};
 
-	if (argc > 1 && !strcmp(argv[1], "int8")) {
-		in_int8 = 1;
+	if (argc > 1 && (!strcmp(argv[1], "int8") || !strcmp(argv[1], "bf16"))) {
+		in_int8 = !strcmp(argv[1], "int8");
+		in_bf16 = !in_int8;
 		argc--;
 		argv++;
 	}

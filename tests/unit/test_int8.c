@@ -91,7 +91,7 @@ static int add_conv(struct made *m, int in, size_t out, ad_window w, size_t grou
 		m->weights[i][j] = random_float(m, -1, 1) / sqrtf((float)k);
 	for (size_t j = 0; j < out; j++)
 		m->bias[i][j] = random_float(m, -0.3f, 0.3f);
-	n->u.conv = (ad_conv){w, groups, m->weights[i], m->bias[i], residual >= 0, AD_WAY_BY_COST};
+	n->u.conv = (ad_conv){w, groups, m->weights[i], m->bias[i], residual >= 0, AD_WAY_BY_COST, 0};
 	n->activation.kind = relu ? AD_ACT_RELU : AD_ACT_NONE;
 	return y;
 }
