@@ -23,6 +23,8 @@ static void print_backbone(const adtool_model_info *m)
 	cli_print("  sha256       %s\n", or_unknown(m->backbone_sha256));
 	cli_print("  layer        %s: %zu x %zu x %zu\n", cli_safe(m->layer), m->layer_channels, m->layer_height,
 		  m->layer_width);
+	if (m->precision == ADTOOL_BF16)
+		cli_print("  precision    bf16\n");
 	if (m->precision == ADTOOL_INT8)
 		cli_print("  precision    int8, with the ranges of %zu channels\n", m->ranges);
 	cli_print("input          %ux%u pixels, %s, 0..%g\n", m->width, m->height, cli_colors[p->bgr],

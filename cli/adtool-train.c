@@ -17,7 +17,7 @@ static const cli_option options[] = {
     {CLI_FLAG, 0, "tune", NULL, "time the ways to compute each convolution here, and keep the fastest in the model",
      &cli_train.tune, 0, 0, NULL, 0, 0},
     CLI_OPTIONS_TRAINING,
-    {CLI_WORD, 0, "precision", "float32|int8", "how the backbone is computed (default float32)", &cli_train.precision, 0,
+    {CLI_WORD, 0, "precision", "float32|int8|bf16", "how the backbone is computed (default float32)", &cli_train.precision, 0,
      0, cli_precisions, 0, 0},
     CLI_OPTION_GROUP_BY,
     {CLI_COUNT, 0, "drop", "N", "leave the N worst held-out pictures out, and fit again", &cli_train.drop, 0, 1 << 20,
@@ -162,8 +162,9 @@ static void print_report(const adtool_model *model, const adtool_train_report *r
 		cli_print("; %llu files that are no pictures", (unsigned long long)r->passed_over);
 	cli_print("\nbackbone     %s, layer %s: %zu x %zu x %zu from %ux%u pixels\n", cli_safe(m->backbone_name),
 		  cli_safe(m->layer), m->layer_channels, m->layer_height, m->layer_width, m->width, m->height);
-	if (m->precision == ADTOOL_INT8)
-		cli_print("precision    int8; features differ by %.1f %% of their spread from float32\n", 100 * r->difference);
+	if (m->precision != ADTOOL_FLOAT32)
+		cli_print("precision    %s; features differ by %.1f %% of their spread from float32\n",
+			  cli_precisions[m->precision], 100 * r->difference);
 	cli_print("features     D = %zu", m->dimensions);
 	if (m->method == ADTOOL_FRE)
 		cli_print(" (%zu channels, %u x %u cells)", m->channels, m->grid, m->grid);

@@ -17,7 +17,7 @@ cli_feeding cli_feed = {-1, -1, {NAN, NAN, NAN}, {NAN, NAN, NAN}};
 uint64_t cli_refused_count;
 
 /* Each in the order of its enum, or of what CLI_OPTIONS_FEEDING says. */
-const char *const cli_precisions[] = {"float32", "int8", NULL};
+const char *const cli_precisions[] = {"float32", "int8", "bf16", NULL};
 const char *const cli_methods[] = {"fre", "ppca", NULL};
 const char *const cli_aggregates[] = {"top", "max", "sum", NULL};
 const char *const cli_fits[] = {"stretch", "letterbox", "crop", NULL};

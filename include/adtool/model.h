@@ -20,7 +20,7 @@ enum adtool_method { ADTOOL_FRE = 0, ADTOOL_PPCA = 1 };
 enum adtool_aggregate { ADTOOL_TOP = 0, ADTOOL_MAX = 1, ADTOOL_SUM = 2 };
 enum adtool_calibration { ADTOOL_CV_FOLDS = 0, ADTOOL_CV_LEAVE_ONE_OUT = 1, ADTOOL_CV_HELD_OUT = 2 };
 /* How a backbone is computed (adtool_train_options.precision). */
-enum adtool_precision { ADTOOL_FLOAT32 = 0, ADTOOL_INT8 = 1 };
+enum adtool_precision { ADTOOL_FLOAT32 = 0, ADTOOL_INT8 = 1, ADTOOL_BF16 = 2 };
 /* Who chose the number of components. */
 enum adtool_components { ADTOOL_COMPONENTS_BY_RULE = 0, ADTOOL_COMPONENTS_GIVEN = 1 };
 /* How the threshold came about. */
@@ -57,7 +57,7 @@ typedef struct adtool_model_info {
 	size_t layer_channels, layer_height, layer_width;
 
 	enum adtool_precision precision;
-	size_t ranges;               /* int8: channels whose ranges the model keeps; 0 for float32 */
+	size_t ranges;               /* int8: channels whose ranges the model keeps; else 0 */
 
 	enum adtool_method method;
 	unsigned grid;               /* g; 1 for ppca */

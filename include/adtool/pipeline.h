@@ -92,6 +92,8 @@ typedef struct adtool_train_options {
 	/*
 	 * ADTOOL_INT8: the backbone computes in 8 bits where it can, with ranges measured on some of the pictures. Refused
 	 * (ADTOOL_EUNSUPPORTED) where features would differ too much from those in float32.
+	 * ADTOOL_BF16: convolutions, but 3x3 ones of stride 1, multiply numbers of 8 significant bits, and add them up in
+	 * float32. Refused likewise.
 	 */
 	enum adtool_precision precision; /* default ADTOOL_FLOAT32 */
 	enum adtool_method method;
@@ -155,7 +157,7 @@ typedef struct adtool_train_report {
 	size_t arena_bytes;  /* activations of one picture: each thread has its own */
 	size_t weight_bytes; /* packed weights, which all threads share */
 	unsigned threads;
-	double difference;        /* int8: of the features from those in float32, in units of their spread; 0 in an update */
+	double difference;        /* int8, bf16: of the features from those in float32, in units of their spread; 0 in an update */
 } adtool_train_report;
 
 /*

@@ -35,7 +35,8 @@ static const char *const color_words[] = {"rgb", "bgr", NULL};
 static const char *const fit_words[] = {
 	[ADTOOL_STRETCH] = "stretch", [ADTOOL_LETTERBOX] = "letterbox", [ADTOOL_CROP] = "crop", NULL};
 static const char *const roi_words[] = {"pixels", "percent", NULL};
-static const char *const precision_words[] = {[ADTOOL_FLOAT32] = "float32", [ADTOOL_INT8] = "int8", NULL};
+static const char *const precision_words[] = {[ADTOOL_FLOAT32] = "float32", [ADTOOL_INT8] = "int8",
+                                              [ADTOOL_BF16] = "bf16", NULL};
 static const char *const method_words[] = {[ADTOOL_FRE] = "fre", [ADTOOL_PPCA] = "ppca", NULL};
 static const char *const aggregate_words[] = {
 	[ADTOOL_TOP] = "top", [ADTOOL_MAX] = "max", [ADTOOL_SUM] = "sum", NULL};

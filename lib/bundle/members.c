@@ -119,10 +119,10 @@ int ad_info_check(const adtool_model_info *info, int code, adtool_error *err)
 #define REFUSE(...) return ad_fail(err, code, "manifest.json: " __VA_ARGS__)
 	if (info->method != ADTOOL_FRE && info->method != ADTOOL_PPCA)
 		REFUSE("method.name %d is not known", (int)info->method);
-	if (info->precision != ADTOOL_FLOAT32 && info->precision != ADTOOL_INT8)
+	if (info->precision != ADTOOL_FLOAT32 && info->precision != ADTOOL_INT8 && info->precision != ADTOOL_BF16)
 		REFUSE("precision.name %d is not known", (int)info->precision);
 	if (info->precision == ADTOOL_INT8 ? info->ranges < 1 || info->ranges > MAX_RANGES : info->ranges != 0)
-		REFUSE("precision.ranges is %zu, where int8 has 1 to %zu and float32 none", info->ranges, MAX_RANGES);
+		REFUSE("precision.ranges is %zu, where int8 has 1 to %zu and others have none", info->ranges, MAX_RANGES);
 	if (p->range != 1.0f && p->range != 255.0f)
 		REFUSE("preprocessing.range is neither 0..255 nor 0..1");
 	for (i = 0; i < 3; i++) {

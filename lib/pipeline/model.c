@@ -96,6 +96,8 @@ static int plan_of_parts(const ad_bundle_parts *parts, const adtool_model_info *
 
 	if (!code && info->precision == ADTOOL_INT8)
 		code = ad_plan_create_int8(backbone, info->layer, info->width, info->height, &ranges, pool, &plan, err);
+	else if (!code && info->precision == ADTOOL_BF16)
+		code = ad_plan_create_bf16(backbone, info->layer, info->width, info->height, pool, &plan, err);
 	else if (!code)
 		code = info_plan(info, backbone, pool, &plan, err);
 	adtool_backbone_free(backbone);
@@ -268,9 +270,9 @@ int ad_selftest_score(const adtool_model *m, double *score, adtool_error *err)
 	return code;
 }
 
-int ad_selftest_compare(double got, double wanted, adtool_error *err)
+int ad_selftest_compare(const adtool_model_info *info, double got, double wanted, adtool_error *err)
 {
-	if (fabs(got - wanted) <= 1e-3 * fabs(wanted))
+	if (fabs(got - wanted) <= (info->precision == ADTOOL_BF16 ? 2e-2 : 1e-3) * fabs(wanted))
 		return 0;
 	return ad_fail(err, ADTOOL_ENUMERIC,
 		       "the selftest fails: the built-in picture scores %.9g where it must score %.9g", got, wanted);
@@ -351,7 +353,7 @@ static int selftest_once(const adtool_model *m, adtool_error *err)
 	}
 	code = ad_selftest_score(m, &score, err);
 	if (!code)
-		code = ad_selftest_compare(score, m->selftest, err);
+		code = ad_selftest_compare(&m->info, score, m->selftest, err);
 	slash = !code && path ? strrchr(path, '/') : NULL;
 	if (slash) {
 		/* A cache that cannot be written only means testing again next time. */
@@ -412,7 +414,7 @@ int adtool_model_check(const char *path, adtool_error *err)
 	if (!code)
 		code = ad_selftest_score(m, &score, err);
 	if (!code)
-		code = ad_selftest_compare(score, m->selftest, err);
+		code = ad_selftest_compare(&m->info, score, m->selftest, err);
 	adtool_model_free(m);
 	return code;
 }

@@ -1,4 +1,7 @@
-/* Training in 8 bits: the ranges of the backbone's tensors on the training pictures, and whether they will do. */
+/*
+ * Training in 8 bits: the ranges of the backbone's tensors on the training pictures, and whether they will do. In bfloat16:
+ * whether it will.
+ */
 #include "pipeline.h"
 
 #include <math.h>
@@ -158,7 +161,7 @@ static int measure_ranges(struct measuring *m, struct ad_measured *out, adtool_e
 }
 
 /*
- * How far features in 8 bits are from those in floats: the root mean square of the difference over that of the features'
+ * How far features of the narrow plan are from those in floats: the root mean square of the difference over that of the features'
  * own spread among pictures, means taken out of both.
  */
 static double compare_rows(const struct measuring *m, const float *wide, const float *narrow)
@@ -222,6 +225,35 @@ void ad_measured_release(struct ad_measured *m)
 	memset(m, 0, sizeof(*m));
 }
 
+static int too_different(const char *name, double difference, double most, adtool_error *err)
+{
+	if (difference <= most)
+		return 0;
+	return ad_fail(err, ADTOOL_EUNSUPPORTED,
+		       "in %s the features of this layer are off by %.0f %% of their spread, more than the %.0f %% that leave "
+		       "accuracy as it is: use float32",
+		       name, 100 * difference, 100 * most);
+}
+
+/* Takes what code says of it. */
+static int finish(struct measuring *m, struct ad_measured *measured, ad_plan *narrow, int code, struct ad_measured *out,
+		  ad_plan **plan)
+{
+	if (!code) {
+		*out = *measured;
+		*plan = narrow;
+	} else {
+		ad_measured_release(measured);
+		ad_plan_free(narrow);
+	}
+	ad_observer_free(m->observer);
+	pthread_mutex_destroy(&m->lock);
+	ad_free(m->chosen);
+	ad_free(m->seen);
+	ad_free(m->slot);
+	return code;
+}
+
 int ad_precision_int8(const struct ad_precision *p, struct ad_measured *out, ad_plan **plan, adtool_error *err)
 {
 	struct measuring m = {.p = p};
@@ -239,23 +271,25 @@ int ad_precision_int8(const struct ad_precision *p, struct ad_measured *out, ad_
 					   &narrow, err);
 	if (!code)
 		code = compare_features(&m, narrow, &measured.difference, err);
-	if (!code && measured.difference > AD_INT8_MOST_DIFFERENCE)
-		code = ad_fail(err, ADTOOL_EUNSUPPORTED,
-			       "in int8 the features of this layer are off by %.0f %% of their spread, more than the %.0f %% "
-			       "that leave accuracy as it is: use float32",
-			       100 * measured.difference, 100 * AD_INT8_MOST_DIFFERENCE);
-	if (!code) {
-		*out = measured;
-		*plan = narrow;
-		narrow = NULL;
-		memset(&measured, 0, sizeof(measured));
-	}
-	ad_measured_release(&measured);
-	ad_plan_free(narrow);
-	ad_observer_free(m.observer);
-	pthread_mutex_destroy(&m.lock);
-	ad_free(m.chosen);
-	ad_free(m.seen);
-	ad_free(m.slot);
-	return code;
+	if (!code)
+		code = too_different("int8", measured.difference, AD_INT8_MOST_DIFFERENCE, err);
+	return finish(&m, &measured, narrow, code, out, plan);
+}
+
+int ad_precision_bf16(const struct ad_precision *p, struct ad_measured *out, ad_plan **plan, adtool_error *err)
+{
+	struct measuring m = {.p = p};
+	struct ad_measured measured = {0};
+	ad_plan *narrow = NULL;
+	int code = choose(&m, err);
+
+	pthread_mutex_init(&m.lock, NULL);
+	if (!code)
+		code = ad_plan_create_bf16(p->backbone, p->layer, p->extractor->width, p->extractor->height, p->pool, &narrow,
+					   err);
+	if (!code)
+		code = compare_features(&m, narrow, &measured.difference, err);
+	if (!code)
+		code = too_different("bf16", measured.difference, AD_BF16_MOST_DIFFERENCE, err);
+	return finish(&m, &measured, narrow, code, out, plan);
 }

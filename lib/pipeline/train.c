@@ -424,9 +424,9 @@ static void trainer_release(struct trainer *t)
 	ad_train_list_release(&t->list);
 }
 
-/* The plan in int8, with its ranges in *m. */
-static int train_int8(const struct trainer *t, const adtool_backbone *backbone, ad_pool *pool, uint64_t memory,
-		      adtool_model *m, ad_plan **plan, adtool_error *err)
+/* The plan in int8, with its ranges in *m, or in bf16. */
+static int train_narrow(const struct trainer *t, const adtool_backbone *backbone, ad_pool *pool, uint64_t memory,
+			adtool_model *m, ad_plan **plan, adtool_error *err)
 {
 	const adtool_train_options *o = t->options;
 	const struct ad_precision p = {
@@ -448,7 +448,9 @@ static int train_int8(const struct trainer *t, const adtool_backbone *backbone, 
 	int code = 0;
 
 	if (!o->update)
-		return ad_precision_int8(&p, &m->measured, plan, err);
+		return (o->precision == ADTOOL_INT8 ? ad_precision_int8 : ad_precision_bf16)(&p, &m->measured, plan, err);
+	if (o->precision == ADTOOL_BF16)
+		return ad_plan_create_bf16(backbone, o->layer, o->width, o->height, pool, plan, err);
 	/* The kept maps were made with these. */
 	m->measured.count = o->from->info.ranges;
 	m->measured.ranges = ad_malloc_array(m->measured.count, 2 * sizeof(float));
@@ -559,8 +561,8 @@ int adtool_train(const adtool_backbone *backbone, const char *const *inputs, siz
 	}
 
 	start = ad_now();
-	if (o->precision == ADTOOL_INT8) {
-		code = train_int8(&t, backbone, pool, limit, m, &narrow, err);
+	if (o->precision != ADTOOL_FLOAT32) {
+		code = train_narrow(&t, backbone, pool, limit, m, &narrow, err);
 		if (code)
 			goto out;
 		ad_extractor_plan(&t.extractor, narrow);

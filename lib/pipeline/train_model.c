@@ -225,7 +225,7 @@ int ad_train_selftest(adtool_model *m, const struct trainer *t, adtool_error *er
 	if (!code && !isfinite(m->selftest))
 		code = ad_fail(err, ADTOOL_ENUMERIC, "the selftest fails: the built-in picture has no finite score");
 	if (!code)
-		code = ad_selftest_compare(m->selftest, whole, err);
+		code = ad_selftest_compare(&m->info, m->selftest, whole, err);
 	ad_scratch_release(&s);
 	adtool_image_free(image);
 	ad_free_aligned(row);

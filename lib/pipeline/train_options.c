@@ -64,11 +64,11 @@ int ad_train_check_options(const adtool_train_options *o, adtool_error *err)
 		return ad_fail(err, ADTOOL_EINVAL, "alpha %g; it lies between 0 and 1", o->alpha);
 	if (adtool_geometry_check(&o->geometry, err))
 		return ADTOOL_EINVAL;
-	if (o->precision != ADTOOL_FLOAT32 && o->precision != ADTOOL_INT8)
+	if (o->precision != ADTOOL_FLOAT32 && o->precision != ADTOOL_INT8 && o->precision != ADTOOL_BF16)
 		return ad_fail(err, ADTOOL_EINVAL, "precision %d is not known", (int)o->precision);
 	/* ppca's log-likelihood is of fine differences: measured, it loses more accuracy than may be. */
-	if (o->precision == ADTOOL_INT8 && (o->method == ADTOOL_PPCA || o->geometry.tile_width || o->tune))
-		return ad_fail(err, ADTOOL_EINVAL, "int8 does not go with %s",
+	if (o->precision != ADTOOL_FLOAT32 && (o->method == ADTOOL_PPCA || o->geometry.tile_width || o->tune))
+		return ad_fail(err, ADTOOL_EINVAL, "%s does not go with %s", o->precision == ADTOOL_INT8 ? "int8" : "bf16",
 			       o->method == ADTOOL_PPCA ? "ppca" : o->tune ? "tuning" : "tiles");
 	if (o->geometry.tile_width && ad_train_keeps(o))
 		return ad_fail(err, ADTOOL_EINVAL, "a model with tiles keeps no stats");

@@ -49,7 +49,7 @@ run adtool train -q --from one.zip --precision float32 -o back.zip "$good"
 run adtool info back.zip
 out_unlike 'unless another is asked for' 'precision'
 
-run adtool train --precision bf16 -o x.zip "$good"
+run adtool train --precision int4 -o x.zip "$good"
 exits 'an unknown precision is refused' 129
 run adtool train -q --precision int8 --tune -o x.zip "$good"
 exits 'tuning is of floats' 128
