@@ -290,12 +290,17 @@ fi
 run sh -c 'adtool score d >/dev/full'
 exits 'a full disk' 128
 err_is 'a full disk is said once' 'adtool: stdout: No space left on device'
-{
-	(ulimit -f 0 && exec adtool score d >capped)
-	echo "status $?"
-} 2>&1 | cat >"$ERR"
-err_is 'a file that may not grow' 'adtool: stdout: File too large
+case $BUILD in
+*/tsan) skip 1 'a file that may not grow: ThreadSanitizer writes a file of its own when a program starts' ;;
+*)
+	{
+		(ulimit -f 0 && exec adtool score d >capped)
+		echo "status $?"
+	} 2>&1 | cat >"$ERR"
+	err_is 'a file that may not grow' 'adtool: stdout: File too large
 status 128'
+	;;
+esac
 {
 	adtool score d d d d 2>"$ERR"
 	echo $? >code

@@ -17,11 +17,16 @@
 #include "../../lib/net/net.h"
 #include "onnx_make.h"
 
-#ifdef __clang__
-typedef __fp16 half; /* some have no _Float16 on x86-64 */
-#else
-typedef _Float16 half;
-#endif
+/* The nearest value of 11 significant bits, or of 2^-24 below the normal ones; ties go to even. */
+static float to_half(float x)
+{
+	int exponent;
+	float unit;
+
+	frexpf(x, &exponent);
+	unit = ldexpf(1, (exponent < -13 ? -13 : exponent) - 11);
+	return rintf(x / unit) * unit;
+}
 
 /* A tensor of the references. */
 struct array {
@@ -240,7 +245,7 @@ static void try_conv(ad_rng *r, struct conv_case k, int with_bias, const char *a
 		node = om_node(m, "Cast", "", "w16", "w");
 		om_int(m, node, "to", 1);
 		for (i = 0; i < n_weights; i++)
-			w[i] = (float)(half)w[i];
+			w[i] = to_half(w[i]);
 	} else {
 		om_floats(m, "w", w, dims);
 	}
