@@ -214,8 +214,8 @@ static inline size_t pieces_for(double work, double task, size_t least, size_t m
 	double wanted = work / task;
 	size_t n = wanted > 64 ? 64 : wanted < 1 ? 1 : (size_t)wanted;
 
-	n = n > 2 ? n + n % 2 : n;
-	return max_size(1, min_size(max_size(n, least), most));
+	n = min_size(max_size(n > 2 ? n + n % 2 : n, least), most);
+	return n ? n : 1;
 }
 
 /* Inputs along one axis that so many neighbouring outputs read, from the first to the last. */
