@@ -36,7 +36,6 @@ adtool score -q -j 1 -m old.zip set/test archive.tar >rows.old
 shim() {
 	_fault=$1
 	shift
-	rm -f "$_bin/count.caller"
 	run env ADTOOL_FAULT="$_fault" LD_PRELOAD="$faults/shim.so" ADTOOL_FAULT_COUNT="$_bin/count" "$@"
 }
 # What is run under them; not through a shell, whose own calls would fail.

@@ -34,6 +34,18 @@ static int ready, selected[CALLS], error;
 static enum what what;
 static unsigned long nth;
 static atomic_ulong count;
+/* Opened before a program shuts itself in. */
+static int count_file = -1, caller_file = -1;
+
+static int open_result(const char *suffix)
+{
+	const char *path = getenv("ADTOOL_FAULT_COUNT");
+	char full[4096];
+
+	if (!path || snprintf(full, sizeof(full), "%s%s", path, suffix) >= (int)sizeof(full))
+		return -1;
+	return (int)syscall(SYS_openat, AT_FDCWD, full, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+}
 
 /* Without anything that allocates: malloc itself comes here. */
 static void set_up(void)
@@ -48,6 +60,8 @@ static void set_up(void)
 	size_t i;
 
 	ready = 1;
+	count_file = open_result("");
+	caller_file = open_result(".caller");
 	if (!at)
 		return;
 	while (*at && *at != ':') {
@@ -94,19 +108,11 @@ static enum what fate(enum call call)
 
 __attribute__((destructor)) static void write_count(void)
 {
-	const char *path = getenv("ADTOOL_FAULT_COUNT");
 	char text[32];
-	int n, fd;
 
-	if (!path)
-		return;
 	what = NOTHING;
-	n = snprintf(text, sizeof(text), "%lu\n", atomic_load(&count));
-	fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-	if (fd >= 0) {
-		syscall(SYS_write, fd, text, (size_t)n);
-		close(fd);
-	}
+	if (count_file >= 0)
+		syscall(SYS_write, count_file, text, (size_t)snprintf(text, sizeof(text), "%lu\n", atomic_load(&count)));
 }
 
 static size_t less(size_t size, enum what w)
@@ -183,21 +189,12 @@ void png_read_info(void *png, void *info)
 /* Who asked, for those who judge a crash by whose it is. */
 static int starves(const void *caller)
 {
-	const char *count_path = getenv("ADTOOL_FAULT_COUNT");
-	char path[4096];
 	Dl_info info;
-	int fd;
 
 	if (fate(MALLOC) < FAIL)
 		return 0;
-	if (count_path && dladdr(caller, &info) && info.dli_fname &&
-	    snprintf(path, sizeof(path), "%s.caller", count_path) < (int)sizeof(path)) {
-		fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-		if (fd >= 0) {
-			syscall(SYS_write, fd, info.dli_fname, strlen(info.dli_fname));
-			close(fd);
-		}
-	}
+	if (caller_file >= 0 && dladdr(caller, &info) && info.dli_fname)
+		syscall(SYS_write, caller_file, info.dli_fname, strlen(info.dli_fname));
 	errno = error;
 	return 1;
 }
