@@ -373,7 +373,7 @@ static void plan_direct(const ad_engine *e, step *s, int is_planar)
 	c->parts = 1;
 	if (!is_planar && c->pieces < 4)
 		c->parts = pieces_for(fmas / (double)c->pieces, TASK_FMAS, 1, c->n_groups);
-	if (c->pieces > 1 && c->pieces * c->parts % 2 && c->pieces < c->out.h)
+	if (c->pieces * c->parts % 2 && c->pieces > 1 && c->pieces < c->out.h)
 		c->pieces++;
 	s->tasks = c->pieces * c->parts;
 	s->scratch = span(&c->window, 0, div_up(c->out.h, c->pieces)) * width * size;
