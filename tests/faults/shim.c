@@ -178,6 +178,7 @@ int mkdir(const char *path, mode_t mode)
 	return FAILS(MKDIR) ? -1 : (int)syscall(SYS_mkdirat, AT_FDCWD, path, mode);
 }
 
+void png_read_info(void *png, void *info);
 void png_read_info(void *png, void *info)
 {
 	void (*real)(void *, void *) = (void (*)(void *, void *))dlsym(RTLD_NEXT, "png_read_info");
