@@ -62,7 +62,7 @@ typedef struct ad_conv_args {
 	size_t res_block;
 	ad_fn fn;
 	const float *next; /* what will be read after this call, to be fetched meanwhile; NULL: not known */
-	size_t next_floats;
+	size_t next_count;
 } ad_conv_args;
 
 /*

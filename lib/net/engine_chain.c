@@ -62,7 +62,7 @@ static void product(const conv_step *c, const run *r, const out_group *g, const 
 	    .res_block = c->out.plane,
 	    .fn = c->fn,
 	    .next = w + g->floats,
-	    .next_floats = last ? g->floats : 0,
+	    .next_count = last ? g->floats : 0,
 	});
 }
 

@@ -31,7 +31,7 @@ void engine_conv_call(const step *s, const run *r, const out_group *g, ad_conv_a
 	a->w = r->e->weights + g->weights;
 	/* The next group's weights, or the next convolution's, follow. */
 	a->next = a->w + g->floats;
-	a->next_floats = last ? g->floats : 0;
+	a->next_count = last ? g->floats : 0;
 	a->blocks = g->blocks;
 	a->out = out + at0;
 	a->out_block = c->out.plane;
@@ -174,7 +174,7 @@ static void wino_group(const step *s, const run *r, const out_group *g, const fl
 		a.w = r->e->weights + g->weights + i * of_element;
 		a.out = products + i * wino_step(r, g->blocks, tiles);
 		a.next = a.w + of_element;
-		a.next_floats = of_element;
+		a.next_count = of_element;
 		r->k->conv(&a);
 	}
 	for (size_t b = 0; b < g->blocks; b++) {
