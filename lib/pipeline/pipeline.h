@@ -251,6 +251,7 @@ int ad_stream_check_threads(unsigned threads, adtool_error *err);
 #define AD_BF16_MOST_DIFFERENCE 0.1
 
 struct ad_precision {
+	enum adtool_precision precision; /* not ADTOOL_FLOAT32 */
 	const adtool_backbone *backbone;
 	const char *layer;
 	const struct ad_extractor *extractor; /* with the plan in floats, no basis */
@@ -274,10 +275,11 @@ struct ad_measured {
 ad_ranges ad_measured_ranges(const struct ad_measured *m);
 void ad_measured_release(struct ad_measured *m); /* harmless on a zeroed one */
 
-/* Measures ranges on some of the pictures, plans with them, and compares. ADTOOL_EUNSUPPORTED: 8 bits will not do. */
-int ad_precision_int8(const struct ad_precision *p, struct ad_measured *out, ad_plan **plan, adtool_error *err);
-/* The same in bfloat16, which needs no ranges: out has the difference alone. */
-int ad_precision_bf16(const struct ad_precision *p, struct ad_measured *out, ad_plan **plan, adtool_error *err);
+/*
+ * Plans, in 8 bits after measuring ranges on some of the pictures, and compares. In bfloat16, which needs no ranges, out has the
+ * difference alone. ADTOOL_EUNSUPPORTED: it will not do.
+ */
+int ad_precision_measure(const struct ad_precision *p, struct ad_measured *out, ad_plan **plan, adtool_error *err);
 
 /* -- train_options.c ----------------------------------------------------------------------------------- */
 

@@ -225,58 +225,33 @@ void ad_measured_release(struct ad_measured *m)
 	memset(m, 0, sizeof(*m));
 }
 
-static int too_different(const char *name, double difference, double most, adtool_error *err)
+static int too_different(enum adtool_precision precision, double difference, adtool_error *err)
 {
+	int is_int8 = precision == ADTOOL_INT8;
+	double most = is_int8 ? AD_INT8_MOST_DIFFERENCE : AD_BF16_MOST_DIFFERENCE;
+
 	if (difference <= most)
 		return 0;
 	return ad_fail(err, ADTOOL_EUNSUPPORTED,
 		       "in %s the features of this layer are off by %.0f %% of their spread, more than the %.0f %% that leave "
 		       "accuracy as it is: use float32",
-		       name, 100 * difference, 100 * most);
+		       is_int8 ? "int8" : "bf16", 100 * difference, 100 * most);
 }
 
-/* Takes what code says of it. */
-static int finish(struct measuring *m, struct ad_measured *measured, ad_plan *narrow, int code, struct ad_measured *out,
-		  ad_plan **plan)
+static int measure_int8(struct measuring *m, struct ad_measured *out, ad_plan **plan, adtool_error *err)
 {
-	if (!code) {
-		*out = *measured;
-		*plan = narrow;
-	} else {
-		ad_measured_release(measured);
-		ad_plan_free(narrow);
-	}
-	ad_observer_free(m->observer);
-	pthread_mutex_destroy(&m->lock);
-	ad_free(m->chosen);
-	ad_free(m->seen);
-	ad_free(m->slot);
-	return code;
-}
-
-int ad_precision_int8(const struct ad_precision *p, struct ad_measured *out, ad_plan **plan, adtool_error *err)
-{
-	struct measuring m = {.p = p};
-	struct ad_measured measured = {0};
-	ad_plan *narrow = NULL;
+	const struct ad_precision *p = m->p;
 	ad_ranges ranges;
-	int code = choose(&m, err);
+	int code = measure_ranges(m, out, err);
 
-	pthread_mutex_init(&m.lock, NULL);
-	if (!code)
-		code = measure_ranges(&m, &measured, err);
-	ranges = ad_measured_ranges(&measured);
-	if (!code)
-		code = ad_plan_create_int8(p->backbone, p->layer, p->extractor->width, p->extractor->height, &ranges, p->pool,
-					   &narrow, err);
-	if (!code)
-		code = compare_features(&m, narrow, &measured.difference, err);
-	if (!code)
-		code = too_different("int8", measured.difference, AD_INT8_MOST_DIFFERENCE, err);
-	return finish(&m, &measured, narrow, code, out, plan);
+	if (code)
+		return code;
+	ranges = ad_measured_ranges(out);
+	return ad_plan_create_int8(p->backbone, p->layer, p->extractor->width, p->extractor->height, &ranges, p->pool, plan,
+				   err);
 }
 
-int ad_precision_bf16(const struct ad_precision *p, struct ad_measured *out, ad_plan **plan, adtool_error *err)
+int ad_precision_measure(const struct ad_precision *p, struct ad_measured *out, ad_plan **plan, adtool_error *err)
 {
 	struct measuring m = {.p = p};
 	struct ad_measured measured = {0};
@@ -284,12 +259,26 @@ int ad_precision_bf16(const struct ad_precision *p, struct ad_measured *out, ad_
 	int code = choose(&m, err);
 
 	pthread_mutex_init(&m.lock, NULL);
-	if (!code)
+	if (!code && p->precision == ADTOOL_INT8)
+		code = measure_int8(&m, &measured, &narrow, err);
+	else if (!code)
 		code = ad_plan_create_bf16(p->backbone, p->layer, p->extractor->width, p->extractor->height, p->pool, &narrow,
 					   err);
 	if (!code)
 		code = compare_features(&m, narrow, &measured.difference, err);
 	if (!code)
-		code = too_different("bf16", measured.difference, AD_BF16_MOST_DIFFERENCE, err);
-	return finish(&m, &measured, narrow, code, out, plan);
+		code = too_different(p->precision, measured.difference, err);
+	if (!code) {
+		*out = measured;
+		*plan = narrow;
+	} else {
+		ad_measured_release(&measured);
+		ad_plan_free(narrow);
+	}
+	ad_observer_free(m.observer);
+	pthread_mutex_destroy(&m.lock);
+	ad_free(m.chosen);
+	ad_free(m.seen);
+	ad_free(m.slot);
+	return code;
 }

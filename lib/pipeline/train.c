@@ -430,6 +430,7 @@ static int train_narrow(const struct trainer *t, const adtool_backbone *backbone
 {
 	const adtool_train_options *o = t->options;
 	const struct ad_precision p = {
+	    .precision = o->precision,
 	    .backbone = backbone,
 	    .layer = o->layer,
 	    .extractor = &t->extractor,
@@ -448,7 +449,7 @@ static int train_narrow(const struct trainer *t, const adtool_backbone *backbone
 	int code = 0;
 
 	if (!o->update)
-		return (o->precision == ADTOOL_INT8 ? ad_precision_int8 : ad_precision_bf16)(&p, &m->measured, plan, err);
+		return ad_precision_measure(&p, &m->measured, plan, err);
 	if (o->precision == ADTOOL_BF16)
 		return ad_plan_create_bf16(backbone, o->layer, o->width, o->height, pool, plan, err);
 	/* The kept maps were made with these. */
