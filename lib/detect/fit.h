@@ -85,7 +85,7 @@ struct ad_choice ad_fit_choose(const ad_fit_options *o, const double *values, si
 int ad_fit_fail_noise(const struct ad_choice *c, int refit, adtool_error *err);
 int ad_fit_fail_lapack(int info, adtool_error *err);
 int ad_fit_fail_same(size_t n, adtool_error *err);
-/* Room for k components; the caller fills all but the options. */
+/* Room for k components; the caller fills all but the options. ADTOOL_ENUMERIC: ppca has no noise left. */
 int ad_fit_detector(const ad_fit_options *o, const struct ad_choice *c, ad_detector *out, adtool_error *err);
 void ad_fit_set_mean(ad_detector *d, const double *mean);
 int ad_fit_calibration(const ad_fit_options *o, size_t n, ad_calibration *out, adtool_error *err);

@@ -228,10 +228,6 @@ int ad_fit_covariance(ad_fitter *f, ad_pool *pool, struct ad_progress *progress,
 		code = ad_fit_fail_lapack(info, err);
 		goto out;
 	}
-	if (f->o.method == ADTOOL_PPCA && !(c.noise > 0)) {
-		code = ad_fit_fail_noise(&c, 0, err);
-		goto out;
-	}
 	code = ad_fit_detector(&f->o, &c, detector, err);
 	if (code)
 		goto out;

@@ -595,10 +595,6 @@ int ad_fit_gram(ad_fitter *f, ad_pool *pool, struct ad_progress *progress, ad_de
 		code = ad_fit_fail_lapack(info, err);
 		goto out;
 	}
-	if (f->o.method == ADTOOL_PPCA && !(c.noise > 0)) {
-		code = ad_fit_fail_noise(&c, 0, err);
-		goto out;
-	}
 	code = ad_fit_detector(&f->o, &c, detector, err);
 	if (code)
 		goto out;

@@ -75,9 +75,11 @@ int ad_fit_detector(const ad_fit_options *o, const struct ad_choice *c, ad_detec
 	    .aggregate = o->aggregate,
 	    .top = o->top,
 	    .noise_variance = c->noise,
-	    .variances = ad_malloc_aligned(c->k, sizeof(double)),
 	};
 
+	if (o->method == ADTOOL_PPCA && !(c->noise > 0))
+		return ad_fit_fail_noise(c, 0, err);
+	d.variances = ad_malloc_aligned(c->k, sizeof(double));
 	if (o->method == ADTOOL_FRE) {
 		d.mean32 = ad_malloc_aligned(o->dimensions, sizeof(float));
 		d.rows32 = ad_malloc_aligned(o->dimensions, c->k * sizeof(float));
