@@ -110,23 +110,24 @@ static void print_pair(const char *name, double low, double high, const char *en
 	cli_print("\"%s\": [%s, %s]%s", name, cli_number(first, low), cli_number(second, high), end);
 }
 
+/* given, found: the names of the rate asked for and of the other one. */
+static void print_rates_of(const char *given, const char *found, const eval_rate *rates, size_t count, const char *end)
+{
+	cli_print("\"%s_at_%s\": [", found, given);
+	for (size_t i = 0; i < count; i++) {
+		cli_print("%s{", i ? ", " : "");
+		print_number(given, rates[i].asked, ", ");
+		print_number(found, rates[i].rate, ", ");
+		print_number("threshold", rates[i].threshold, "}");
+	}
+	cli_print("]%s", end);
+}
+
 static void print_rates_json(const eval_results *r)
 {
-	cli_print("  \"fpr_at_tpr\": [");
-	for (size_t i = 0; i < r->tpr_count; i++) {
-		cli_print("%s{", i ? ", " : "");
-		print_number("tpr", r->fpr_at_tpr[i].asked, ", ");
-		print_number("fpr", r->fpr_at_tpr[i].rate, ", ");
-		print_number("threshold", r->fpr_at_tpr[i].threshold, "}");
-	}
-	cli_print("],\n  \"tpr_at_fpr\": [");
-	for (size_t i = 0; i < r->fpr_count; i++) {
-		cli_print("%s{", i ? ", " : "");
-		print_number("fpr", r->tpr_at_fpr[i].asked, ", ");
-		print_number("tpr", r->tpr_at_fpr[i].rate, ", ");
-		print_number("threshold", r->tpr_at_fpr[i].threshold, "}");
-	}
-	cli_print("],\n");
+	cli_print("  ");
+	print_rates_of("tpr", "fpr", r->fpr_at_tpr, r->tpr_count, ",\n  ");
+	print_rates_of("fpr", "tpr", r->tpr_at_fpr, r->fpr_count, ",\n");
 }
 
 static void print_folds_json(const eval_folds *f)

@@ -43,7 +43,6 @@ static int start_worker(struct state *s)
 	return failed;
 }
 
-
 static void *produce_all(void *arg)
 {
 	struct state *s = arg;
