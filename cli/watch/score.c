@@ -30,7 +30,7 @@ typedef struct head {
 	int kind;
 	int code;       /* of a row that is an error, or of the job */
 	unsigned parts; /* of the sandbox, with END */
-	int verdict, has_regions, has_box;
+	int verdict, has_regions, has_map_box;
 	double score, p, threshold, map_box[4];
 	unsigned width, height;
 	size_t regions;
@@ -86,7 +86,7 @@ static int send_row(void *context, const adtool_row *row)
 	h.code = row->code;
 	h.verdict = (int)row->verdict;
 	h.has_regions = row->has_regions;
-	h.has_box = row->map && row->view;
+	h.has_map_box = row->has_map_box;
 	h.score = row->score;
 	h.p = row->p;
 	h.threshold = row->threshold;
@@ -182,8 +182,7 @@ static bool receive(int fd, message *m)
 
 static int take(const watch_job *job, const message *m)
 {
-	/* The cells of a map stay where they are: a row tells only where it lies. */
-	static const float cells = 0;
+	/* The map itself stays where it is: a row tells only where it lies. */
 	const head *h = &m->head;
 	adtool_row row = {.name = m->texts[NAME],
 			  .verdict = (enum adtool_verdict)h->verdict,
@@ -197,15 +196,12 @@ static int take(const watch_job *job, const message *m)
 			  .heatmap = m->texts[HEATMAP],
 			  .overlay = m->texts[OVERLAY],
 			  .map_file = m->texts[MAP],
+			  .has_map_box = h->has_map_box,
 			  .has_regions = h->has_regions,
 			  .regions = m->regions,
 			  .region_count = h->regions,
 			  .digest = m->texts[DIGEST]};
 
-	if (h->has_box) {
-		row.map = &cells;
-		row.view = (const struct adtool_view *)(const void *)&cells;
-	}
 	memcpy(row.map_box, h->map_box, sizeof(row.map_box));
 	if (row.verdict == ADTOOL_ERROR && !row.why)
 		row.why = adtool_code_string(row.code);

@@ -45,6 +45,7 @@ typedef struct adtool_row {
 	const float *map;                /* rows x cols residuals, row-major; NULL for ppca and errors */
 	unsigned map_rows, map_cols;
 	double map_box[4];               /* x, y, width, height of what it covers, in pixels: it may reach beyond the picture */
+	int has_map_box;                 /* there is a map, and it need not cover the picture: rows of JSON tell the box */
 	const struct adtool_view *view;  /* for adtool_row_upsample; NULL: the map covers the picture */
 	const char *heatmap, *overlay;   /* files written, or NULL */
 	const char *map_file;            /* the .npy written, or NULL */

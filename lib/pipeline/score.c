@@ -289,6 +289,7 @@ static int score_emit(struct ad_stream *s, struct ad_picture *p, size_t slot, co
 		out.map_cols = result->place.map_cols;
 		memcpy(out.map_box, result->place.map_box, sizeof(out.map_box));
 		out.view = result->place.view;
+		out.has_map_box = out.map && out.view;
 		out.heatmap = c->options->heatmap_dir ? ad_buf_text(&result->heatmap) : NULL;
 		out.overlay = c->options->overlay_dir ? ad_buf_text(&result->overlay) : NULL;
 		if (!result->failed.code) {

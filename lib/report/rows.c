@@ -109,7 +109,7 @@ static void put_jsonl(ad_buf *b, const adtool_row *row, const adtool_model_info 
 		if (model)
 			put_string(b, "rule", adtool_rule_name(model->rule));
 		ad_buf_printf(b, ",\"width\":%u,\"height\":%u", row->width, row->height);
-		if (row->map && row->view) {
+		if (row->has_map_box) {
 			ad_buf_puts(b, ",\"map_box\":");
 			for (i = 0; i < 4; i++) {
 				ad_buf_putc(b, i ? ',' : '[');
