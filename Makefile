@@ -114,7 +114,7 @@ TEST_TOOLS := $(patsubst tests/tools/%.c,%,$(wildcard tests/tools/*.c))
 MAN_PAGES := $(wildcard man/*.[1-9])
 FUZZ_FORMATS := jpeg png bmp pnm $(if $(findstring _TIFF,$(FORMATS)),tiff) $(if $(findstring _WEBP=,$(FORMATS)),webp) \
 	$(if $(findstring _GIF,$(FORMATS)),gif) $(if $(findstring _HEIF,$(FORMATS)),heif) $(if $(findstring _JXL,$(FORMATS)),jxl)
-FUZZ_COMMANDS := train score backbone eval
+FUZZ_COMMANDS := $(patsubst adtool-%,%,$(filter adtool-%,$(CLI_PROGRAMS)))
 FUZZ_TARGETS := $(patsubst tests/fuzz/%.c,%,$(filter-out $(patsubst %,tests/fuzz/%.c,cli common picture replay seeds), \
 	$(wildcard tests/fuzz/*.c))) $(FUZZ_FORMATS:%=picture-%) $(FUZZ_COMMANDS:%=cli-%)
 
@@ -275,7 +275,7 @@ $$(B)/$(1)/picture-%: $$(B)/tests/fuzz/picture.o $$(B)/tests/fuzz/common.o $(2) 
 $$(B)/$(1)/cli-%: $$(B)/tests/fuzz/cli.o $$(B)/tests/fuzz/common.o $(2) $$(B)/cli/adtool-%.o $$(B)/tests/fuzz/cli_main.o \
 		$$(filter-out %/main.o,$$(CLI_COMMON_OBJ)) $$(B)/lib/libadtool.a
 	@mkdir -p $$(@D)
-	$$(call quiet,LINK)$$(CC) $$(ALL_CFLAGS) $(3) $$(LDFLAGS) -o $$@ $$^ $$(LDLIBS)
+	$$(call quiet,LINK)$$(CC) $$(ALL_CFLAGS) $(3) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) $$(filter %.a,$$^) $$(LDLIBS)
 $$(B)/$(1)/%: $$(B)/tests/fuzz/%.o $$(B)/tests/fuzz/common.o $(2) $$(B)/lib/libadtool.a
 	@mkdir -p $$(@D)
 	$$(call quiet,LINK)$$(CC) $$(ALL_CFLAGS) $(3) $$(LDFLAGS) -o $$@ $$^ $$(LDLIBS)

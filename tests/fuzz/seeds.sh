@@ -13,7 +13,7 @@ unset ADTOOL_MODEL SOURCE_DATE_EPOCH
 work=$to/work
 rm -rf "$work"
 mkdir -p "$work" && cd "$work"
-for target in archive list zipdir manifest bundle rows json cli-train cli-score cli-backbone cli-eval; do
+for target in archive list zipdir manifest bundle rows json; do
 	mkdir -p "$to/$target"
 done
 
@@ -98,18 +98,33 @@ printf 'a"b\\c\n\t\001\177' >"$to/json/escapes"
 printf '\303\244\342\202\254\360\237\230\200' >"$to/json/utf-8"
 printf '\300\200\355\240\200\377\360\200\200\200\364\220\200\200' >"$to/json/ill-formed"
 
-# Command lines, a word a line.
-words() { _file=$1; shift; printf '%s\n' "$@" >"$to/$_file"; }
-words cli-train/all --backbone adnet --layer y --size 16x16 --grid 2 --method fre --channels 4 --energy 0.9 --top 0.1 \
-	--alpha 0.01 --seed 1 --memory 1G --color bgr --range 0..1 --mean 1,2,3 --std 1,1,1 -o m.zip -j 2 -q in
-words cli-train/more --components 3 --aggregate=max --method=ppca -v -fqj3 -- -in
-words cli-train/help -h
-words cli-train/wrong --siz=16x --grid 0 --energy nan --memory 99999999999T --mean 1,,3
-words cli-score/all -m m.zip --format jsonl --heatmap h --overlay o --map m --threshold 1e3 --exit-code -0 -j 2 in -
-words cli-score/fdr --fdr 0.1 --report r --alpha 0.2 in
-words cli-score/version --version -v
-words cli-backbone/list list
-words cli-backbone/show show --layer y adnet
-words cli-backbone/help run -h
-words cli-eval/all --normal a b --anomalous c -m m.zip --folds 3 --masks m --report r
+# Command lines, a word a line: each option of each command with a value of the kind that it takes, all of them, and oddities.
+for program in "$build"/bin/adtool-*; do
+	lines=$to/cli-${program##*-}
+	mkdir -p "$lines"
+	words() { _file=$1; shift; printf '%s\n' "$@" >"$lines/$_file"; }
+	"$program" --list-options | awk -F '\t' -v folder="$lines" '
+		$1 == "command" { n = split($2, part, " "); sub_command = n > 1 ? part[2] : ""; n = 0 }
+		$1 != "option" || $2 == "h" || $3 == "help" || $3 == "version" { next }
+		{
+			value = $5
+			gsub(/\[|\].*/, "", value)
+			gsub(/[A-Z]+|\.\.\./, "1", value)
+			if ($6)
+				value = substr($6, 1, index($6 " ", " ") - 1)
+			line = "--" $3 ($4 == "flag" ? "" : "\n" value) "\n"
+			one = folder "/" (sub_command ? sub_command "-" : "") $3
+			all = folder "/" (sub_command ? sub_command "-" : "") "all"
+			if (!(all in seen) && sub_command)
+				printf "%s\n", sub_command >all
+			seen[all] = 1
+			printf "%s%sin\n", sub_command ? sub_command "\n" : "", line >one
+			printf "%s", line >all
+			close(one)
+		}'
+	words help -h
+	words version --version -v
+	words ended -fqvj3 -- -in -
+	words wrong --size 16x --mean 1,,3 --memory 99999999999T --alpha=nan --modle '' in
+done
 rm -rf "$work" "$to/home"
