@@ -4,21 +4,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
-enum { BLOCK = AD_INT8_BLOCK, MOST = 48 };
+#include "guard.h"
+
+enum { BLOCK = AD_INT8_BLOCK };
 
 struct check {
 	const ad_int8_kernels *k;
 	uint64_t random;
-	int side; /* which end of a block touches a guard page: 0 the end, 1 the start */
 	long compared;
 	char *why;
 	size_t size;
 	int failed;
-	void *maps[MOST];
-	size_t mapped[MOST], n;
+	guard memory;
 };
 
 static uint32_t random_bits(struct check *c)
@@ -35,17 +33,11 @@ static float random_float(struct check *c, float scale)
 	return ((float)random_bits(c) / 2147483648.0f - 1) * scale;
 }
 
-/* Random bytes between guard pages; freed by drop_all. */
+/* Random bytes; live until guard_drop_all. */
 static void *make(struct check *c, size_t bytes)
 {
-	size_t page = (size_t)sysconf(_SC_PAGESIZE), room = (bytes + page - 1) / page * page;
-	char *at = mmap(NULL, room + 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *at = guard_take(&c->memory, bytes);
 
-	if (at == MAP_FAILED || c->n == MOST || mprotect(at, page, PROT_NONE) || mprotect(at + page + room, page, PROT_NONE))
-		abort();
-	c->maps[c->n] = at;
-	c->mapped[c->n++] = room + 2 * page;
-	at += page + (c->side ? 0 : room - bytes);
 	for (size_t i = 0; i < bytes; i++)
 		at[i] = (char)random_bits(c);
 	return at;
@@ -63,14 +55,6 @@ static float *make_floats(struct check *c, size_t count, float scale)
 static void *copy_of(struct check *c, const void *from, size_t bytes)
 {
 	return memcpy(make(c, bytes), from, bytes);
-}
-
-static void drop_all(struct check *c)
-{
-	while (c->n) {
-		c->n--;
-		munmap(c->maps[c->n], c->mapped[c->n]);
-	}
 }
 
 static void same(struct check *c, const void *got, const void *want, size_t bytes, const char *what)
@@ -147,7 +131,7 @@ static void one_conv(struct check *c, const ad_int8_conv_args *shape, unsigned w
 		(i ? &ad_int8_scalar : c->k)->conv(&a);
 	}
 	same(c, out[0], out[1], bytes, text);
-	drop_all(c);
+	guard_drop_all(&c->memory);
 }
 
 static void check_conv(struct check *c)
@@ -214,7 +198,7 @@ static void check_extremes(struct check *c)
 			c->failed = 1;
 			snprintf(c->why, c->size, "the largest sum: %d where it is %d", out[v], 100 + sign * 100);
 		}
-		drop_all(c);
+		guard_drop_all(&c->memory);
 	}
 }
 
@@ -267,7 +251,7 @@ static void check_window(struct check *c, int pool)
 		snprintf(text, sizeof(text), "%s of %zu x %zu on %zu x %zu, stride %zu, pads %zu", pool ? "max_pool" : "depthwise",
 			 a.kernel[0], a.kernel[1], a.h, a.w, stride, pad);
 		same(c, out[0], out[1], bytes, text);
-		drop_all(c);
+		guard_drop_all(&c->memory);
 	}
 }
 
@@ -307,7 +291,7 @@ static void check_forms(struct check *c, const char *name)
 			}
 			same(c, out[0], out[1], pixels * BLOCK, name);
 			same(c, wide[0], wide[1], floats * sizeof(float), name);
-			drop_all(c);
+			guard_drop_all(&c->memory);
 		}
 }
 
@@ -316,7 +300,7 @@ long check_int8_kernel(const ad_int8_kernels *k, size_t index, char *why, size_t
 	struct check c = {.k = k, .random = 7, .why = why, .size = size};
 	const char *name = ad_int8_kernel_name(index);
 
-	for (c.side = 0; c.side < 2 && !c.failed; c.side++) {
+	for (c.memory.side = 0; c.memory.side < 2 && !c.failed; c.memory.side++) {
 		if (!strcmp(name, "conv")) {
 			check_conv(&c);
 			check_extremes(&c);

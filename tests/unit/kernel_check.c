@@ -5,27 +5,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
-/* -- memory between guard pages ---------------------------------------------------------------------- */
+#include "guard.h"
 
-/* Of the two sides, the one that touches a guard page: 0 the end, 1 the start. */
 typedef struct block {
 	float *data;
 	size_t count;
-	void *map;
-	size_t mapped;
 } block;
 
 struct check {
 	const ad_kernels *k, *oracle;
 	uint64_t random;
-	int side;
 	long compared;
 	char *why;
 	size_t size;
 	int failed;
+	guard memory;
 };
 
 static float random_float(struct check *c)
@@ -47,24 +42,11 @@ static float poison(void)
 	return f;
 }
 
+/* Lives until guard_drop_all, as the others below. */
 static block make(struct check *c, size_t count)
 {
-	size_t page = (size_t)sysconf(_SC_PAGESIZE), bytes = (count * sizeof(float) + page - 1) / page * page;
-	block b;
-	char *at;
+	block b = {guard_take(&c->memory, count * sizeof(float)), count};
 
-	b.count = count;
-	b.mapped = bytes + 2 * page;
-	b.map = mmap(NULL, b.mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (b.map == MAP_FAILED)
-		abort();
-	at = b.map;
-	if (mprotect(at, page, PROT_NONE) || mprotect(at + page + bytes, page, PROT_NONE))
-		abort();
-	at += page;
-	if (!c->side)
-		at += bytes - count * sizeof(float);
-	b.data = (float *)(void *)at;
 	for (size_t i = 0; i < count; i++)
 		b.data[i] = poison();
 	return b;
@@ -85,13 +67,6 @@ static block make_copy(struct check *c, const block *from)
 
 	memcpy(b.data, from->data, from->count * sizeof(float));
 	return b;
-}
-
-static void drop(block *b)
-{
-	if (b->map)
-		munmap(b->map, b->mapped);
-	memset(b, 0, sizeof(*b));
 }
 
 /* Whole buffers, poison included: what a kernel must not write has to be poison in both. */
@@ -166,12 +141,7 @@ static void one_conv(struct check *c, const ad_conv_args *shape, size_t gap, int
 		(i ? c->oracle : c->k)->conv(&a);
 	}
 	same(c, &out[0], &out[1], 4e-7 * (double)(taps + 8), what);
-	drop(&in);
-	drop(&w);
-	drop(&bias);
-	drop(&res);
-	drop(&out[0]);
-	drop(&out[1]);
+	guard_drop_all(&c->memory);
 }
 
 static void check_conv(struct check *c)
@@ -324,12 +294,7 @@ static void check_window(struct check *c, size_t index)
 					    ad_kernel_name(index), kh, kw, a.h, a.w, a.stride[0], a.stride[1], pad,
 					    a.y0, a.y1, (int)a.fn.kind);
 					same(c, &out[0], &out[1], 2e-5, what);
-					drop(&in);
-					drop(&w);
-					drop(&bias);
-					drop(&res);
-					drop(&out[0]);
-					drop(&out[1]);
+					guard_drop_all(&c->memory);
 				}
 }
 
@@ -388,12 +353,7 @@ static void check_wino(struct check *c, int in)
 				snprintf(what, sizeof(what), "wino_%s F(%d) %zux%zu pads %zu %zu, tiles %zu..%zu",
 					 in ? "in" : "out", m, h, w, top, left, t0, t1);
 				same(c, &out[0], &out[1], 1e-4, what);
-				drop(&plane);
-				drop(&v);
-				drop(&bias);
-				drop(&res);
-				drop(&out[0]);
-				drop(&out[1]);
+				guard_drop_all(&c->memory);
 			}
 }
 
@@ -412,9 +372,7 @@ static void check_wino_weights(struct check *c)
 				    ->wino_weights(&(ad_wino_weights_args){m, in.data, out[i].data, xi});
 			}
 			same(c, &out[0], &out[1], 1e-6, "wino_weights");
-			drop(&in);
-			drop(&out[0]);
-			drop(&out[1]);
+			guard_drop_all(&c->memory);
 		}
 }
 
@@ -449,11 +407,7 @@ static void check_affine(struct check *c)
 				}
 				snprintf(what, sizeof(what), "affine %zu pixels, fn %zu, case %d", pixels, f, how);
 				same(c, &out[0], &out[1], 2e-6, what);
-				drop(&in);
-				drop(&scale);
-				drop(&shift);
-				drop(&out[0]);
-				drop(&out[1]);
+				guard_drop_all(&c->memory);
 			}
 }
 
@@ -488,11 +442,7 @@ static void check_round(struct check *c)
 				}
 				snprintf(what, sizeof(what), "round_bf16 %zu pixels, fn %zu, case %zu", pixels, f, how);
 				same(c, &out[0], &out[1], how < 3 ? 0 : 0x1p-7, what);
-				drop(&in);
-				drop(&scale);
-				drop(&shift);
-				drop(&out[0]);
-				drop(&out[1]);
+				guard_drop_all(&c->memory);
 			}
 }
 
@@ -529,10 +479,7 @@ static void check_binary(struct check *c)
 				}
 				snprintf(what, sizeof(what), "binary %d, %zu pixels, case %d", kind, pixels, how);
 				same(c, &out[0], &out[1], 2e-6, what);
-				drop(&x);
-				drop(&y);
-				drop(&out[0]);
-				drop(&out[1]);
+				guard_drop_all(&c->memory);
 			}
 }
 
@@ -550,9 +497,7 @@ static void check_mean(struct check *c)
 		}
 		snprintf(what, sizeof(what), "mean of %zu pixels", pixels);
 		same(c, &out[0], &out[1], 1e-6, what);
-		drop(&in);
-		drop(&out[0]);
-		drop(&out[1]);
+		guard_drop_all(&c->memory);
 	}
 }
 
@@ -581,9 +526,7 @@ static void check_pack(struct check *c, int back)
 				snprintf(what, sizeof(what), "%s %zu pixels, %zu channels, gap %zu",
 					 back ? "unpack" : "pack", pixels, channels, gap * 3);
 				same(c, &out[0], &out[1], 0, what);
-				drop(&in);
-				drop(&out[0]);
-				drop(&out[1]);
+				guard_drop_all(&c->memory);
 			}
 }
 
@@ -623,12 +566,7 @@ static void check_rows(struct check *c, int subtract)
 			snprintf(what, sizeof(what), "%s %zu elements, %zu rows", subtract ? "subtract" : "dots", n, count);
 			/* Chunks of 512 products of at most 1 in floats. */
 			same(c, &out[0], &out[1], subtract ? 1e-6 : 2e-5, what);
-			for (size_t j = 0; j < count; j++)
-				drop(&v[j]);
-			drop(&a);
-			drop(&start);
-			drop(&out[0]);
-			drop(&out[1]);
+			guard_drop_all(&c->memory);
 		}
 }
 
@@ -677,18 +615,16 @@ static void check_narrow(struct check *c)
 				c->failed = 1;
 				snprintf(c->why, c->size, "narrow: %u taps, %zu rows: not the scalar one's bytes", count, rows);
 			}
-			drop(&in);
-			drop(&out[0]);
-			drop(&out[1]);
+			guard_drop_all(&c->memory);
 		}
 }
 
 long check_kernel(const ad_kernels *k, size_t index, char *why, size_t size)
 {
-	struct check c = {k, ad_kernels_scalar(k->vl), 1, 0, 0, why, size, 0};
+	struct check c = {.k = k, .oracle = ad_kernels_scalar(k->vl), .random = 1, .why = why, .size = size};
 	const char *name = ad_kernel_name(index);
 
-	for (c.side = 0; c.side < 2 && !c.failed; c.side++) {
+	for (c.memory.side = 0; c.memory.side < 2 && !c.failed; c.memory.side++) {
 		if (!strcmp(name, "conv"))
 			check_conv(&c);
 		else if (!strcmp(name, "depthwise") || !strcmp(name, "max_pool") || !strcmp(name, "average_pool"))

@@ -10,8 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -22,9 +20,10 @@
 #include "../../lib/kernel/bf16.h"
 #include "../../lib/net/engine.h"
 #include "../../lib/net/net.h"
+#include "guard.h"
 #include "skip.h"
 
-enum { BLOCK = AD_BF16_BLOCK, MOST = 16 };
+enum { BLOCK = AD_BF16_BLOCK };
 
 /* To 8 bits of significand, ties to even, by the current rounding mode; what is too small to be normal is 0. */
 static double rounded(double x)
@@ -72,30 +71,12 @@ static void numbers_are_rounded(void **state)
 
 struct check {
 	ad_rng rng;
-	int side; /* which end of a block touches a guard page: 0 the end, 1 the start */
-	void *maps[MOST];
-	size_t mapped[MOST], n;
+	guard memory;
 };
 
 static void *make(struct check *c, size_t bytes)
 {
-	size_t page = (size_t)sysconf(_SC_PAGESIZE), room = (bytes + page - 1) / page * page;
-	char *at = mmap(NULL, room + 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	if (at == MAP_FAILED || c->n == MOST || mprotect(at, page, PROT_NONE) || mprotect(at + page + room, page, PROT_NONE))
-		abort();
-	c->maps[c->n] = at;
-	c->mapped[c->n++] = room + 2 * page;
-	memset(at + page, 0xfe, room);
-	return at + page + (c->side ? 0 : room - bytes);
-}
-
-static void drop_all(struct check *c)
-{
-	while (c->n) {
-		c->n--;
-		munmap(c->maps[c->n], c->mapped[c->n]);
-	}
+	return memset(guard_take(&c->memory, bytes), 0xfe, bytes);
 }
 
 static float random_float(ad_rng *rng)
@@ -190,7 +171,7 @@ static void one_conv(struct check *c, const ad_bf16_kernels *k, const ad_bf16_co
 				 a.blocks, a.pixels, pairs_of(&a), what, r, p, i % BLOCK, (double)out[0][i],
 				 (double)out[1][i]);
 	}
-	drop_all(c);
+	guard_drop_all(&c->memory);
 }
 
 static const ad_fn fns[] = {{AD_FN_NONE, 0, 0}, {AD_FN_RELU, 0, 0}, {AD_FN_CLIP, -0.25f, 0.5f}};
@@ -208,12 +189,12 @@ static void conv_matches_scalar(void **state)
 {
 	static const unsigned whats[] = {0, 1, 2, 3, 5};
 	const ad_bf16_kernels *k = table();
-	struct check c = {.n = 0};
+	struct check c = {.memory = {.side = 0}};
 
 	(void)state;
 	ad_rng_seed(&c.rng, 2);
 	for (size_t blocks = 1; blocks <= k->conv_blocks; blocks++)
-		for (c.side = 0; c.side < 2; c.side++)
+		for (c.memory.side = 0; c.memory.side < 2; c.memory.side++)
 			for (size_t pixels = 1; pixels <= 31; pixels += 1 + (size_t)(pixels > 15)) {
 				size_t row = (pixels + 2) * BLOCK;
 				/* 1x1; 3x3; strided, with few pairs at the end; one pair. */
@@ -238,11 +219,11 @@ static void pack_matches_scalar(void **state)
 {
 	static const float odd[] = {0, -0.0f, INFINITY, -INFINITY, NAN, 1e-40f, -1e-45f, 3.4e38f, 0x1.01p0f, 0x1.03p0f};
 	const ad_bf16_kernels *k = table();
-	struct check c = {.n = 0};
+	struct check c = {.memory = {.side = 0}};
 
 	(void)state;
 	ad_rng_seed(&c.rng, 3);
-	for (c.side = 0; c.side < 2; c.side++)
+	for (c.memory.side = 0; c.memory.side < 2; c.memory.side++)
 		for (size_t pixels = 1; pixels <= 19; pixels++)
 			for (size_t turn = 0; turn < 12; turn++) {
 				size_t step = BLOCK * (1 + turn % 2), bytes = pixels * BLOCK * sizeof(uint16_t);
@@ -269,14 +250,14 @@ static void pack_matches_scalar(void **state)
 						fail_msg("turn %zu, number %zu of %zu is %a, scalar says %a", turn, i,
 							 pixels * BLOCK, x, y);
 				}
-				drop_all(&c);
+				guard_drop_all(&c.memory);
 			}
 }
 
 static void pair_matches_scalar(void **state)
 {
 	const ad_bf16_kernels *k = table();
-	struct check c = {.n = 0};
+	struct check c = {.memory = {.side = 0}};
 
 	(void)state;
 	ad_rng_seed(&c.rng, 4);
@@ -284,14 +265,14 @@ static void pair_matches_scalar(void **state)
 		ad_bf16_pair_args a = {.even = make_floats(&c, BLOCK)};
 		uint16_t *out[2];
 
-		c.side = turn & 1;
+		c.memory.side = turn & 1;
 		a.odd = turn & 2 ? make_floats(&c, BLOCK) : NULL;
 		for (int i = 0; i < 2; i++) {
 			a.out = out[i] = make(&c, 2 * BLOCK * sizeof(uint16_t));
 			(i ? &ad_bf16_scalar : k)->pair(&a);
 		}
 		assert_memory_equal(out[0], out[1], 2 * BLOCK * sizeof(uint16_t));
-		drop_all(&c);
+		guard_drop_all(&c.memory);
 	}
 }
 
