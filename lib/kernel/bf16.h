@@ -1,14 +1,14 @@
 /*
- * Convolutions that multiply bfloat16, the upper half of a float, with 8 bits of significand: a third table, for CPUs that
- * have an instruction for it. It goes with float kernels whose vl is 16. Others do the same in floats that were rounded
- * (round_bf16 of kernel.h).
+ * Convolutions that multiply bfloat16, the upper half of a float, with 8 bits of significand: a third table, for CPUs
+ * that have an instruction for it. It goes with float kernels whose vl is 16. Others do the same in floats that were
+ * rounded (round_bf16 of kernel.h).
  *
  * Layout. Activations: C x H x W is kept as [ceil(C / 16)][H][W][16]; two neighbouring channels are a pair. Channels
  * beyond C are there and finite; packed weights are 0 for them.
  *
- * Numbers. Floats are rounded to nearest, ties to even; those too small to be normal become 0, of their sign. A product of
- * two is exact in a float. Sums are floats, but the order and the roundings within a pair are the CPU's, and so is what
- * becomes of sums too small to be normal: two tables' results differ by at most
+ * Numbers. Floats are rounded to nearest, ties to even; those too small to be normal become 0, of their sign. A product
+ * of two is exact in a float. Sums are floats, but the order and the roundings within a pair are the CPU's, and so is
+ * what becomes of sums too small to be normal: two tables' results differ by at most
  *   AD_BF16_BOUND pairs (|bias| + |res| + sum of |products|)
  * but for such sums. Every table rounds inputs and weights to the same bits.
  */

@@ -8,8 +8,8 @@
  * channels that come from outside as [H][W][4]. Four neighbouring channels are a quad. Channels beyond C are there;
  * weights are 0 for them.
  *
- * Bits. Sums are exact in 32 bits, and what follows is done in single precision, one rounding for each operation that is
- * written, so every table gives the same bits. That holds while sums of n quads have 4 n 255 127 < 2^31
+ * Bits. Sums are exact in 32 bits, and what follows is done in single precision, one rounding for each operation that
+ * is written, so every table gives the same bits. That holds while sums of n quads have 4 n 255 127 < 2^31
  * (AD_INT8_QUADS), and factors are normal numbers.
  */
 #ifndef AD_INT8_H
@@ -99,7 +99,9 @@ typedef struct ad_int8_dequantize_args {
 	size_t pixels;
 } ad_int8_dequantize_args;
 
-/* C x H x W floats, C <= 4, to quads: out[4 p + c] = nearest(clamp(in[c step + p] factor + zero, 0, 255)); 0 beyond C. */
+/*
+ * C x H x W floats, C <= 4, to quads: out[4 p + c] = nearest(clamp(in[c step + p] factor + zero, 0, 255)); 0 beyond C.
+ */
 typedef struct ad_int8_pack_args {
 	const float *in;
 	size_t step, channels;

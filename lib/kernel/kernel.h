@@ -136,7 +136,8 @@ typedef struct ad_affine_args {
 } ad_affine_args;
 
 /*
- * out[p vl + v] = fn(in[p pixel + v] scale[v] + shift[v]), rounded to bfloat16 (bf16.h). in may be out when pixel is vl.
+ * out[p vl + v] = fn(in[p pixel + v] scale[v] + shift[v]), rounded to bfloat16 (bf16.h). in may be out when pixel is
+ * vl.
  */
 typedef struct ad_round_args {
 	const float *in;

@@ -44,11 +44,16 @@ typedef struct source {
 	size_t offset, pixel, step[3];
 } source;
 
+/* What arguments of either kind have. */
+#define WALK(c, in)                                                              \
+	.pixel = (in)->pixel,                                                    \
+	.n = {(c)->in_blocks, (c)->window.kernel[0], (c)->window.kernel[1]},     \
+	.step = {(in)->step[0], (in)->step[1], (in)->step[2]}
+
 static void call_conv(const step *s, const run *r, const out_group *g, const source *in, size_t pixel0, size_t pixels,
 		      int last)
 {
 	const conv_step *c = &s->u.conv;
-	const ad_window *w = &c->window;
 	size_t vl = r->k->vl, at0 = g->out_block * c->out.plane + pixel0 * vl;
 	float *out = at(r, s->out);
 	const float *res = s->res.buffer == BUFFER_NONE ? NULL : from(r, s->res);
@@ -56,21 +61,14 @@ static void call_conv(const step *s, const run *r, const out_group *g, const sou
 	ad_bf16_conv_args a;
 
 	if (!r->e->kb) {
-		ad_conv_args wide = {.in = in->scratch + in->offset,
-				     .pixel = in->pixel,
-				     .n = {c->in_blocks, w->kernel[0], w->kernel[1]},
-				     .step = {in->step[0], in->step[1], in->step[2]},
-				     .run = vl,
-				     .last = c->last};
+		ad_conv_args wide = {.in = in->scratch + in->offset, WALK(c, in), .run = vl, .last = c->last};
 
 		engine_conv_call(s, r, g, &wide, out, res, pixel0, pixels, last);
 		return;
 	}
 	a = (ad_bf16_conv_args){
 	    .in = (const uint16_t *)(const void *)in->scratch + in->offset,
-	    .pixel = in->pixel,
-	    .n = {c->in_blocks, w->kernel[0], w->kernel[1]},
-	    .step = {in->step[0], in->step[1], in->step[2]},
+	    WALK(c, in),
 	    .run = BLOCK / 2,
 	    .last = div_up(c->last, 2),
 	    .w = (const uint16_t *)(const void *)(r->e->weights + g->weights),

@@ -1,6 +1,6 @@
 /*
- * AVX-512 with BF16. VDPBF16PS adds the two products of a pair to a sum; it takes denormals for 0 and makes none, whatever
- * MXCSR says, and rounds to nearest.
+ * AVX-512 with BF16. VDPBF16PS adds the two products of a pair to a sum; it takes denormals for 0 and makes none,
+ * whatever MXCSR says, and rounds to nearest.
  */
 #include "../bf16.h"
 #include "../simd/common.h"

@@ -309,7 +309,7 @@ static void depthwise_3x3(const ad_window_args *a)
 
 		rows = a->y1 - y > 1 ? 2 : 1;
 		for (size_t t = 0, x = 0; t < count; t++) {
-			size_t size = (a->ow - x) / (count - t);
+			size_t size = (a->ow - x) / (count - t), at = start + x * VL;
 			const float *in[5];
 
 			for (size_t i = 0; i < (rows - 1) * s + 3; i++) {
@@ -318,7 +318,7 @@ static void depthwise_3x3(const ad_window_args *a)
 				in[i] = iy < a->h ? a->in + ((iy - a->row0) * a->w + x * s - a->pads[1]) * VL : NULL;
 			}
 			tiles[size - 1][rows - 1][s - 1](a, in, x == 0 && a->pads[1], t + 1 == count && over,
-							 a->out + start + x * VL, a->res ? a->res + start + x * VL : NULL);
+							 a->out + at, a->res ? a->res + at : NULL);
 			x += size;
 		}
 		if (is_late(&a->fn))

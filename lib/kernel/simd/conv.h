@@ -1,6 +1,6 @@
 /*
- * The dense convolution, and its clamp, written once for floats (body.h) and for bfloat16. What includes this has, beside
- * the v_ operations that body.h names,
+ * The dense convolution, and its clamp, written once for floats (body.h) and for bfloat16. What includes this has,
+ * beside the v_ operations that body.h names,
  *
  *   CONV_ARGS              the kernel's arguments
  *   c_number PER           what inputs and weights are kept as; so many of them are a step, multiplied at once

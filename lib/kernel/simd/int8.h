@@ -1,6 +1,6 @@
 /*
- * The bodies of the vector kernels of 8 bits, written once. A room defines what follows and then includes this file, which
- * ends in the table AD_TABLE:
+ * The bodies of the vector kernels of 8 bits, written once. A room defines what follows and then includes this file,
+ * which ends in the table AD_TABLE:
  *
  *   vi, vf LANES               registers of LANES (4, 8, 16) 32-bit whole numbers and floats
  *   OFFSET                     what is taken from the bytes of a convolution's input
@@ -282,20 +282,23 @@ static void quantize(const ad_int8_quantize_args *a)
 		size_t v = s * LANES;
 		uint8_t *out = a->out + v;
 		const float *in = a->in + v / a->vl * a->in_block + v % a->vl;
-		vf factor = f_load(a->factor + v), scale = a->scale ? f_load(a->scale + v) : zero, shift = a->scale ? f_load(a->shift + v) : zero;
+		vf factor = f_load(a->factor + v);
 
-		if (v / a->vl >= a->blocks)
+		if (v / a->vl >= a->blocks) {
 			for (size_t p = 0; p < a->pixels; p++)
 				i_narrow(out + p * BLOCK, i_set1(0));
-		else if (a->scale)
+		} else if (a->scale) {
+			vf scale = f_load(a->scale + v), shift = f_load(a->shift + v);
+
 			for (size_t p = 0; p < a->pixels; p++) {
 				vf x = f_add(f_mul(f_load(in + p * a->vl), scale), shift);
 
 				i_narrow(out + p * BLOCK, quantum(f_min(f_max(x, low), high), factor, zero));
 			}
-		else
+		} else {
 			for (size_t p = 0; p < a->pixels; p++)
 				i_narrow(out + p * BLOCK, quantum(f_load(in + p * a->vl), factor, zero));
+		}
 	}
 }
 
