@@ -673,7 +673,7 @@ static int run(size_t count, const char **dirs)
 	watcher w = {0};
 
 	/* When a lease is broken: see is_being_written. */
-	signal(SIGIO, SIG_IGN);
+	cli_ignore_signal(SIGIO);
 	if (exit_code && !once)
 		return cli_usage_error("option '--exit-code' goes with '--once'");
 	int status = prepare(&w, count, dirs);

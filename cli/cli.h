@@ -11,6 +11,7 @@
 #define CLI_H
 
 #include <adtool/adtool.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -206,15 +207,19 @@ void cli_exec_man(const char *page);
 /* Keeps what a library says of damaged pictures off standard error (hush.c). */
 void cli_hush_libraries(void);
 
-/* To be called before another program is run in this one's place. */
+/* Has this program ignore a signal, and remembers whether it was ignored when the program was started. */
+void cli_ignore_signal(int number);
+/* Those that it ignores of itself; another program is to have them by default. */
+const sigset_t *cli_ignored_signals(void);
+/* Gives them up, before another program is run in this one's place. */
 void cli_default_signals(void);
 
 /* -- stopping (stop.c) ------------------------------------------------------------------------------- */
 
 /*
  * From now on the first SIGINT or SIGTERM is a wish: cli_stopped tells its number (0: none yet), and the descriptor can
- * be read, for poll and adtool_dataset_options.stop_fd. Another one after CLI_ONE_WISH_MS kills. Returns 0 or CLI_FAILURE,
- * with a message.
+ * be read, for poll and adtool_dataset_options.stop_fd. Another one after CLI_ONE_WISH_MS kills. One that was ignored when
+ * the program was started stays so. Returns 0 or CLI_FAILURE, with a message.
  */
 enum { CLI_ONE_WISH_MS = 300 };
 int cli_catch_stop(void);

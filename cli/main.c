@@ -2,7 +2,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -205,10 +204,24 @@ char *cli_program_folder(void)
 	return cli_text("%s", path);
 }
 
+static sigset_t ignored; /* static: empty */
+
+void cli_ignore_signal(int number)
+{
+	if (signal(number, SIG_IGN) != SIG_IGN)
+		sigaddset(&ignored, number);
+}
+
+const sigset_t *cli_ignored_signals(void)
+{
+	return &ignored;
+}
+
 void cli_default_signals(void)
 {
-	signal(SIGPIPE, SIG_DFL);
-	signal(SIGXFSZ, SIG_DFL);
+	for (int number = 1; number < SIGRTMIN; number++)
+		if (sigismember(&ignored, number) == 1)
+			signal(number, SIG_DFL);
 }
 
 void cli_exec_man(const char *page)
@@ -264,7 +277,7 @@ static int finish(int status)
 	if (!output_errno)
 		return status;
 	if (output_errno == EPIPE) {
-		/* The reader has had enough: end as others do. */
+		/* The reader has had enough: end as others do, with a message if that is not to kill. */
 		cli_default_signals();
 		raise(SIGPIPE);
 	}
@@ -277,8 +290,8 @@ int main(int argc, char **argv)
 	hold_standard_descriptors();
 	cli_hush_libraries();
 	/* So that writing fails with a message, and files that were begun are removed. */
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ, SIG_IGN);
+	cli_ignore_signal(SIGPIPE);
+	cli_ignore_signal(SIGXFSZ);
 	/* adtool's own threads share the work; OpenBLAS would start some at loading, and hold buffers for each. */
 	setenv("OPENBLAS_NUM_THREADS", "1", 1);
 	return finish(cli_run(&cli_program, argc, argv));

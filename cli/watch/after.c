@@ -90,10 +90,7 @@ static int start(pid_t *pid, char **argv, char **envp)
 	posix_spawnattr_init(&attributes);
 	sigemptyset(&set);
 	posix_spawnattr_setsigmask(&attributes, &set);
-	sigaddset(&set, SIGPIPE);
-	sigaddset(&set, SIGXFSZ);
-	sigaddset(&set, SIGIO);
-	posix_spawnattr_setsigdefault(&attributes, &set);
+	posix_spawnattr_setsigdefault(&attributes, cli_ignored_signals());
 	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
 	code = posix_spawnp(pid, argv[0], &files, &attributes, argv, envp);
 	posix_spawnattr_destroy(&attributes);

@@ -15,7 +15,7 @@ for signal in INT TERM; do
 	[ $signal = INT ] || number=15
 	rm -f fifo
 	mkfifo fifo
-	adtool score - <fifo >out 2>err &
+	as_typed adtool score - <fifo >out 2>err &
 	pid=$!
 	exec 4>fifo
 	head -n 3 names >&4
@@ -31,7 +31,7 @@ for signal in INT TERM; do
 done
 
 # In the middle of a folder, at a pace that leaves time for it: a beginning of all rows.
-adtool score --limit-rate 1 $good d/test/anomalous >out 2>err &
+as_typed adtool score --limit-rate 1 $good d/test/anomalous >out 2>err &
 pid=$!
 ok 'in a folder: the first row is out' until_true has_lines out 1
 kill -s INT $pid
@@ -40,6 +40,16 @@ is 'in a folder: SIGINT ends it' $? 130
 head -n "$(($(wc -l <out)))" rows >wanted
 same 'in a folder: a beginning of the rows' out wanted
 num 'in a folder: not all of them' "$(($(wc -l <out)))" '<' "$count"
+
+# A signal that was ignored at the start stays so: here what the shell runs in the background, and nohup(1).
+(trap '' INT TERM; exec adtool score --limit-rate 4 $good >out 2>err) &
+pid=$!
+ok 'ignored: the first row is out' until_true has_lines out 1
+kill -s INT $pid
+kill -s TERM $pid
+wait $pid
+is 'ignored: it goes on to the end' $? 0
+is 'ignored: all rows' "$(cat out)" "$(head -n 4 rows)"
 
 # Rows that wait for the last picture, and a page, are made of what there is.
 rm -f fifo
@@ -72,6 +82,14 @@ wait $pid
 is 'head: as other programs' "$(cat code)" 141
 is 'head: nothing to say' "$(cat err)" ''
 is 'head: the row' "$(cat out)" "$(head -n 1 rows)"
+
+{
+	until_true test -e gone
+	(trap '' PIPE; exec adtool score $good 2>err)
+	echo $? >code
+} | { exec <&-; : >gone; }
+is 'no reader, and SIGPIPE ignored: a failure' "$(cat code)" 128
+is 'no reader, and SIGPIPE ignored: with a message' "$(cat err)" 'adtool: stdout: Broken pipe'
 
 # A reader that is slow holds up the list, not memory. The pipes on both sides take some thousand lines.
 rm -f fifo
