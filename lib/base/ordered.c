@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdint.h>
 
+#include "clock.h"
 #include "fail.h"
 #include "mem.h"
 
@@ -55,7 +56,7 @@ static void *produce_all(void *arg)
 		adtool_error error = {0};
 		int got;
 
-		if (s->produced - s->consumed == job->slots) {
+		if (s->produced - s->consumed == job->slots || (job->ahead && s->produced - s->taken == job->ahead)) {
 			pthread_cond_wait(&s->changed, &s->lock);
 			continue;
 		}
@@ -80,32 +81,61 @@ static void *produce_all(void *arg)
 	return NULL;
 }
 
+/* Under the lock. */
+static void set_done(struct state *s, const size_t *slots, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		s->done[slots[i]] = 1;
+	pthread_cond_broadcast(&s->changed);
+}
+
 static void *process_all(void *arg)
 {
 	struct thread *me = arg;
 	struct state *s = me->state;
 	const ad_ordered_job *job = s->job;
+	size_t waiting[AD_ORDERED_COMPANY], count = 0;
+	double since = 0;
 
 	pthread_mutex_lock(&s->lock);
-	for (;;) {
+	while (!s->stop) {
+		int idle = s->taken == s->produced, alone, waits;
 		size_t slot;
-		int alone;
 
-		if (s->stop || (s->taken == s->produced && s->ended))
+		if (count && (idle || count == AD_ORDERED_COMPANY || ad_now() - since > 0.05)) {
+			s->working++;
+			pthread_mutex_unlock(&s->lock);
+			job->join(job->context, waiting, count, me->number);
+			pthread_mutex_lock(&s->lock);
+			s->working--;
+			set_done(s, waiting, count);
+			count = 0;
+			continue;
+		}
+		if (idle && s->ended)
 			break;
-		if (s->taken == s->produced) {
+		if (idle) {
 			pthread_cond_wait(&s->changed, &s->lock);
 			continue;
 		}
 		slot = (size_t)(s->taken++ % job->slots);
 		alone = s->working == 0 && s->taken == s->produced;
 		s->working++;
+		if (job->ahead)
+			pthread_cond_broadcast(&s->changed);
 		pthread_mutex_unlock(&s->lock);
-		job->process(job->context, slot, me->number, alone);
+		waits = job->process(job->context, slot, me->number, alone);
 		pthread_mutex_lock(&s->lock);
 		s->working--;
-		s->done[slot] = 1;
-		pthread_cond_broadcast(&s->changed);
+		if (!waits) {
+			set_done(s, &slot, 1);
+			continue;
+		}
+		if (!count)
+			since = ad_now();
+		waiting[count++] = slot;
 	}
 	pthread_mutex_unlock(&s->lock);
 	return NULL;

@@ -62,13 +62,17 @@ double ad_detector_shift(const ad_detector *d);
 
 void ad_detector_release(ad_detector *d);
 
+/* Rows that share a pass over the components. More at once make a score no cheaper, fewer make it dearer. */
+enum { AD_SCORE_ROWS = 8 };
+
 /*
  * Scores n rows (each D floats, in the channel-major order of the map). scores: n; maps: n x cells residuals (fre), may
  * be NULL. scratch: ad_detector_scratch bytes, aligned for doubles. The result for a row does not depend on n or its
  * neighbours.
  */
 size_t ad_detector_scratch(const ad_detector *d, size_t n);
-void ad_detector_score(const ad_detector *d, size_t n, const float *rows, double *scores, float *maps, void *scratch);
+void ad_detector_score(const ad_detector *d, size_t n, const float *const *rows, double *scores, float *maps,
+		       void *scratch);
 
 /* Image score of a map of `cells` residuals. ADTOOL_TOP: the mean of the largest ceil(top * cells). NaN stays NaN. */
 double ad_aggregate(const float *map, size_t cells, enum adtool_aggregate how, double top);

@@ -9,57 +9,63 @@
 
 #include "../base/mem.h"
 
-enum { BLOCK = 8 };
+/* With fewer rows than this, memory decides: components are read once. */
+enum { FEW = 4 };
 
-/* r -= V_g V_g^T a for the components of one group. */
-static void remove_group(const ad_kernels *k, const float *const *v, size_t count, const float *a, float *r, size_t n)
-{
-	double sums[AD_DOTS_MAX];
-	float z[AD_DOTS_MAX];
-	ad_dots_args dots = {.count = count, .a = a, .n = n, .out = sums};
-	ad_subtract_args subtract = {.z = z, .count = count, .r = r, .n = n};
-
-	memcpy(dots.v, v, count * sizeof(*v));
-	memcpy(subtract.v, v, count * sizeof(*v));
-	k->dots(&dots);
-	for (size_t j = 0; j < count; j++)
-		z[j] = (float)sums[j];
-	k->subtract(&subtract);
-}
-
-/* centred, residual: rows x D each; cells: as many doubles as a map has cells. */
-static void score_fre(const ad_detector *d, size_t n, const float *rows, double *scores, float *maps, float *centred,
-		      float *residual, double *sums, float *map)
+/*
+ * r -= V V^T a for n rows of each, r being a copy of a. z: n x k. Few rows go through a group of components at a time,
+ * which is then still in the cache when it is subtracted; many go through all, cut by the kernels. Same bits.
+ */
+static void remove_components(const ad_detector *d, size_t n, const float *a, float *r, double *sums, float *z)
 {
 	const ad_kernels *k = ad_detect_kernels();
-	size_t dims = d->dimensions, channels = dims / d->cells, row, i, j, c;
+	size_t dims = d->dimensions, group = n < FEW ? AD_SUBTRACT_GROUP : d->components, count, j, i;
+
+	for (j = 0; j < d->components; j += count) {
+		ad_dots_args dots = {.v = d->rows32 + j * dims, .v_step = dims, .a = a, .a_step = dims, .rows = n, .n = dims};
+		ad_subtract_args subtract = {.v = dots.v, .v_step = dims, .z = z, .r = r, .r_step = dims, .rows = n, .n = dims};
+
+		count = d->components - j < group ? d->components - j : group;
+		dots.count = subtract.count = subtract.z_step = count;
+		dots.out = memset(sums, 0, n * count * sizeof(*sums));
+		k->dots(&dots);
+		for (i = 0; i < n * count; i++)
+			z[i] = (float)sums[i];
+		k->subtract(&subtract);
+	}
+}
+
+/* What scoring up to AD_SCORE_ROWS rows needs. */
+struct room {
+	double *sums;              /* rows x k, or one per cell */
+	float *centred, *residual; /* rows x D */
+	float *z;                  /* rows x k */
+	float *map;                /* one per cell */
+};
+
+static void score_fre(const ad_detector *d, size_t n, const float *const *rows, double *scores, float *maps,
+		      const struct room *room)
+{
+	size_t dims = d->dimensions, channels = dims / d->cells, row, i, c;
 
 	for (row = 0; row < n; row++)
 		for (i = 0; i < dims; i++)
-			centred[row * dims + i] = rows[row * dims + i] - d->mean32[i];
-	memcpy(residual, centred, n * dims * sizeof(*residual));
-	for (j = 0; j < d->components; j += AD_DOTS_MAX) {
-		size_t count = d->components - j < AD_DOTS_MAX ? d->components - j : AD_DOTS_MAX;
-		const float *v[AD_DOTS_MAX];
-
-		for (i = 0; i < count; i++)
-			v[i] = d->rows32 + (j + i) * dims;
-		for (row = 0; row < n; row++)
-			remove_group(k, v, count, centred + row * dims, residual + row * dims, dims);
-	}
+			room->centred[row * dims + i] = rows[row][i] - d->mean32[i];
+	memcpy(room->residual, room->centred, n * dims * sizeof(*room->residual));
+	remove_components(d, n, room->centred, room->residual, room->sums, room->z);
 	for (row = 0; row < n; row++) {
-		float *to = maps ? maps + row * d->cells : map;
+		float *to = maps ? maps + row * d->cells : room->map;
 
 		for (i = 0; i < d->cells; i++)
-			sums[i] = 0;
+			room->sums[i] = 0;
 		for (c = 0; c < channels; c++)
 			for (i = 0; i < d->cells; i++) {
-				double r = (double)residual[row * dims + c * d->cells + i];
+				double r = (double)room->residual[row * dims + c * d->cells + i];
 
-				sums[i] += r * r;
+				room->sums[i] += r * r;
 			}
 		for (i = 0; i < d->cells; i++)
-			to[i] = (float)sums[i];
+			to[i] = (float)room->sums[i];
 		scores[row] = ad_aggregate(to, d->cells, d->aggregate, d->top);
 	}
 }
@@ -119,34 +125,46 @@ double ad_ppca_shift(const double *variances, size_t k, double noise, size_t dim
 	       (sum + (double)(dimensions - k) * log(noise) + (double)dimensions * log(2 * 3.14159265358979323846));
 }
 
+static size_t block_of(size_t n)
+{
+	return n < AD_SCORE_ROWS ? n : AD_SCORE_ROWS;
+}
+
+static size_t sums_of(const ad_detector *d, size_t block)
+{
+	return block * d->components > d->cells ? block * d->components : d->cells;
+}
+
 size_t ad_detector_scratch(const ad_detector *d, size_t n)
 {
-	size_t block = n < BLOCK ? n : BLOCK;
+	size_t block = block_of(n);
 
 	if (d->method == ADTOOL_PPCA)
 		return 2 * d->dimensions * sizeof(double);
-	return d->cells * sizeof(double) + (2 * block * d->dimensions + d->cells) * sizeof(float);
+	return sums_of(d, block) * sizeof(double) +
+	       (block * (2 * d->dimensions + d->components) + d->cells) * sizeof(float);
 }
 
-void ad_detector_score(const ad_detector *d, size_t n, const float *rows, double *scores, float *maps, void *scratch)
+void ad_detector_score(const ad_detector *d, size_t n, const float *const *rows, double *scores, float *maps,
+		       void *scratch)
 {
-	size_t block = n < BLOCK ? n : BLOCK, done, dims = d->dimensions;
+	size_t block = block_of(n), done, dims = d->dimensions;
+	struct room room = {.sums = scratch};
 
 	if (d->method == ADTOOL_PPCA) {
 		double *centred = scratch;
 
 		for (done = 0; done < n; done++)
-			scores[done] = score_ppca(d, rows + done * dims, centred, centred + dims);
+			scores[done] = score_ppca(d, rows[done], centred, centred + dims);
 		return;
 	}
-	for (done = 0; done < n; done += block) {
-		double *sums = scratch;
-		float *centred = (float *)(sums + d->cells), *residual = centred + block * dims;
-		size_t count = n - done < block ? n - done : block;
-
-		score_fre(d, count, rows + done * dims, scores + done, maps ? maps + done * d->cells : NULL, centred,
-			  residual, sums, residual + block * dims);
-	}
+	room.centred = (float *)(room.sums + sums_of(d, block));
+	room.residual = room.centred + block * dims;
+	room.z = room.residual + block * dims;
+	room.map = room.z + block * d->components;
+	for (done = 0; done < n; done += block)
+		score_fre(d, n - done < block ? n - done : block, rows + done, scores + done,
+			  maps ? maps + done * d->cells : NULL, &room);
 }
 
 void ad_detector_release(ad_detector *d)

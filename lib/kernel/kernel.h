@@ -182,27 +182,32 @@ typedef struct ad_unpack_args {
 	float *out;
 } ad_unpack_args;
 
-#define AD_DOTS_MAX 4
-
 /*
- * out[j] = sum over i < n of v[j][i] a[i], j < count (1 .. AD_DOTS_MAX): summed in floats over AD_DOTS_CHUNK elements,
- * then in doubles.
+ * out[row count + j] += sum over i < n of v[j v_step + i] a[row a_step + i], row < rows, j < count: summed in floats
+ * over AD_DOTS_CHUNK elements, then in doubles. Cut at multiples of AD_DOTS_CHUNK, n gives the same sums call by call.
  */
-#define AD_DOTS_CHUNK 512
+#define AD_DOTS_CHUNK 1024
 typedef struct ad_dots_args {
-	const float *v[AD_DOTS_MAX];
-	size_t count;
+	const float *v;
+	size_t v_step, count;
 	const float *a;
+	size_t a_step, rows;
 	size_t n;
 	double *out;
 } ad_dots_args;
 
-/* r[i] -= sum over j < count (1 .. AD_DOTS_MAX) of z[j] v[j][i], i < n. */
+/*
+ * r[row r_step + i] -= sum over j < count of z[row z_step + j] v[j v_step + i], row < rows, i < n: AD_SUBTRACT_GROUP of
+ * the j at a time, so that a cut at a multiple of that changes nothing.
+ */
+#define AD_SUBTRACT_GROUP 4
 typedef struct ad_subtract_args {
-	const float *v[AD_DOTS_MAX];
+	const float *v;
+	size_t v_step, count;
 	const float *z;
-	size_t count;
+	size_t z_step;
 	float *r;
+	size_t r_step, rows;
 	size_t n;
 } ad_subtract_args;
 

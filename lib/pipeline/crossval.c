@@ -51,7 +51,7 @@ static int score_picture(const struct crossval *c, struct fold_model *m, const s
 		ad_channels_apply(&m->basis, row, c->cells, m->row);
 		row = m->row;
 	}
-	ad_detector_score(d, 1, row, &out.score, d->method == ADTOOL_FRE ? m->map : NULL, m->work);
+	ad_detector_score(d, 1, &row, &out.score, d->method == ADTOOL_FRE ? m->map : NULL, m->work);
 	if (!isfinite(out.score))
 		return ad_fail(err, ADTOOL_ENUMERIC, "%s: its score is not finite", p->name);
 	out.p = ad_p_value(m->fit.calibration, m->fit.n, &m->fit.limit, out.score);

@@ -160,6 +160,7 @@ int ad_model_score(const adtool_model *m, const adtool_image *image, int plain, 
 	struct ad_extractor e;
 	struct ad_scratch s = {0};
 	float *row = ad_malloc_aligned(d->dimensions, sizeof(float)), *kept = ad_malloc_aligned(d->cells, sizeof(float));
+	const float *rows = row;
 	void *work = ad_malloc_aligned(ad_detector_scratch(d, 1), 1);
 	int code;
 
@@ -172,7 +173,7 @@ int ad_model_score(const adtool_model *m, const adtool_image *image, int plain, 
 	if (!code)
 		code = ad_extract_image(&e, &s, NULL, image, row, err);
 	if (!code)
-		ad_detector_score(d, 1, row, score, d->method == ADTOOL_FRE ? kept : NULL, work);
+		ad_detector_score(d, 1, &rows, score, d->method == ADTOOL_FRE ? kept : NULL, work);
 	if (!code && map)
 		ad_model_spread(m, kept, map);
 	ad_scratch_release(&s);

@@ -206,6 +206,11 @@ struct ad_stream {
 	int (*work)(struct ad_stream *s, struct ad_picture *p, size_t slot, struct ad_scratch *scratch,
 		    const adtool_image *image, float *row, adtool_error *err);
 	/*
+	 * Worker's thread, may be NULL: instead of `work` unless whole_pictures or tiled, on pictures that this worker
+	 * extracted since (ordered.h). Sets the code of a picture that fails by ad_picture_fail.
+	 */
+	void (*together)(struct ad_stream *s, const size_t *slots, size_t count, struct ad_scratch *scratch);
+	/*
 	 * Worker's thread, may be NULL: with tiles, does all that decoding, extracting and `work` do for others, and sets
 	 * the picture's size. source: decoded if whole_pictures; pool: NULL, or all threads are free; room: the
 	 * worker's, or the pool's. What row then holds means nothing.
@@ -230,8 +235,9 @@ struct ad_stream {
 	int ready; /* under lock: 1 prepared, -1 failed */
 };
 
-/* The slots a stream of so many threads has: enough that no worker waits for the reader. */
-size_t ad_stream_slots(unsigned threads);
+/* The slots a stream of so many threads has: enough that no worker waits for the reader; with `together`, others wait. */
+size_t ad_stream_slots(unsigned threads, int together);
+void ad_picture_fail(struct ad_picture *p, int code, const char *why);
 int ad_stream_run(struct ad_stream *s, adtool_error *err);
 unsigned ad_stream_threads(unsigned threads);
 int ad_stream_check_threads(unsigned threads, adtool_error *err);

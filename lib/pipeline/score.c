@@ -10,6 +10,7 @@
 #include "../base/file.h"
 #include "../base/mem.h"
 #include "../base/npy.h"
+#include "../base/ordered.h"
 
 void adtool_score_options_init(adtool_score_options *o)
 {
@@ -39,6 +40,12 @@ static void scored_release(struct scored *r)
 	ad_free(r->tiled.map);
 }
 
+/* What a worker keeps from picture to picture. */
+struct score_room {
+	void *scratch; /* ad_detector_score's */
+	float *maps;   /* fre: residuals of the pictures scored at once, `cells` each */
+};
+
 struct scorer {
 	const adtool_model *model;
 	const adtool_score_options *options;
@@ -46,8 +53,7 @@ struct scorer {
 	double threshold;
 	struct scored *results; /* per slot */
 	float *maps;            /* per slot: cells of the grid */
-	float **kept;           /* per worker: the detector's cells; created by it */
-	void **work;            /* the same */
+	struct score_room *rooms; /* per worker; created by it */
 	struct ad_extractor extractor;
 	struct ad_stream *stream;
 	adtool_score_report report;
@@ -200,30 +206,40 @@ static int finish_drawing(struct scored *result, int code, adtool_error *err)
 	return code;
 }
 
-static int score_work(struct ad_stream *s, struct ad_picture *p, size_t slot, struct ad_scratch *scratch,
-		      const adtool_image *image, float *row, adtool_error *err)
+static void leave_room(struct score_room *r)
 {
-	struct scorer *c = s->context;
-	const ad_detector *d = &c->model->detector;
+	ad_free_aligned(r->scratch);
+	ad_free_aligned(r->maps);
+	*r = (struct score_room){0};
+}
+
+static int enter_room(struct score_room *r, const ad_detector *d, size_t most, adtool_error *err)
+{
+	if (r->scratch)
+		return 0;
+	r->scratch = ad_malloc_aligned(ad_detector_scratch(d, most), 1);
+	r->maps = ad_malloc_aligned(most * d->cells, sizeof(float));
+	if (r->scratch && r->maps)
+		return 0;
+	leave_room(r);
+	return ad_fail_nomem(err);
+}
+
+/* What follows from a picture's score and map. image: may be NULL when nothing is to be drawn on it. */
+static int finish_score(const struct scorer *c, struct ad_picture *p, size_t slot, const adtool_image *image,
+			const float *kept, adtool_error *err)
+{
 	struct scored *result = &c->results[slot];
 	const adtool_model_info *info = &c->model->info;
-	float *map = c->maps + slot * info->grid * info->grid, **kept = &c->kept[scratch - s->scratch];
-	void **work = &c->work[scratch - s->scratch];
+	float *map = c->maps + slot * info->grid * info->grid;
 	int code;
 
-	if (!*work)
-		*work = ad_malloc_aligned(ad_detector_scratch(d, 1), 1);
-	if (!*kept)
-		*kept = ad_malloc_aligned(d->cells, sizeof(float));
-	if (!*work || !*kept)
-		return ad_fail_nomem(err);
 	result->failed.code = 0;
 	result->place = (adtool_row){.width = p->width, .height = p->height};
-	ad_detector_score(d, 1, row, &result->score, d->method == ADTOOL_FRE ? *kept : NULL, *work);
 	if (!isfinite(result->score))
 		return ad_fail(err, ADTOOL_ENUMERIC, "its score is not finite");
-	if (d->method == ADTOOL_FRE) {
-		ad_model_spread(c->model, *kept, map);
+	if (info->method == ADTOOL_FRE) {
+		ad_model_spread(c->model, kept, map);
 		result->place.map = map;
 		result->place.map_rows = result->place.map_cols = info->grid;
 		code = ad_row_place(&c->model->look, info->width, info->height, &result->place, &result->view, err);
@@ -231,6 +247,49 @@ static int score_work(struct ad_stream *s, struct ad_picture *p, size_t slot, st
 			return code;
 	}
 	return finish_drawing(result, draw_maps(c, result, p, image, &result->failed), err);
+}
+
+static int score_work(struct ad_stream *s, struct ad_picture *p, size_t slot, struct ad_scratch *scratch,
+		      const adtool_image *image, float *row, adtool_error *err)
+{
+	struct scorer *c = s->context;
+	const ad_detector *d = &c->model->detector;
+	struct score_room *room = &c->rooms[scratch - s->scratch];
+	const float *rows[] = {row};
+	int code = enter_room(room, d, 1, err);
+
+	if (code)
+		return code;
+	ad_detector_score(d, 1, rows, &c->results[slot].score, room->maps, room->scratch);
+	return finish_score(c, p, slot, image, room->maps, err);
+}
+
+static void score_together(struct ad_stream *s, const size_t *slots, size_t count, struct ad_scratch *scratch)
+{
+	struct scorer *c = s->context;
+	const ad_detector *d = &c->model->detector;
+	struct score_room *room = &c->rooms[scratch - s->scratch];
+	const float *rows[AD_ORDERED_COMPANY];
+	double scores[AD_ORDERED_COMPANY];
+	adtool_error why;
+	size_t i;
+	int failed = enter_room(room, d, AD_ORDERED_COMPANY, &why);
+
+	for (i = 0; i < count; i++)
+		rows[i] = s->rows + slots[i] * s->row_size;
+	if (!failed)
+		ad_detector_score(d, count, rows, scores, room->maps, room->scratch);
+	for (i = 0; i < count; i++) {
+		struct ad_picture *p = &s->pictures[slots[i]];
+		int code = failed;
+
+		if (!failed) {
+			c->results[slots[i]].score = scores[i];
+			code = finish_score(c, p, slots[i], NULL, room->maps + i * d->cells, &why);
+		}
+		if (code)
+			ad_picture_fail(p, code, why.message);
+	}
 }
 
 static int score_tiled(struct ad_stream *s, struct ad_picture *p, size_t slot, const struct ad_source *source,
@@ -336,8 +395,14 @@ int adtool_score(const adtool_model *model, adtool_dataset *dataset, const adtoo
 {
 	struct scorer c = {.model = model, .options = o, .limit = model->limit, .threshold = model->info.threshold};
 	struct ad_stream s = {
-	    .dataset = dataset, .want_digest = o->digest, .prepare = score_prepare, .work = score_work, .emit = score_emit,
-	    .context = &c};
+	    .dataset = dataset,
+	    .want_digest = o->digest,
+	    .prepare = score_prepare,
+	    .work = score_work,
+	    .together = score_together,
+	    .emit = score_emit,
+	    .context = &c,
+	};
 	double start = ad_now();
 	size_t slots, i;
 	int code = ad_stream_check_threads(o->threads, err);
@@ -351,7 +416,7 @@ int adtool_score(const adtool_model *model, adtool_dataset *dataset, const adtoo
 	if (o->has_threshold && !isfinite(o->threshold))
 		return ad_fail(err, ADTOOL_EINVAL, "the threshold must be a finite number");
 	s.threads = ad_stream_threads(o->threads);
-	slots = ad_stream_slots(s.threads);
+	slots = ad_stream_slots(s.threads, 1);
 	if (o->alpha > 0) {
 		code = ad_limit_at(ad_model_calibration(model), model->info.calibration_count, &model->limit.box,
 				   o->alpha, &c.limit, err);
@@ -368,9 +433,8 @@ int adtool_score(const adtool_model *model, adtool_dataset *dataset, const adtoo
 	s.whole_pictures = (s.tiled && o->heatmap_dir) || o->overlay_dir || o->thumbnail;
 	c.results = ad_calloc(slots, sizeof(*c.results));
 	c.maps = ad_calloc(slots * model->info.grid * model->info.grid, sizeof(float));
-	c.work = ad_calloc(s.threads, sizeof(*c.work));
-	c.kept = ad_calloc(s.threads, sizeof(*c.kept));
-	if (!c.results || !c.maps || !c.work || !c.kept)
+	c.rooms = ad_calloc(s.threads, sizeof(*c.rooms));
+	if (!c.results || !c.maps || !c.rooms)
 		code = ad_fail_nomem(err);
 	if (!code)
 		code = ad_stream_run(&s, err);
@@ -385,14 +449,11 @@ int adtool_score(const adtool_model *model, adtool_dataset *dataset, const adtoo
 		*report = c.report;
 	for (i = 0; c.results && i < slots; i++)
 		scored_release(&c.results[i]);
-	for (i = 0; c.work && i < s.threads; i++)
-		ad_free_aligned(c.work[i]);
-	for (i = 0; c.kept && i < s.threads; i++)
-		ad_free_aligned(c.kept[i]);
-	ad_free(c.kept);
+	for (i = 0; c.rooms && i < s.threads; i++)
+		leave_room(&c.rooms[i]);
+	ad_free(c.rooms);
 	ad_free(c.results);
 	ad_free(c.maps);
-	ad_free(c.work);
 	return code;
 }
 

@@ -14,6 +14,12 @@ static int refuse(struct ad_picture *p, int code, const char *why)
 	return ad_buf_puts(&p->why, why);
 }
 
+void ad_picture_fail(struct ad_picture *p, int code, const char *why)
+{
+	if (refuse(p, code, why))
+		ad_buf_release(&p->why);
+}
+
 /* -- files of several pages ---------------------------------------------------------------------------- */
 
 /* What *file points to has a user less. */
@@ -156,7 +162,7 @@ static void take_digest(struct ad_picture *p)
 	ad_sha256_hex(text, (size_t)n, p->digest);
 }
 
-static void stream_process(void *context, size_t slot, unsigned worker, int alone)
+static int stream_process(void *context, size_t slot, unsigned worker, int alone)
 {
 	struct ad_stream *s = context;
 	struct ad_picture *p = &s->pictures[slot];
@@ -166,10 +172,10 @@ static void stream_process(void *context, size_t slot, unsigned worker, int alon
 	adtool_image_options options;
 	float *row = NULL;
 	ad_pool *pool = NULL;
-	int code = 0;
+	int code = 0, waits = s->together && !s->tiled && !s->whole_pictures;
 
 	if (p->code)
-		return;
+		return 0;
 	if (s->want_digest)
 		take_digest(p);
 	if (!s->tiled && !s->whole_pictures && !s->extractor->look) {
@@ -202,11 +208,22 @@ static void stream_process(void *context, size_t slot, unsigned worker, int alon
 	}
 	if (pool)
 		pthread_mutex_unlock(&s->pool_lock);
-	if (!code && !s->tiled && s->work)
+	if (!code && !s->tiled && !waits && s->work)
 		code = s->work(s, p, slot, scratch, image, row, &why);
-	if (code && refuse(p, code, why.message))
-		ad_buf_release(&p->why);
+	if (code)
+		ad_picture_fail(p, code, why.message);
 	adtool_image_free(image);
+	/* What waits for others must not hold much meanwhile, nor what was done for those before it. */
+	if (p->bytes.capacity > (size_t)1 << 20)
+		ad_buf_release(&p->bytes);
+	return !code && waits;
+}
+
+static void stream_join(void *context, const size_t *slots, size_t count, unsigned worker)
+{
+	struct ad_stream *s = context;
+
+	s->together(s, slots, count, &s->scratch[worker]);
 }
 
 static int stream_consume(void *context, size_t slot, adtool_error *err)
@@ -215,26 +232,31 @@ static int stream_consume(void *context, size_t slot, adtool_error *err)
 	struct ad_picture *p = &s->pictures[slot];
 
 	leave_file(s, &p->file);
-	/* A picture of unusual size must not hold its memory for the rest of the job. */
-	if (p->bytes.capacity > (size_t)32 << 20)
-		ad_buf_release(&p->bytes);
 	if (p->code == ADTOOL_ENOMEM)
 		return ad_fail(err, ADTOOL_ENOMEM, "%s: out of memory", ad_buf_text(&p->name));
 	return s->emit(s, p, slot, p->code ? NULL : s->rows + slot * s->row_size, err);
 }
 
-size_t ad_stream_slots(unsigned threads)
+/* The pictures that are read while others are worked on. */
+static size_t ahead_of(unsigned threads)
 {
-	return (size_t)threads * 2 + 2;
+	return (size_t)threads + 2;
+}
+
+size_t ad_stream_slots(unsigned threads, int together)
+{
+	return ahead_of(threads) + threads * (size_t)(together ? AD_ORDERED_COMPANY : 1);
 }
 
 int ad_stream_run(struct ad_stream *s, adtool_error *err)
 {
 	ad_ordered_job job = {
 	    .workers = s->threads,
-	    .slots = ad_stream_slots(s->threads),
+	    .slots = ad_stream_slots(s->threads, s->together != NULL),
+	    .ahead = ahead_of(s->threads),
 	    .produce = stream_produce,
 	    .process = stream_process,
+	    .join = stream_join,
 	    .consume = stream_consume,
 	    .context = s,
 	};

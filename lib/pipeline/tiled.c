@@ -235,7 +235,7 @@ static int score_tile(void *context, size_t tile, const ad_fitting *fitting, con
 	size_t i;
 	int fre = d->method == ADTOOL_FRE, code = 0;
 
-	ad_detector_score(d, 1, row, &score, fre ? map : NULL, s->room->work[worker]);
+	ad_detector_score(d, 1, &row, &score, fre ? map : NULL, s->room->work[worker]);
 	if (isfinite(score) && fre && s->extractor->look->mask)
 		code = score_masked(s, fitting, map, map + d->cells, &score, err);
 	if (code)

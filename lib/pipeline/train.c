@@ -302,7 +302,7 @@ static uint64_t train_memory(const struct trainer *t, const ad_fit_options *fit,
 
 	if (t->options->geometry.tile_width)
 		basis += ad_train_tiles_memory(t, fit);
-	return t->threads * thread + ad_plan_weight_bytes(e->plan) + ad_stream_slots(t->threads) * pooled + basis +
+	return t->threads * thread + ad_plan_weight_bytes(e->plan) + ad_stream_slots(t->threads, 0) * pooled + basis +
 	       (keep ? 2 * n * pooled : 0) + n * t->options->thumbnail * t->options->thumbnail / 4 +
 	       ad_fit_memory(fit, t->threads);
 }

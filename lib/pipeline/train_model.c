@@ -204,6 +204,7 @@ int ad_train_selftest(adtool_model *m, const struct trainer *t, adtool_error *er
 	adtool_image *image = NULL;
 	struct ad_scratch s = {0};
 	float *row = ad_malloc_aligned(m->detector.dimensions, sizeof(float));
+	const float *rows = row;
 	void *work = ad_malloc_aligned(ad_detector_scratch(&m->detector, 1), 1);
 	double whole;
 	int code = row && work ? ad_selftest_picture(&image, err) : ad_fail_nomem(err);
@@ -219,7 +220,7 @@ int ad_train_selftest(adtool_model *m, const struct trainer *t, adtool_error *er
 		code = ad_extract_image(&projecting, &s, NULL, image, row, err);
 	}
 	if (!code) {
-		ad_detector_score(&m->detector, 1, row, &whole, NULL, work);
+		ad_detector_score(&m->detector, 1, &rows, &whole, NULL, work);
 		code = ad_selftest_score(m, &m->selftest, err);
 	}
 	if (!code && !isfinite(m->selftest))

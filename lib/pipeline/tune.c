@@ -234,14 +234,17 @@ struct mapping {
 	void **work; /* per worker */
 };
 
-static void map_picture(void *context, size_t i, unsigned worker)
+static void map_pictures(void *context, size_t task, unsigned worker)
 {
 	const struct mapping *m = context;
-	size_t normals = m->s->normals.count;
-	const struct ad_gathered *p = i < normals ? &m->s->normals.pictures[i] : &m->s->anomalies.pictures[i - normals];
-	double score;
+	const struct stage *s = m->s;
+	size_t normals = s->normals.count, first = task * AD_SCORE_ROWS, n = 0, i;
+	const float *rows[AD_SCORE_ROWS];
+	double scores[AD_SCORE_ROWS];
 
-	ad_detector_score(m->d, 1, p->rows[m->source], &score, m->maps + i * m->d->cells, m->work[worker]);
+	for (i = first; n < AD_SCORE_ROWS && i < normals + s->anomalies.count; i++)
+		rows[n++] = (i < normals ? &s->normals.pictures[i] : &s->anomalies.pictures[i - normals])->rows[m->source];
+	ad_detector_score(m->d, n, rows, scores, m->maps + first * m->d->cells, m->work[worker]);
 }
 
 static int map_all(struct tuner *t, struct mapping *m, adtool_error *err)
@@ -254,12 +257,12 @@ static int map_all(struct tuner *t, struct mapping *m, adtool_error *err)
 	if (!m->maps || !m->work)
 		code = ad_fail_nomem(err);
 	for (i = 0; !code && i < workers; i++) {
-		m->work[i] = ad_malloc_aligned(ad_detector_scratch(m->d, 1), 1);
+		m->work[i] = ad_malloc_aligned(ad_detector_scratch(m->d, AD_SCORE_ROWS), 1);
 		if (!m->work[i])
 			code = ad_fail_nomem(err);
 	}
 	if (!code)
-		ad_pool_run(t->pool, map_picture, m, t->pictures);
+		ad_pool_run(t->pool, map_pictures, m, (t->pictures + AD_SCORE_ROWS - 1) / AD_SCORE_ROWS);
 	for (i = 0; m->work && i < workers; i++)
 		ad_free_aligned(m->work[i]);
 	ad_free(m->work);

@@ -532,42 +532,111 @@ static void check_pack(struct check *c, int back)
 
 /* -- detection and resampling ------------------------------------------------------------------------- */
 
-static void check_rows(struct check *c, int subtract)
+/* `rows` rows of n floats each, and poison between them. */
+static block make_rows(struct check *c, size_t rows, size_t step, size_t n)
 {
-	static const size_t sizes[] = {1, 3, 4, 7, 8, 15, 16, 17, 31, 32, 33, 64, 100, 511, 512, 513, 1040, 1500};
+	block b = make(c, (rows - 1) * step + n);
+
+	for (size_t row = 0; row < rows; row++)
+		for (size_t i = 0; i < n; i++)
+			b.data[row * step + i] = random_float(c);
+	return b;
+}
+
+/* As one call, or as one for each row, piece of n and group of components: a kernel gives the same bits either way. */
+static void run_dots(const ad_kernels *k, const ad_dots_args *a, int in_pieces)
+{
+	if (!in_pieces) {
+		k->dots(a);
+		return;
+	}
+	for (size_t row = 0; row < a->rows; row++)
+		for (size_t j = 0; j < a->count; j++)
+			for (size_t i = 0; i < a->n; i += AD_DOTS_CHUNK) {
+				ad_dots_args one = *a;
+
+				one.v += j * a->v_step + i;
+				one.a += row * a->a_step + i;
+				one.n = a->n - i < AD_DOTS_CHUNK ? a->n - i : AD_DOTS_CHUNK;
+				one.count = one.rows = 1;
+				one.out += row * a->count + j;
+				k->dots(&one);
+			}
+}
+
+static void run_subtract(const ad_kernels *k, const ad_subtract_args *a, int in_pieces)
+{
+	if (!in_pieces) {
+		k->subtract(a);
+		return;
+	}
+	for (size_t row = 0; row < a->rows; row++)
+		for (size_t j = 0; j < a->count; j += AD_SUBTRACT_GROUP) {
+			ad_subtract_args one = *a;
+
+			one.v += j * a->v_step;
+			one.z += row * a->z_step + j;
+			one.count = a->count - j < AD_SUBTRACT_GROUP ? a->count - j : AD_SUBTRACT_GROUP;
+			one.r += row * a->r_step;
+			one.rows = 1;
+			k->subtract(&one);
+		}
+}
+
+static void same_bits(struct check *c, const block *got, const block *want, const char *what)
+{
+	if (!c->failed && memcmp(got->data, want->data, got->count * sizeof(float))) {
+		c->failed = 1;
+		snprintf(c->why, c->size, "%s: cut in pieces it gives other bits", what);
+	}
+}
+
+static void one_product(struct check *c, int subtract, size_t n, size_t rows, size_t count, size_t gap)
+{
+	size_t step = n + gap;
+	block v = make_rows(c, count, step, n), in = make_rows(c, rows, subtract ? count + gap : step, subtract ? count : n);
+	block start = subtract ? make_rows(c, rows, step, n) : make_random(c, rows * count), out[3];
 	char what[128];
 
-	for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++)
-		for (size_t count = 1; count <= AD_DOTS_MAX && !c->failed; count++) {
-			size_t n = sizes[s];
-			block v[AD_DOTS_MAX] = {{0}}, a = make_random(c, subtract ? count : n);
-			block start = make_random(c, n), out[2];
-			double dots[2][AD_DOTS_MAX] = {{0}};
+	for (int i = 0; i < 3; i++) {
+		const ad_kernels *k = i == 1 ? c->oracle : c->k;
 
-			for (size_t j = 0; j < count; j++)
-				v[j] = make_random(c, n);
-			for (int i = 0; i < 2; i++) {
-				const ad_kernels *k = i ? c->oracle : c->k;
-				ad_dots_args d = {.count = count, .a = a.data, .n = n, .out = dots[i]};
-				ad_subtract_args m = {.z = a.data, .count = count, .n = n};
+		if (subtract) {
+			ad_subtract_args a = {v.data, step, count, in.data, count + gap, NULL, step, rows, n};
 
-				for (size_t j = 0; j < count; j++)
-					d.v[j] = m.v[j] = v[j].data;
-				out[i] = make_copy(c, &start);
-				m.r = out[i].data;
-				if (subtract)
-					k->subtract(&m);
-				else
-					k->dots(&d);
-				for (size_t j = 0; j < count && !subtract; j++)
-					if (j < n)
-						out[i].data[j] = (float)dots[i][j];
-			}
-			snprintf(what, sizeof(what), "%s %zu elements, %zu rows", subtract ? "subtract" : "dots", n, count);
-			/* Chunks of 512 products of at most 1 in floats. */
-			same(c, &out[0], &out[1], subtract ? 1e-6 : 2e-5, what);
-			guard_drop_all(&c->memory);
+			out[i] = make_copy(c, &start);
+			a.r = out[i].data;
+			run_subtract(k, &a, i == 2);
+		} else {
+			block sums = make(c, 2 * start.count);
+			ad_dots_args a = {v.data, step, count, in.data, step, rows, n, (double *)(void *)sums.data};
+
+			for (size_t j = 0; j < start.count; j++)
+				a.out[j] = (double)start.data[j];
+			run_dots(k, &a, i == 2);
+			out[i] = make(c, start.count);
+			for (size_t j = 0; j < start.count; j++)
+				out[i].data[j] = (float)a.out[j];
 		}
+	}
+	snprintf(what, sizeof(what), "%s %zu elements, %zu rows, %zu components", subtract ? "subtract" : "dots", n, rows,
+		 count);
+	/* Chunks of 1,024 products of at most 1 in floats. */
+	same(c, &out[0], &out[1], subtract ? 1e-6 : 2e-5, what);
+	same_bits(c, &out[2], &out[0], what);
+	guard_drop_all(&c->memory);
+}
+
+static void check_products(struct check *c, int subtract)
+{
+	static const size_t sizes[] = {1, 3, 4, 7, 8, 15, 16, 17, 33, 64, 100, 1023, 1024, 1025, 2100};
+	static const size_t rows[] = {1, 2, 3, 4, 5, 8, 9};
+	static const size_t counts[] = {1, 3, 4, 5, 7, 8, 9, 12, 17};
+
+	for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++)
+		for (size_t r = 0; r < sizeof(rows) / sizeof(rows[0]); r++)
+			for (size_t j = 0; j < sizeof(counts) / sizeof(counts[0]) && !c->failed; j++)
+				one_product(c, subtract, sizes[s], rows[r], counts[j], j % 2 * 3);
 }
 
 /* Weights as resizing has them, and as bad as they may be: 1 in all, unevenly dealt. */
@@ -644,7 +713,7 @@ long check_kernel(const ad_kernels *k, size_t index, char *why, size_t size)
 		else if (!strcmp(name, "pack") || !strcmp(name, "unpack"))
 			check_pack(&c, !strcmp(name, "unpack"));
 		else if (!strcmp(name, "dots") || !strcmp(name, "subtract"))
-			check_rows(&c, !strcmp(name, "subtract"));
+			check_products(&c, !strcmp(name, "subtract"));
 		else if (!strcmp(name, "narrow"))
 			check_narrow(&c);
 		else {

@@ -430,8 +430,8 @@ static void test_pool(void **state)
 }
 
 struct line {
-	size_t slots;
-	int values[16], results[16];
+	size_t slots, company; /* the most that were joined at once */
+	int values[64], results[64];
 	int next, last, consumed;
 	int fail_produce_at, stop_at;
 };
@@ -448,14 +448,34 @@ static int produce(void *context, size_t slot, adtool_error *err)
 	return 1;
 }
 
-static void process(void *context, size_t slot, unsigned worker, int alone)
+/* Every seventh is done at once, the others wait to be joined. */
+static int process(void *context, size_t slot, unsigned worker, int alone)
 {
 	struct line *l = context;
 
 	(void)alone;
 	if ((l->values[slot] + (int)worker) % 3 == 0)
 		usleep(200);
-	l->results[slot] = l->values[slot] * 2;
+	l->results[slot] = l->values[slot];
+	if (l->values[slot] % 7)
+		return 1;
+	l->results[slot] *= 2;
+	return 0;
+}
+
+static void join(void *context, const size_t *slots, size_t count, unsigned worker)
+{
+	struct line *l = context;
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	size_t i;
+
+	(void)worker;
+	for (i = 0; i < count; i++)
+		l->results[slots[i]] *= 2;
+	pthread_mutex_lock(&lock);
+	if (count > l->company)
+		l->company = count;
+	pthread_mutex_unlock(&lock);
 }
 
 static int consume(void *context, size_t slot, adtool_error *err)
@@ -475,12 +495,15 @@ static void test_ordered(void **state)
 
 	(void)state;
 	for (workers = 1; workers <= 6; workers++) {
-		struct line l = {.slots = workers + 3, .last = 300, .fail_produce_at = -1, .stop_at = -1};
-		ad_ordered_job job = {workers, workers + 3, produce, process, consume, &l, NULL};
+		size_t slots = workers % 2 ? workers + 3 : 10 * workers;
+		struct line l = {.slots = slots, .last = 300, .fail_produce_at = -1, .stop_at = -1};
+		ad_ordered_job job = {.workers = workers, .slots = slots, .ahead = workers % 3 ? workers + 2 : 0,
+				      .produce = produce, .process = process, .join = join, .consume = consume, .context = &l};
 		adtool_error err;
 
 		assert_int_equal(ad_ordered_run(&job, &err), 0);
 		assert_int_equal(l.consumed, 300);
+		assert_in_range(l.company, 1, AD_ORDERED_COMPANY);
 		l.next = l.consumed = 0;
 		l.stop_at = 50;
 		assert_int_equal(ad_ordered_run(&job, &err), ADTOOL_ECANCELLED);

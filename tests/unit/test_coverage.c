@@ -151,6 +151,7 @@ static void split(const struct data *d, enum adtool_method method, size_t n, uin
 {
 	size_t i, dimensions = method == ADTOOL_FRE ? KEEP * CELLS : d->channels;
 	size_t *order = ad_malloc_array(d->n, sizeof(*order));
+	const float **pointers = ad_malloc_array(d->n, sizeof(*pointers));
 	double *scores = ad_malloc_array(d->n, sizeof(*scores)), *held = scores + n;
 	ad_fit_options o = {.method = method, .pictures = n, .dimensions = dimensions,
 			    .cells = method == ADTOOL_FRE ? CELLS : 1, .energy = 0.97, .components = SIZE_MAX,
@@ -166,6 +167,7 @@ static void split(const struct data *d, enum adtool_method method, size_t n, uin
 	void *scratch;
 
 	assert_non_null(order);
+	assert_non_null(pointers);
 	assert_non_null(scores);
 	for (i = 0; i < d->n; i++)
 		order[i] = i;
@@ -180,7 +182,9 @@ static void split(const struct data *d, enum adtool_method method, size_t n, uin
 		fail_msg("%s", err.message);
 	assert_int_equal(c.n, n);
 	scratch = ad_malloc_aligned(ad_detector_scratch(&detector, d->n), 1);
-	ad_detector_score(&detector, d->n, rows, scores, NULL, scratch);
+	for (i = 0; i < d->n; i++)
+		pointers[i] = rows + i * dimensions;
+	ad_detector_score(&detector, d->n, pointers, scores, NULL, scratch);
 
 	assert_int_equal(ad_box_fit(c.q ? c.q : c.scores, n, c.q ? 0.5 : 1, ad_detector_shift(&detector), &box, &err), 0);
 	qsort(c.scores, n, sizeof(double), ascending);
@@ -207,6 +211,7 @@ static void split(const struct data *d, enum adtool_method method, size_t n, uin
 	ad_fitter_free(fitter);
 	ad_free(rows);
 	ad_free(scores);
+	ad_free(pointers);
 	ad_free(order);
 }
 

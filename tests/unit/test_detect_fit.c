@@ -45,6 +45,17 @@ static void assert_near(double a, double b, double relative)
 		fail_msg("%.17g is not %.17g within %g relative", a, b, relative);
 }
 
+/* Scores n rows that lie one behind another. */
+static void score_rows(const ad_detector *d, size_t n, const float *rows, double *scores, float *maps, void *scratch)
+{
+	const float **pointers = test_malloc(n * sizeof(*pointers));
+
+	for (size_t i = 0; i < n; i++)
+		pointers[i] = rows + i * d->dimensions;
+	ad_detector_score(d, n, pointers, scores, maps, scratch);
+	test_free(pointers);
+}
+
 /* -- material ---------------------------------------------------------------------------------------- */
 
 /* n rows of d floats around a mean far from 0: `rank` directions of falling weight, and noise. */
@@ -518,7 +529,7 @@ static void test_scikit_learn(void **unused)
 		read_golden(name, &bytes, &expected);
 		assert_int_equal(expected.count, test.shape[0]);
 		scratch = test_malloc(ad_detector_scratch(&f.detector, test.shape[0]));
-		ad_detector_score(&f.detector, test.shape[0], tests, scores, NULL, scratch);
+		score_rows(&f.detector, test.shape[0], tests, scores, NULL, scratch);
 		for (i = 0; i < test.shape[0]; i++)
 			assert_near(scores[i], -golden_at(&expected, i), 1e-6);
 		test_free(scratch);
@@ -533,7 +544,7 @@ static void test_scikit_learn(void **unused)
 		snprintf(name, sizeof(name), "golden/pca-residual2-k%zu.npy", ks[s]);
 		read_golden(name, &bytes, &expected);
 		scratch = test_malloc(ad_detector_scratch(&f.detector, test.shape[0]));
-		ad_detector_score(&f.detector, test.shape[0], tests, scores, NULL, scratch);
+		score_rows(&f.detector, test.shape[0], tests, scores, NULL, scratch);
 		for (i = 0; i < test.shape[0]; i++)
 			assert_near(scores[i], golden_at(&expected, i), 1e-6);
 		test_free(scratch);
@@ -583,7 +594,7 @@ static void test_scoring(void **unused)
 				subset[count++] = i;
 		e = explicit_fit(&o, rows, subset, count);
 		scratch = test_malloc(ad_detector_scratch(&f.detector, TESTS));
-		ad_detector_score(&f.detector, TESTS, tests, scores, fre ? maps : NULL, scratch);
+		score_rows(&f.detector, TESTS, tests, scores, fre ? maps : NULL, scratch);
 		test_free(scratch);
 		for (i = 0; i < TESTS; i++) {
 			assert_near(scores[i], explicit_score(&o, &e, tests + i * d, NULL, NULL, map),
@@ -595,7 +606,7 @@ static void test_scoring(void **unused)
 			/* The scratch is just as large as asked for: a sanitizer sees more. */
 			scratch = test_malloc(ad_detector_scratch(&f.detector, step));
 			for (i = 0; i < TESTS; i += step)
-				ad_detector_score(&f.detector, step < TESTS - i ? step : TESTS - i, tests + i * d,
+				score_rows(&f.detector, step < TESTS - i ? step : TESTS - i, tests + i * d,
 						  other + i, fre && step % 2 ? again + i * cells : NULL, scratch);
 			test_free(scratch);
 			assert_memory_equal(scores, other, sizeof(scores));
@@ -605,7 +616,7 @@ static void test_scoring(void **unused)
 		/* A row that is not finite spoils itself alone. */
 		tests[d] = NAN;
 		scratch = test_malloc(ad_detector_scratch(&f.detector, 3));
-		ad_detector_score(&f.detector, 3, tests, other, NULL, scratch);
+		score_rows(&f.detector, 3, tests, other, NULL, scratch);
 		assert_true(other[0] == scores[0] && !isfinite(other[1]) && other[2] == scores[2]);
 		test_free(scratch);
 		explicit_release(&e);
@@ -646,7 +657,7 @@ static void test_energy(void **unused)
 		o.energy = energies[e];
 		assert_int_equal(fit(&o, rows, 0, 0, 1, &f, NULL), 0);
 		scratch = test_malloc(ad_detector_scratch(&f.detector, N));
-		ad_detector_score(&f.detector, N, rows, scores, NULL, scratch);
+		score_rows(&f.detector, N, rows, scores, NULL, scratch);
 		for (i = 0; i < N; i++)
 			left += scores[i];
 		assert_near(1 - left / total, f.kept, 1e-6);

@@ -217,7 +217,9 @@ static double auroc_of(const ad_detector *d, const float *rows, const struct spl
 
 	assert_true(scores && anomalous && scratch);
 	for (i = 0; i < n; i++) {
-		ad_detector_score(d, 1, rows + (split->train + i) * d->dimensions, &scores[i], NULL, scratch);
+		const float *row = rows + (split->train + i) * d->dimensions;
+
+		ad_detector_score(d, 1, &row, &scores[i], NULL, scratch);
 		anomalous[i] = i >= split->normal;
 	}
 	if (adtool_metrics_compute(scores, anomalous, n, &metrics, &err))

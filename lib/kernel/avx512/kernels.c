@@ -145,6 +145,8 @@ static void narrow(const ad_narrow_args *a)
 #define TILE2 14
 #define TILE3 9
 #define DEPTHWISE_TILE 7
+#define DOTS_ROWS 4
+#define SUBTRACT_STEP 4
 #define AD_TABLE ad_kernels_avx512
 #define AD_ISA "avx512"
 #include "../simd/body.h"

@@ -93,6 +93,8 @@ static void narrow(const ad_narrow_args *a)
 #define TILE2 14
 #define TILE3 9
 #define DEPTHWISE_TILE 6
+#define DOTS_ROWS 4
+#define SUBTRACT_STEP 4
 #define AD_TABLE ad_kernels_neon
 #define AD_ISA "neon"
 #include "../simd/body.h"

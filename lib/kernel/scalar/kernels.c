@@ -305,25 +305,25 @@ static void unpack(const ad_unpack_args *a, size_t vl)
 static void dots(const ad_dots_args *a, size_t vl)
 {
 	(void)vl;
-	for (size_t j = 0; j < a->count; j++) {
-		double sum = 0;
-
-		for (size_t i = 0; i < a->n; i++)
-			sum += (double)a->v[j][i] * (double)a->a[i];
-		a->out[j] = sum;
-	}
+	for (size_t row = 0; row < a->rows; row++)
+		for (size_t j = 0; j < a->count; j++)
+			for (size_t i = 0; i < a->n; i++)
+				a->out[row * a->count + j] +=
+				    (double)a->v[j * a->v_step + i] * (double)a->a[row * a->a_step + i];
 }
 
 static void subtract(const ad_subtract_args *a, size_t vl)
 {
 	(void)vl;
-	for (size_t i = 0; i < a->n; i++) {
-		float sum = 0;
+	for (size_t row = 0; row < a->rows; row++)
+		for (size_t j0 = 0; j0 < a->count; j0 += AD_SUBTRACT_GROUP)
+			for (size_t i = 0; i < a->n; i++) {
+				float sum = 0;
 
-		for (size_t j = 0; j < a->count; j++)
-			sum += a->z[j] * a->v[j][i];
-		a->r[i] -= sum;
-	}
+				for (size_t j = j0; j < a->count && j < j0 + AD_SUBTRACT_GROUP; j++)
+					sum += a->z[row * a->z_step + j] * a->v[j * a->v_step + i];
+				a->r[row * a->r_step + i] -= sum;
+			}
 }
 
 static void narrow(const ad_narrow_args *a, size_t vl)

@@ -669,77 +669,160 @@ static void unpack(const ad_unpack_args *a)
 
 /* -- detection --------------------------------------------------------------------------------------- */
 
-INLINE void dots_of(const ad_dots_args *a, size_t count)
+/* Lanes as doubles, pairwise. */
+INLINE double sum_of(vf x)
 {
-	double total[AD_DOTS_MAX] = {0};
-	float lane[AD_DOTS_MAX][VL];
+	float lane[VL];
+	double part[VL];
 
-	for (size_t begin = 0; begin < a->n; begin += AD_DOTS_CHUNK) {
-		size_t end = a->n - begin < AD_DOTS_CHUNK ? a->n : begin + AD_DOTS_CHUNK, i = begin;
-		vf sum[AD_DOTS_MAX][2];
+	v_store(lane, x);
+	EACH (i, VL)
+		part[i] = (double)lane[i];
+	EACH (step, 4) {
+		const size_t half = VL >> (step + 1);
 
-		EACH (j, count)
-			sum[j][0] = sum[j][1] = v_zero();
-		for (; i + 2 * VL <= end; i += 2 * VL) {
-			vf x = v_load(a->a + i), y = v_load(a->a + i + VL);
+		EACH (i, half)
+			part[i] += part[i + half];
+	}
+	return part[0];
+}
 
-			EACH (j, count) {
-				sum[j][0] = v_fma(v_load(a->v[j] + i), x, sum[j][0]);
-				sum[j][1] = v_fma(v_load(a->v[j] + i + VL), y, sum[j][1]);
-			}
-		}
-		for (; i + VL <= end; i += VL)
-			EACH (j, count)
-				sum[j][0] = v_fma(v_load(a->v[j] + i), v_load(a->a + i), sum[j][0]);
-		EACH (j, count)
-			v_store(lane[j], v_add(sum[j][0], sum[j][1]));
-		/* The sums wait for each other within a vector, but not for those of the others. */
-		EACH (v, VL)
-			EACH (j, count)
-				total[j] += (double)lane[j][v];
-		EACH (j, count) {
-			for (size_t k = i; k < end; k++)
-				total[j] += (double)a->v[j][k] * (double)a->a[k];
+/* R rows times J components over one chunk. Each sum is taken alone, in the same order whatever R and J are. */
+INLINE void dots_tile(const ad_dots_args *a, const float *rows, const float *v, size_t n, double *out, const size_t R,
+		      const size_t J)
+{
+	vf sum[4][8];
+	size_t i = 0;
+
+	EACH (r, R)
+		EACH (j, J)
+			sum[r][j] = v_zero();
+	for (; i + VL <= n; i += VL) {
+		vf x[8];
+
+		EACH (j, J)
+			x[j] = v_load(v + j * a->v_step + i);
+		EACH (r, R) {
+			vf y = v_load(rows + r * a->a_step + i);
+
+			EACH (j, J)
+				sum[r][j] = v_fma(x[j], y, sum[r][j]);
 		}
 	}
-	for (size_t j = 0; j < count; j++)
-		a->out[j] = total[j];
+	EACH (r, R)
+		EACH (j, J) {
+			double total = sum_of(sum[r][j]);
+
+			for (size_t k = i; k < n; k++)
+				total += (double)v[j * a->v_step + k] * (double)rows[r * a->a_step + k];
+			out[r * a->count + j] += total;
+		}
+}
+
+INLINE void dots_rows(const ad_dots_args *a, const float *rows, size_t begin, size_t n, size_t j, double *out,
+		      const size_t J)
+{
+	const float *v = a->v + j * a->v_step + begin;
+	size_t row = 0;
+
+	for (; row + DOTS_ROWS <= a->rows; row += DOTS_ROWS)
+		dots_tile(a, rows + row * a->a_step, v, n, out + row * a->count + j, DOTS_ROWS, J);
+	for (; row < a->rows; row++)
+		dots_tile(a, rows + row * a->a_step, v, n, out + row * a->count + j, 1, J);
 }
 
 static void dots(const ad_dots_args *a)
 {
-	switch (a->count) {
-	case 1:
-		dots_of(a, 1);
-		break;
-	case 2:
-		dots_of(a, 2);
-		break;
-	case 3:
-		dots_of(a, 3);
-		break;
-	default:
-		dots_of(a, AD_DOTS_MAX);
+	for (size_t begin = 0; begin < a->n; begin += AD_DOTS_CHUNK) {
+		size_t n = a->n - begin < AD_DOTS_CHUNK ? a->n - begin : AD_DOTS_CHUNK, j = 0;
+		const float *rows = a->a + begin;
+
+		if (a->rows < DOTS_ROWS)
+			for (; j + 8 <= a->count; j += 8)
+				dots_rows(a, rows, begin, n, j, a->out, 8);
+		for (; j + 4 <= a->count; j += 4)
+			dots_rows(a, rows, begin, n, j, a->out, 4);
+		for (; j < a->count; j++)
+			dots_rows(a, rows, begin, n, j, a->out, 1);
 	}
 }
 
+/* R rows times U registers of each, from element i on; J components. */
+INLINE void subtract_tile(const ad_subtract_args *a, const float *v, const float *z, float *to, const size_t R,
+			  const size_t U, const size_t J)
+{
+	vf sum[4][4];
+
+	EACH (j, J) {
+		vf x[4];
+
+		EACH (u, U)
+			x[u] = v_load(v + j * a->v_step + u * VL);
+		EACH (r, R) {
+			vf y = v_set1(z[r * a->z_step + j]);
+
+			EACH (u, U)
+				sum[r][u] = j ? v_fma(y, x[u], sum[r][u]) : v_mul(y, x[u]);
+		}
+	}
+	EACH (r, R)
+		EACH (u, U)
+			v_store(to + r * a->r_step + u * VL, v_sub(v_load(to + r * a->r_step + u * VL), sum[r][u]));
+}
+
+INLINE void subtract_rows(const ad_subtract_args *a, size_t row, size_t j0, size_t i, size_t end, const size_t R,
+			  const size_t U, const size_t J)
+{
+	const float *v = a->v + j0 * a->v_step, *z = a->z + row * a->z_step + j0;
+	float *to = a->r + row * a->r_step;
+
+	for (; i + U * VL <= end; i += U * VL)
+		subtract_tile(a, v + i, z, to + i, R, U, J);
+	for (; i + VL <= end; i += VL)
+		subtract_tile(a, v + i, z, to + i, R, 1, J);
+	for (; i < end; i++)
+		EACH (r, R) {
+			float sum = 0;
+
+			EACH (j, J)
+				sum += z[r * a->z_step + j] * v[j * a->v_step + i];
+			to[r * a->r_step + i] -= sum;
+		}
+}
+
+INLINE void subtract_group(const ad_subtract_args *a, size_t j0, size_t begin, size_t end, const size_t J)
+{
+	size_t row = 0;
+
+	for (; row + DOTS_ROWS <= a->rows; row += DOTS_ROWS)
+		subtract_rows(a, row, j0, begin, end, DOTS_ROWS, SUBTRACT_STEP, J);
+	for (; row < a->rows; row++)
+		subtract_rows(a, row, j0, begin, end, 1, 1, J);
+}
+
+/* In pieces of some rows that stay in the first cache while all components pass. */
 static void subtract(const ad_subtract_args *a)
 {
-	size_t i = 0;
+	const size_t piece = AD_DOTS_CHUNK;
 
-	for (; i + VL <= a->n; i += VL) {
-		vf sum = v_mul(v_set1(a->z[0]), v_load(a->v[0] + i));
+	for (size_t begin = 0; begin < a->n; begin += piece) {
+		size_t end = a->n - begin < piece ? a->n : begin + piece;
 
-		for (size_t j = 1; j < a->count; j++)
-			sum = v_fma(v_set1(a->z[j]), v_load(a->v[j] + i), sum);
-		v_store(a->r + i, v_sub(v_load(a->r + i), sum));
-	}
-	for (; i < a->n; i++) {
-		float sum = 0;
+		size_t j = 0;
 
-		for (size_t j = 0; j < a->count; j++)
-			sum += a->z[j] * a->v[j][i];
-		a->r[i] -= sum;
+		for (; j + AD_SUBTRACT_GROUP <= a->count; j += AD_SUBTRACT_GROUP)
+			subtract_group(a, j, begin, end, AD_SUBTRACT_GROUP);
+		switch (a->count - j) {
+		case 1:
+			subtract_group(a, j, begin, end, 1);
+			break;
+		case 2:
+			subtract_group(a, j, begin, end, 2);
+			break;
+		case 3:
+			subtract_group(a, j, begin, end, 3);
+			break;
+		}
 	}
 }
 
