@@ -218,8 +218,9 @@ void cli_default_signals(void);
 
 /*
  * From now on the first SIGINT or SIGTERM is a wish: cli_stopped tells its number (0: none yet), and the descriptor can
- * be read, for poll and adtool_dataset_options.stop_fd. Another one after CLI_ONE_WISH_MS kills. One that was ignored when
- * the program was started stays so. Returns 0 or CLI_FAILURE, with a message.
+ * be read, for poll and adtool_dataset_options.stop_fd. Another one after CLI_ONE_WISH_MS kills. Also where they were
+ * ignored at the start, as a shell does for what it runs in the background: who sends one means it. Returns 0 or
+ * CLI_FAILURE, with a message.
  */
 enum { CLI_ONE_WISH_MS = 300 };
 int cli_catch_stop(void);

@@ -38,15 +38,6 @@ static void handle(int number)
 	errno = saved;
 }
 
-/* What started the program wants one that is ignored to do nothing: nohup, or a shell that runs it in the background. */
-static void catch_unless_ignored(int number, const struct sigaction *a)
-{
-	struct sigaction old;
-
-	if (sigaction(number, NULL, &old) || old.sa_handler != SIG_IGN)
-		sigaction(number, a, NULL);
-}
-
 int cli_catch_stop(void)
 {
 	struct sigaction a = {.sa_handler = handle, .sa_flags = SA_RESTART};
@@ -58,8 +49,8 @@ int cli_catch_stop(void)
 	sigemptyset(&a.sa_mask);
 	sigaddset(&a.sa_mask, SIGINT);
 	sigaddset(&a.sa_mask, SIGTERM);
-	catch_unless_ignored(SIGINT, &a);
-	catch_unless_ignored(SIGTERM, &a);
+	sigaction(SIGINT, &a, NULL);
+	sigaction(SIGTERM, &a, NULL);
 	return 0;
 }
 

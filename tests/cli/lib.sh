@@ -227,9 +227,6 @@ until_true() {
 	done
 }
 
-# as_typed CMD... &: with SIGINT and SIGPIPE as a terminal has them; a shell has what it runs in the background ignore SIGINT.
-as_typed() { exec "$BUILD/tests/tools/default_signals" "$@"; }
-
 # For it: has_lines FILE COUNT, at least so many; has_text FILE RE, a line that matches.
 has_lines() { [ -e "$1" ] && [ $(($(wc -l <"$1"))) -ge "$2" ]; }
 has_text() { grep -q -e "$2" "$1" 2>/dev/null; }

@@ -21,7 +21,7 @@ once() { adtool watch --once --settle 0.1 "$@"; }
 start() { # ARGUMENT...: adtool watch in the background; rows to `out`, messages to `err`
 	: >out
 	: >err
-	as_typed adtool watch --settle 0.3 "$@" >>out 2>>err &
+	adtool watch --settle 0.3 "$@" >>out 2>>err &
 	pid=$!
 }
 stop() { # SIGNAL: `code` is then the status
