@@ -123,21 +123,22 @@ for narrow in int8 bf16; do
 	done
 done | tee -a "$report"
 
-# row NAME COMMAND...: the median of three runs by wall time
+# row RUNS NAME COMMAND...: the median of so many runs by wall time
 row() {
-	_name=$1
-	shift
+	_runs=$1
+	_name=$2
+	shift 2
 	: >"$work/rows"
-	for _i in 1 2 3; do
+	for _i in $(seq "$_runs"); do
 		if ! "$forward" command "$@" 2>"$work/err" >"$work/out" </dev/null; then
 			echo "$_name: failed: $(tail -n 1 "$work/err")"
 			return
 		fi
 		tail -n 1 "$work/out" >>"$work/rows"
 	done
-	sort -t= -k2,2n "$work/rows" | sed -n 2p | awk -v name="$_name" '{
+	sort -t= -k2,2n "$work/rows" | sed -n $(((_runs + 1) / 2))p | awk -v name="$_name" '{
 		for (i = 1; i <= NF; i++) { split($i, a, "="); v[a[1]] = a[2] }
-		printf "%-52s %9.3f %9.3f %9.1f\n", name, v["wall_s"], v["cpu_s"], v["peak_mb"] }'
+		printf "%-52s %9.4f %9.4f %9.1f\n", name, v["wall_s"], v["cpu_s"], v["peak_mb"] }'
 }
 
 {
@@ -147,14 +148,14 @@ row() {
 	"$build/examples/draw_samples" "$work/set" --train 240 --normal 0 --each 0 >/dev/null
 	tiles=$work/set/train/normal
 	list | while read -r name file layer; do
-		row "train on 240 pictures, $name" "$adtool" train "$tiles" -q --backbone "$file" --layer "$layer" \
+		row 3 "train on 240 pictures, $name" "$adtool" train "$tiles" -q --backbone "$file" --layer "$layer" \
 			-o "$work/$name.zip"
 		"$adtool" score -q -m "$work/$name.zip" "$work/jpegs/0000.jpg" >/dev/null 2>&1 </dev/null
-		row "score one JPEG, cold, $name" "$adtool" score -q -m "$work/$name.zip" "$work/jpegs/0000.jpg"
-		row "score 1000 JPEGs of 1000x750, $name" "$adtool" score -q -m "$work/$name.zip" "$work/jpegs"
+		row 41 "score one JPEG, cold, $name" "$adtool" score -q -m "$work/$name.zip" "$work/jpegs/0000.jpg"
+		row 3 "score 1000 JPEGs of 1000x750, $name" "$adtool" score -q -m "$work/$name.zip" "$work/jpegs"
 		# Where the forward pass is shortest, heat maps weigh most.
 		[ "$name" != adnet ] ||
-			row "the same with heat maps, $name" "$adtool" score -q -m "$work/$name.zip" --heatmap "$work/maps" "$work/jpegs"
+			row 3 "the same with heat maps, $name" "$adtool" score -q -m "$work/$name.zip" --heatmap "$work/maps" "$work/jpegs"
 	done
 } | tee -a "$report"
 echo "kept in $report"
