@@ -224,7 +224,7 @@ static int read_row(const struct job *job, const uint8_t *row, uint8_t *out, int
 	for (x = 0; x < job->width; x++) {
 		if (b <= 8) {
 			unsigned per = 8 / b, shift = (per - 1 - x % per) * b;
-			unsigned i = row[x / per] >> shift & ((1u << b) - 1);
+			unsigned i = (unsigned)row[x / per] >> shift & ((1u << b) - 1);
 
 			if (i >= job->colours)
 				return ad_fail(job->err, ADTOOL_EFORMAT, "damaged BMP: colour %u of a palette of %u", i,
