@@ -47,7 +47,7 @@ HARDEN := -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 $(call 
 	$(call cc_takes,-fcf-protection=full)
 LDFLAGS += -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed
 SAN_asan := -fsanitize=address -fno-omit-frame-pointer
-SAN_ubsan := -fsanitize=undefined -fno-sanitize-recover=all
+SAN_ubsan := -fsanitize=undefined,float-cast-overflow -fno-sanitize-recover=all
 SAN_tsan := -fsanitize=thread
 SAN_msan := -fsanitize=memory -fsanitize-memory-track-origins -fno-omit-frame-pointer
 SAN_fuzz := -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -352,6 +352,15 @@ ACCURACY_TESTS := test_reference test_coverage
 TESTS ?= $(if $(SAN),$(filter-out $(ACCURACY_TESTS:%=$(B)/tests/%),$(UNIT_BIN)),$(UNIT_BIN)) tests/cli
 export ADTOOL_BUILD := $(abspath $(B))
 
+# What a sanitizer finds goes to a file for each process: no test looks at what every process says, and at its status.
+ifneq ($(filter asan ubsan tsan,$(CONFIG)),)
+REPORTS := $(abspath $(B))/reports
+report_to = $(if $($(1)),$($(1)):)log_path=$(REPORTS)/report:log_exe_name=1:exitcode=99
+export ASAN_OPTIONS := $(call report_to,ASAN_OPTIONS):strict_string_checks=1
+export UBSAN_OPTIONS := $(call report_to,UBSAN_OPTIONS):print_stacktrace=1
+export TSAN_OPTIONS := $(call report_to,TSAN_OPTIONS)
+endif
+
 .PHONY: check
 check: ## install what is missing, build, run every test
 	@$(MAKE) --no-print-directory deps
@@ -364,8 +373,10 @@ test-programs: all examples $(UNIT_BIN) $(TOOL_BIN) $(REPLAY_BIN) $(FAULT_BIN)
 
 .PHONY: test
 test: test-programs ## run the tests that are built; TESTS= picks some
-	@CMOCKA_MESSAGE_OUTPUT=TAP PERL5LIB=$(CURDIR)/tests/lib $(PROVE) --source Adtool::Unit \
-		--formatter Adtool::Formatter $(PROVEFLAGS) -r $(TESTS)
+	@$(if $(REPORTS),rm -rf $(REPORTS) && mkdir -p $(REPORTS) && chmod 1777 $(REPORTS))
+	@status=0; CMOCKA_MESSAGE_OUTPUT=TAP PERL5LIB=$(CURDIR)/tests/lib $(PROVE) --source Adtool::Unit \
+		--formatter Adtool::Formatter $(PROVEFLAGS) -r $(TESTS) || status=$$?; \
+		$(if $(REPORTS),for report in $(REPORTS)/*; do ! test -s "$$report" || { cat "$$report"; status=1; }; done;) exit $$status
 
 .PHONY: check-asan check-ubsan check-tsan
 check-asan check-ubsan check-tsan: check-%: ## every test under a sanitizer
