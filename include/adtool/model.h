@@ -101,6 +101,7 @@ typedef struct adtool_model_info {
 
 	size_t pictures_used, pictures_refused;
 	size_t pictures_dropped;     /* left out as the worst of those held out */
+	size_t tiles_kept;           /* with tiles: maps in the kept stats; 0 without either */
 	char group_by[128];          /* what kept pictures in one fold: "", "dir" or a regular expression */
 	size_t groups;               /* how many groups that made; 0 without */
 	char pictures_digest[65];    /* SHA-256 over the digests of the pictures, in order of their names */

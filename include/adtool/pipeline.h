@@ -114,7 +114,7 @@ typedef struct adtool_train_options {
 	 * model is computed as one that is not tuned.
 	 */
 	int tune;
-	int keep_stats;           /* the model keeps its pictures' maps, so that it can be updated: 4 C g^2 bytes each */
+	int keep_stats;           /* the model keeps its pictures' maps, so that it can be updated: 4 C g^2 bytes each, or for each tile */
 	const adtool_model *from; /* may be NULL: the model whose backbone is used when none is given; must live until then */
 	int update;               /* learn from the pictures kept in `from` too; implies keep_stats */
 	/*

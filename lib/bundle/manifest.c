@@ -127,6 +127,7 @@ static const struct field fields[] = {
 	{"trained_on", "pictures", SIZE, 0, AT(pictures_used), NULL},
 	{"trained_on", "refused", SIZE, 0, AT(pictures_refused), NULL},
 	{"trained_on", "dropped", SIZE, 1, AT(pictures_dropped), NULL},
+	{"trained_on", "tiles_kept", SIZE, 1, AT(tiles_kept), NULL},
 	{"trained_on", "digest", STRING, 0, AT(pictures_digest), NULL},
 };
 #define FIELDS (sizeof(fields) / sizeof(fields[0]))

@@ -45,13 +45,16 @@ static ad_npy shaped(int item_size, int ndim, size_t rows, size_t columns)
 	return npy;
 }
 
-/* (N, C, g, g), or (N, C, 1, cells) of a mask. What no file can hold gets a count that none has. */
+/*
+ * (N, C, g, g), or (N, C, 1, cells) of a mask; N: pictures, or tiles. What no file can hold gets a count that none has.
+ */
 static ad_npy stats_shape(const adtool_model_info *info)
 {
+	size_t maps = info->geometry.tile_width ? info->tiles_kept : info->pictures_used;
 	size_t rows = info->mask_cells ? 1 : info->grid, cols = info->mask_cells ? info->mask_cells : info->grid;
-	ad_npy npy = {.item_size = 4, .ndim = 4, .shape = {info->pictures_used, info->layer_channels, rows, cols}};
+	ad_npy npy = {.item_size = 4, .ndim = 4, .shape = {maps, info->layer_channels, rows, cols}};
 
-	if (__builtin_mul_overflow(info->pictures_used, info->layer_channels, &npy.count) ||
+	if (__builtin_mul_overflow(maps, info->layer_channels, &npy.count) ||
 	    __builtin_mul_overflow(npy.count, rows, &npy.count) ||
 	    __builtin_mul_overflow(npy.count, cols, &npy.count) || npy.count > AD_BUNDLE_MAX_BYTES / 4)
 		npy.count = AD_BUNDLE_MAX_BYTES;
@@ -151,6 +154,9 @@ int ad_info_check(const adtool_model_info *info, int code, adtool_error *err)
 	    !info->mask_cells != (!info->mask_width || ppca || info->geometry.tile_width))
 		REFUSE("geometry.mask_cells %zu does not fit a grid of %u x %u and a mask of %u x %u", info->mask_cells,
 		       info->grid, info->grid, info->mask_width, info->mask_height);
+	if (info->tiles_kept && (!info->geometry.tile_width || info->tiles_kept < info->pictures_used))
+		REFUSE("trained_on.tiles_kept %zu does not fit %zu pictures %s tiles", info->tiles_kept, info->pictures_used,
+		       info->geometry.tile_width ? "of" : "without");
 	cells = info->mask_cells ? info->mask_cells : (size_t)info->grid * info->grid;
 	if (__builtin_mul_overflow(cells, info->channels, &dimensions) || dimensions > MAX_SIZE ||
 	    dimensions != info->dimensions)

@@ -128,15 +128,40 @@ struct ad_visitor {
 	void *context;
 };
 
-/* A picture: decoded, or its file, which need not be decoded whole. */
+/*
+ * What is kept of a picture cut into tiles: the pooled maps, before any projection, of those tiles in which something is
+ * seen, in the order of the tiling.
+ */
+struct ad_tiles {
+	unsigned width, height; /* of the picture */
+	size_t count;
+	const float *rows; /* count of ad_extractor_pooled floats; NULL: nothing */
+	float *own;        /* ad_free_aligned; NULL: they are another's */
+};
+
+/* A picture: decoded, or its file, which need not be decoded whole, or what was kept of its tiles. */
 struct ad_source {
 	const adtool_image *image; /* NULL: the file */
 	const void *data;
 	size_t size;
 	unsigned page; /* of a TIFF of several, from 1 */
+	const struct ad_tiles *kept; /* NULL: the picture; else nothing goes through the network */
 };
 
 int ad_visit_tiles(const struct ad_visitor *v, const struct ad_source *source, adtool_error *err);
+
+/* Tiles of a picture in which the mask, if any, shows something. */
+size_t ad_tiles_seen(const ad_tiling *t, const ad_mask *mask, unsigned width, unsigned height);
+/* The tiling of a picture of this size. */
+int ad_tiles_of(const struct ad_look *look, unsigned grid, unsigned width, unsigned height, ad_tiling *out,
+		adtool_error *err);
+/* How many tiles of each of so many pictures a fit is made of. */
+size_t ad_tiles_of_each(size_t pictures);
+/*
+ * Which of the `seen` tiles of a picture are taken, `most` of them, drawn by the seed: their places among those seen. For a
+ * smaller `most` a part of them. chosen: room for `seen`, ascending. Returns how many.
+ */
+size_t ad_tiles_choose(uint64_t seed, size_t picture, size_t seen, size_t most, size_t *chosen);
 
 /* Floats of a row as the extractor gives it. */
 size_t ad_extractor_row(const struct ad_extractor *e);
@@ -465,18 +490,20 @@ int ad_score_batch(const adtool_model *model, adtool_dataset *dataset, const adt
 /* One that it was trained on, or (map NULL) that could not be used then. */
 struct ad_kept {
 	char *name, digest[65];
-	const float *map; /* C x g x g */
+	unsigned width, height; /* with tiles: the picture's; else 0 */
+	const float *map;       /* C x g x g; with tiles as many times that as it has tiles that a mask leaves */
+	size_t maps;
 };
 
 struct ad_stats {
 	ad_bundle_stats raw;
 	struct ad_kept *kept; /* in ascending order of names */
-	size_t count, rows;   /* rows: how many have a map */
+	size_t count, rows;   /* rows: maps of all */
 	size_t size;          /* floats of a map */
 };
 
-/* One line of stats.txt; digest NULL: the picture was refused. */
-int ad_stats_line(ad_buf *out, const char *digest, const char *name);
+/* One line of stats.txt; digest NULL: the picture was refused. size: NULL, or with tiles the picture's width and height. */
+int ad_stats_line(ad_buf *out, const char *digest, const unsigned size[2], const char *name);
 /* The model must outlive *out. */
 int ad_stats_open(const adtool_model *m, struct ad_stats *out, adtool_error *err);
 void ad_stats_release(struct ad_stats *s); /* harmless on a zeroed one */

@@ -199,7 +199,7 @@ static int stream_process(void *context, size_t slot, unsigned worker, int alone
 	if (!code && alone && s->pool && !pthread_mutex_trylock(&s->pool_lock))
 		pool = s->pool;
 	if (!code && s->tiled) {
-		const struct ad_source source = {image, bytes_of(p)->data, bytes_of(p)->size, p->page};
+		const struct ad_source source = {image, bytes_of(p)->data, bytes_of(p)->size, p->page, NULL};
 
 		code = s->tiled(s, p, slot, &source, pool, &s->rooms[pool ? s->threads : worker], &why);
 	} else if (!code) {

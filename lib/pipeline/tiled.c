@@ -6,6 +6,63 @@
 #include "../base/fail.h"
 #include "../base/mem.h"
 
+/* Tiles of a fit: so many in all, but at least one of each picture. Refits take the third power of it. */
+enum { TILES = 2048 };
+
+size_t ad_tiles_of_each(size_t pictures)
+{
+	return pictures < TILES ? TILES / pictures : 1;
+}
+
+static int compare_places(const void *a, const void *b)
+{
+	size_t x = *(const size_t *)a, y = *(const size_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+size_t ad_tiles_choose(uint64_t seed, size_t picture, size_t seen, size_t most, size_t *chosen)
+{
+	ad_rng rng;
+	size_t i;
+
+	for (i = 0; i < seen; i++)
+		chosen[i] = i;
+	if (seen <= most)
+		return seen;
+	ad_rng_seed(&rng, seed + 0x9e3779b97f4a7c15u * (picture + 1));
+	ad_rng_shuffle(&rng, chosen, seen);
+	qsort(chosen, most, sizeof(*chosen), compare_places);
+	return most;
+}
+
+int ad_tiles_of(const struct ad_look *look, unsigned grid, unsigned width, unsigned height, ad_tiling *out,
+		adtool_error *err)
+{
+	ad_area region;
+	int code = ad_look_region(look, width, height, &region, err);
+
+	return code ? code : ad_tiling_init(out, &look->geometry, &region, grid, err);
+}
+
+static int sees(const ad_mask *mask, const ad_tiling *t, size_t tile, unsigned width, unsigned height, ad_area *area)
+{
+	ad_tiling_area(t, tile, area);
+	return !mask || ad_mask_sees(mask, width, height, area);
+}
+
+size_t ad_tiles_seen(const ad_tiling *t, const ad_mask *mask, unsigned width, unsigned height)
+{
+	size_t n = ad_tiling_count(t), seen = 0, i;
+	ad_area area;
+
+	if (!mask)
+		return n;
+	for (i = 0; i < n; i++)
+		seen += (size_t)sees(mask, t, i, width, height, &area);
+	return seen;
+}
+
 /* -- visiting -------------------------------------------------------------------------------------------- */
 
 struct visit {
@@ -21,12 +78,9 @@ struct visit {
 static int visit_begin(void *context, unsigned width, unsigned height, ad_tiling *out, adtool_error *err)
 {
 	struct visit *job = context;
-	const struct ad_look *look = job->v->extractor->look;
-	ad_area region;
-	int code = ad_look_region(look, width, height, &region, err);
+	const struct ad_extractor *e = job->v->extractor;
+	int code = ad_tiles_of(e->look, e->grid, width, height, &job->tiling, err);
 
-	if (!code)
-		code = ad_tiling_init(&job->tiling, &look->geometry, &region, job->v->extractor->grid, err);
 	if (code)
 		return code;
 	job->width = width;
@@ -48,8 +102,7 @@ static int visit_one(struct visit *job, size_t i, unsigned worker, adtool_error 
 	ad_area area;
 	int code;
 
-	ad_tiling_area(&job->tiling, tile, &area);
-	if ((mask && !ad_mask_sees(mask, job->width, job->height, &area)) || (v->wants && !v->wants(v->context, tile)))
+	if (!sees(mask, &job->tiling, tile, job->width, job->height, &area) || (v->wants && !v->wants(v->context, tile)))
 		return 0;
 	code = ad_scratch_create(scratch, e, err);
 	if (!code)
@@ -96,14 +149,44 @@ static int visit_band(void *context, const ad_cutter *cutter, size_t count, adto
 	return job->code;
 }
 
+/* All on the caller's thread, worker 0. */
+static int visit_kept(struct visit *job, const struct ad_tiles *kept, adtool_error *err)
+{
+	const struct ad_visitor *v = job->v;
+	const struct ad_extractor *e = v->extractor;
+	const float *row = kept->rows;
+	ad_fitting fitting;
+	ad_tiling tiling;
+	ad_area area;
+	size_t i, n, size = ad_extractor_pooled(e);
+	int code = visit_begin(job, kept->width, kept->height, &tiling, err);
+
+	n = code ? 0 : ad_tiling_count(&tiling);
+	for (i = 0; !code && i < n; i++) {
+		if (!sees(e->look->mask, &tiling, i, kept->width, kept->height, &area))
+			continue;
+		if (!v->wants || v->wants(v->context, i)) {
+			if (e->basis)
+				ad_channels_apply(e->basis, row, ad_extractor_cells(e), v->rows[0]);
+			ad_fit_tile(&e->look->geometry, &area, e->width, e->height, &fitting);
+			code = v->tile(v->context, i, &fitting, e->basis ? v->rows[0] : row, 0, err);
+		}
+		row += size;
+	}
+	return code;
+}
+
 int ad_visit_tiles(const struct ad_visitor *v, const struct ad_source *source, adtool_error *err)
 {
 	struct visit job = {.v = v};
 	ad_cutter_client client = {visit_begin, visit_band, &job};
 	adtool_image_options options;
 	ad_cutter *cutter = NULL;
-	int code = ad_cutter_create(&client, v->extractor->max_pixels, &cutter, err);
+	int code;
 
+	if (source->kept)
+		return visit_kept(&job, source->kept, err);
+	code = ad_cutter_create(&client, v->extractor->max_pixels, &cutter, err);
 	if (code)
 		return code;
 	options = ad_extractor_decoding(v->extractor);

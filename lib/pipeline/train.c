@@ -275,11 +275,28 @@ static int train_streaming(struct trainer *t, const ad_fit_options *fit, size_t 
 	return code ? code : train_pass(t, 0, err);
 }
 
+static int train_tiles(struct trainer *t, ad_fit_options *fit, int with_basis, ad_pool *pool, adtool_error *err)
+{
+	int code = ad_train_tiles_read(t, err);
+
+	if (!code && ad_train_keeps(t->options)) {
+		code = ad_train_take_kept(t, err);
+		fit->pictures = ad_train_tiles_most(t->list.count);
+		name_pictures(t);
+		if (!code)
+			code = group_pictures(t, fit, err);
+	}
+	/* Too few pictures are told of by the caller. */
+	if (code || t->list.count - t->refused < AD_MINIMUM_PICTURES)
+		return code;
+	return ad_train_tiles_join(t, fit, with_basis, pool, err);
+}
+
 static int train_features(struct trainer *t, ad_fit_options *fit, size_t channels, int with_basis, ad_pool *pool,
 			  adtool_error *err)
 {
 	if (t->options->geometry.tile_width)
-		return ad_train_tiles_gather(t, fit, with_basis, pool, err);
+		return train_tiles(t, fit, with_basis, pool, err);
 	if (ad_train_keeps(t->options))
 		return train_keeping(t, fit, channels, with_basis, pool, err);
 	return train_streaming(t, fit, channels, with_basis, pool, err);
@@ -295,7 +312,8 @@ static uint64_t train_memory(const struct trainer *t, const ad_fit_options *fit,
 	uint64_t channels = e->shape[0], n = t->list.count, pooled = ad_extractor_pooled(e) * sizeof(float);
 	uint64_t thread = ad_plan_arena_bytes(e->plan) + (uint64_t)12 * e->width * e->height +
 			  channels * e->shape[1] * e->shape[2] * 4 + pooled;
-	int keep = ad_train_keeps(t->options);
+	/* Of tiles nobody knows how many there are: see tiles_limit. */
+	int keep = ad_train_keeps(t->options) && !t->options->geometry.tile_width;
 	uint64_t basis = with_basis ? (keep ? 0 : n < AD_BASIS_PICTURES ? n : AD_BASIS_PICTURES) * pooled +
 					  ad_channels_memory(channels, ad_extractor_cells(e))
 				    : 0;
@@ -326,6 +344,8 @@ static int trainer_allocate(struct trainer *t, adtool_error *err)
 
 	t->sampled = ad_calloc(n, 1);
 	t->seen = ad_calloc(n, 1);
+	if (t->options->geometry.tile_width)
+		t->tiles = ad_calloc(n, sizeof(*t->tiles));
 	t->used = ad_calloc(n, 1);
 	t->maps = ad_calloc(n, sizeof(*t->maps));
 	t->digests = ad_calloc(n, sizeof(*t->digests));
@@ -334,7 +354,7 @@ static int trainer_allocate(struct trainer *t, adtool_error *err)
 	if (t->options->thumbnail)
 		t->thumbnails = ad_calloc(n, sizeof(*t->thumbnails));
 	if (!t->sampled || !t->seen || !t->used || !t->maps || !t->digests || !t->names || !t->archives ||
-	    (t->options->thumbnail && !t->thumbnails))
+	    (t->options->thumbnail && !t->thumbnails) || (t->options->geometry.tile_width && !t->tiles))
 		return ad_fail_nomem(err);
 	name_pictures(t);
 	return 0;
@@ -416,6 +436,9 @@ static void trainer_release(struct trainer *t)
 	ad_channels_release(&t->basis);
 	ad_fitter_free(t->fitter);
 	ad_free_aligned(t->pooled);
+	for (i = 0; t->tiles && i < t->list.count; i++)
+		ad_train_tiles_release(&t->tiles[i]);
+	ad_free(t->tiles);
 	ad_free(t->tile_picture);
 	ad_free_aligned(t->tile_rows);
 	ad_stats_release(&t->stats);
@@ -552,6 +575,7 @@ int adtool_train(const adtool_backbone *backbone, const char *const *inputs, siz
 	if (code)
 		goto out;
 	r.memory_estimate = train_memory(&t, &fit, with_basis);
+	t.tiles_limit = limit - r.memory_estimate;
 	if (r.memory_estimate > limit) {
 		code = ad_fail(err, ADTOOL_ELIMIT,
 			       "%zu pictures need about %llu MiB, more than the limit of %llu MiB; fewer channels, "
@@ -571,6 +595,7 @@ int adtool_train(const adtool_backbone *backbone, const char *const *inputs, siz
 	code = train_features(&t, &fit, o->channels, with_basis, pool, err);
 	if (code)
 		goto out;
+	r.memory_estimate += atomic_load(&t.tiles_held);
 	r.seconds_features = ad_now() - start;
 	code = check_enough(t.list.count - t.refused, err);
 	if (code)

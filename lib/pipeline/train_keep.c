@@ -51,7 +51,7 @@ static int compare_digests(const void *a, const void *b)
 
 int ad_train_take_kept(struct trainer *t, adtool_error *err)
 {
-	size_t size = ad_extractor_pooled(&t->extractor), n = t->list.count, known = 0, i, kept = 0;
+	size_t size = ad_extractor_pooled(&t->extractor) * sizeof(float), n = t->list.count, known = 0, i, kept = 0;
 	const char **digests = ad_malloc_array(n, sizeof(*digests));
 
 	if (!digests)
@@ -62,7 +62,10 @@ int ad_train_take_kept(struct trainer *t, adtool_error *err)
 
 		if (!k || !k->map)
 			continue;
-		memcpy(t->pooled + i * size, k->map, size * sizeof(float));
+		if (t->tiles)
+			t->tiles[i] = (struct ad_tiles){k->width, k->height, k->maps, k->map, NULL};
+		else
+			memcpy(t->pooled + i * (size / sizeof(float)), k->map, size);
 		memcpy(t->digests[i], k->digest, sizeof(k->digest));
 		t->used[i] = 1;
 		digests[known++] = k->digest;
@@ -77,6 +80,8 @@ int ad_train_take_kept(struct trainer *t, adtool_error *err)
 			ad_free(t->list.entries[i].archive);
 			if (t->thumbnails)
 				ad_buf_release(&t->thumbnails[i].jpeg);
+			if (t->tiles)
+				ad_train_tiles_release(&t->tiles[i]);
 			t->known++;
 			continue;
 		}
@@ -88,7 +93,12 @@ int ad_train_take_kept(struct trainer *t, adtool_error *err)
 				t->thumbnails[kept] = t->thumbnails[i];
 				memset(&t->thumbnails[i], 0, sizeof(*t->thumbnails));
 			}
-			memcpy(t->pooled + kept * size, t->pooled + i * size, size * sizeof(float));
+			if (t->tiles) {
+				t->tiles[kept] = t->tiles[i];
+				memset(&t->tiles[i], 0, sizeof(*t->tiles));
+			} else {
+				memcpy(t->pooled + kept * (size / sizeof(float)), t->pooled + i * (size / sizeof(float)), size);
+			}
 		}
 		kept++;
 	}
@@ -120,23 +130,66 @@ int ad_train_add_pooled(struct trainer *t, adtool_error *err)
 	return code;
 }
 
-int ad_train_fill_stats(adtool_model *m, struct trainer *t, adtool_error *err)
+/* Moves the maps of the pictures used together, where they are. */
+static size_t join_pooled(adtool_model *m, struct trainer *t, size_t size)
 {
-	size_t size = ad_extractor_pooled(&t->extractor), i, rows = 0;
-	size_t g = t->extractor.grid, high = t->extractor.cells ? 1 : g, wide = t->extractor.cells ? t->extractor.cells->count : g;
+	size_t rows = 0, i;
 
 	for (i = 0; i < t->list.count; i++) {
-		ad_stats_line(&m->stats_names, t->used[i] ? t->digests[i] : NULL, t->list.entries[i].name);
 		if (!t->used[i])
 			continue;
 		if (rows < i)
 			memcpy(t->pooled + rows * size, t->pooled + i * size, size * sizeof(float));
 		rows++;
 	}
-	if (m->stats_names.failed)
-		return ad_fail_nomem(err);
 	m->stats = t->pooled;
 	t->pooled = NULL;
+	return rows;
+}
+
+/* Copies them picture by picture, so that there is never more than one of them twice. */
+static int join_tiles(adtool_model *m, struct trainer *t, size_t size, size_t *rows, adtool_error *err)
+{
+	size_t n = 0, at = 0, i;
+
+	for (i = 0; i < t->list.count; i++)
+		n += t->used[i] ? t->tiles[i].count : 0;
+	m->stats = ad_malloc_aligned(n, size * sizeof(float));
+	if (!m->stats)
+		return ad_fail_nomem(err);
+	for (i = 0; i < t->list.count; i++) {
+		if (t->used[i]) {
+			memcpy(m->stats + at * size, t->tiles[i].rows, t->tiles[i].count * size * sizeof(float));
+			at += t->tiles[i].count;
+		}
+		ad_train_tiles_release(&t->tiles[i]);
+	}
+	m->info.tiles_kept = n;
+	*rows = n;
+	return 0;
+}
+
+int ad_train_fill_stats(adtool_model *m, struct trainer *t, adtool_error *err)
+{
+	size_t size = ad_extractor_pooled(&t->extractor), i, rows = 0;
+	size_t g = t->extractor.grid, high = t->extractor.cells ? 1 : g, wide = t->extractor.cells ? t->extractor.cells->count : g;
+	int code = 0;
+
+	for (i = 0; i < t->list.count; i++) {
+		const struct ad_tiles *tiles = t->tiles && t->used[i] ? &t->tiles[i] : NULL;
+		const unsigned shape[2] = {tiles ? tiles->width : 0, tiles ? tiles->height : 0};
+
+		ad_stats_line(&m->stats_names, t->used[i] ? t->digests[i] : NULL, t->tiles ? shape : NULL,
+			      t->list.entries[i].name);
+	}
+	if (m->stats_names.failed)
+		return ad_fail_nomem(err);
+	if (t->tiles)
+		code = join_tiles(m, t, size, &rows, err);
+	else
+		rows = join_pooled(m, t, size);
+	if (code)
+		return code;
 	m->parts.stats = (ad_npy){.item_size = 4, .ndim = 4, .shape = {rows, t->extractor.shape[0], high, wide},
 				  .count = rows * size, .data = m->stats};
 	m->parts.stats_names = ad_buf_text(&m->stats_names);

@@ -1,7 +1,7 @@
 /*
  * Training on pictures that are cut into tiles. The fit is made of tiles, a seeded sample of each picture's; what is
  * calibrated is the score of a whole picture, the largest of all its tiles', by a fit that has seen none of them. So pictures
- * are read twice, and memory does not grow with the number of their tiles.
+ * are read twice, and memory does not grow with the number of their tiles; where stats are kept, all tiles are held instead.
  */
 #include "trainer.h"
 
@@ -10,18 +10,13 @@
 #include "../base/fail.h"
 #include "../base/mem.h"
 #include "../base/rng.h"
+#include "../bundle/members.h"
 
-/* Tiles of a fit: so many in all, but at least one of each picture. Refits take the third power of it. */
-enum { TILES = 2048, FOLDS = 10 };
-
-static size_t tiles_of_each(size_t pictures)
-{
-	return pictures < TILES ? TILES / pictures : 1;
-}
+enum { FOLDS = 10 };
 
 size_t ad_train_tiles_most(size_t pictures)
 {
-	return pictures * tiles_of_each(pictures);
+	return pictures * ad_tiles_of_each(pictures);
 }
 
 uint64_t ad_train_tiles_memory(const struct trainer *t, const ad_fit_options *fit)
@@ -30,15 +25,22 @@ uint64_t ad_train_tiles_memory(const struct trainer *t, const ad_fit_options *fi
 	       (ad_extractor_pooled(&t->extractor) + 2 * fit->dimensions + fit->cells) * sizeof(float);
 }
 
-/* -- a sample of the tiles ------------------------------------------------------------------------------- */
+/* -- reading --------------------------------------------------------------------------------------------- */
+
+void ad_train_tiles_release(struct ad_tiles *tiles)
+{
+	ad_free_aligned(tiles->own);
+	memset(tiles, 0, sizeof(*tiles));
+}
 
 /* The tiles of one picture that are taken. */
 struct sampling {
-	const struct trainer *t;
+	struct trainer *t;
 	size_t picture; /* its entry */
 	size_t *chosen; /* count, ascending */
 	size_t count, size;
 	float *rows; /* count x size */
+	uint64_t held;
 	unsigned width, height;
 };
 
@@ -49,38 +51,44 @@ static int compare_sizes(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+/* Where all tiles are held, their number is known last. */
+static int hold(struct sampling *s, adtool_error *err)
+{
+	uint64_t bytes = (uint64_t)s->count * s->size * sizeof(float);
+
+	s->held = bytes;
+	if (atomic_fetch_add(&s->t->tiles_held, bytes) + bytes <= s->t->tiles_limit)
+		return 0;
+	atomic_store(&s->t->tiles_too_many, 1);
+	return ad_fail(err, ADTOOL_ELIMIT, "its tiles do not fit into memory");
+}
+
 static int sample_begin(void *context, const ad_tiling *tiling, unsigned width, unsigned height, adtool_error *err)
 {
 	struct sampling *s = context;
-	const struct trainer *t = s->t;
+	struct trainer *t = s->t;
 	const ad_mask *mask = t->look.mask;
-	size_t n = ad_tiling_count(tiling), most = tiles_of_each(t->list.count), seen = 0, i;
-	size_t *order = ad_malloc_array(n, sizeof(*order));
+	size_t n = ad_tiling_count(tiling), seen = ad_tiles_seen(tiling, mask, width, height), i, at = 0, taken = 0;
 	ad_area area;
-	ad_rng rng;
 
-	if (!order)
-		return ad_fail_nomem(err);
-	for (i = 0; i < n; i++) {
-		ad_tiling_area(tiling, i, &area);
-		if (!mask || ad_mask_sees(mask, width, height, &area))
-			order[seen++] = i;
-	}
-	if (!seen) {
-		ad_free(order);
+	if (!seen)
 		return ad_fail(err, ADTOOL_EINVAL, "the mask has no white where this picture is looked at");
-	}
-	if (seen > most) {
-		ad_rng_seed(&rng, t->options->seed + 0x9e3779b97f4a7c15u * (s->picture + 1));
-		ad_rng_shuffle(&rng, order, seen);
-		seen = most;
-		qsort(order, seen, sizeof(*order), compare_sizes);
+	s->chosen = ad_malloc_array(seen, sizeof(*s->chosen));
+	if (!s->chosen)
+		return ad_fail_nomem(err);
+	s->count = ad_tiles_choose(t->options->seed, s->picture, seen,
+				   ad_train_holds_tiles(t) ? seen : ad_tiles_of_each(t->list.count), s->chosen);
+	/* From places among those seen to places in the tiling. */
+	for (i = 0; mask && i < n && taken < s->count; i++) {
+		ad_tiling_area(tiling, i, &area);
+		if (ad_mask_sees(mask, width, height, &area) && s->chosen[taken] == at++)
+			s->chosen[taken++] = i;
 	}
 	s->width = width;
 	s->height = height;
-	s->chosen = order;
-	s->count = seen;
-	s->rows = ad_malloc_aligned(seen, s->size * sizeof(float));
+	if (ad_train_holds_tiles(t) && hold(s, err))
+		return ADTOOL_ELIMIT;
+	s->rows = ad_malloc_aligned(s->count, s->size * sizeof(float));
 	return s->rows ? 0 : ad_fail_nomem(err);
 }
 
@@ -107,17 +115,10 @@ static int sample_tile(void *context, size_t tile, const ad_fitting *fitting, co
 	return 0;
 }
 
-/* What a picture gave, until all are there. */
-struct gathered {
-	float *rows;
-	size_t count;
-};
-
-static int gather_tiled(struct ad_stream *stream, struct ad_picture *p, size_t slot, const struct ad_source *source,
-			ad_pool *pool, struct ad_tile_room *room, adtool_error *err)
+static int read_tiled(struct ad_stream *stream, struct ad_picture *p, size_t slot, const struct ad_source *source,
+		      ad_pool *pool, struct ad_tile_room *room, adtool_error *err)
 {
 	struct trainer *t = stream->context;
-	struct gathered *to = &((struct gathered *)t->tile_gathered)[p->index];
 	struct sampling s = {.t = t, .picture = p->index, .size = ad_extractor_pooled(&t->extractor)};
 	struct ad_visitor v = {.extractor = &t->extractor, .pool = pool, .begin = sample_begin, .wants = sample_wants,
 			       .tile = sample_tile, .context = &s};
@@ -138,37 +139,75 @@ static int gather_tiled(struct ad_stream *stream, struct ad_picture *p, size_t s
 	ad_free(s.chosen);
 	if (code) {
 		ad_free_aligned(s.rows);
+		atomic_fetch_sub(&t->tiles_held, s.held);
 		return code;
 	}
 	p->width = s.width;
 	p->height = s.height;
-	*to = (struct gathered){s.rows, s.count};
+	t->tiles[p->index] = (struct ad_tiles){s.width, s.height, s.count, s.rows, s.rows};
 	return 0;
 }
 
-/* One list of all tiles, projected. */
-static int join(struct trainer *t, struct gathered *pictures, const ad_fit_options *fit, int with_basis, ad_pool *pool,
-		adtool_error *err)
+static int read_emit(struct ad_stream *stream, struct ad_picture *p, size_t slot, const float *row, adtool_error *err)
+{
+	struct trainer *t = stream->context;
+
+	if (atomic_load(&t->tiles_too_many))
+		return ad_fail(err, ADTOOL_ELIMIT, "the tiles of these pictures, which are kept, take more than the %llu MiB that "
+			       "there are for them; a smaller grid, larger tiles or fewer pictures need less",
+			       (unsigned long long)(t->tiles_limit >> 20));
+	return ad_train_emit(stream, p, slot, row, err);
+}
+
+int ad_train_tiles_read(struct trainer *t, adtool_error *err)
+{
+	struct ad_stream s = {.want_digest = 1, .tiled = read_tiled, .emit = read_emit,
+			      .whole_pictures = t->thumbnails != NULL};
+	const uint64_t most = AD_BUNDLE_MAX_BYTES - ((uint64_t)64 << 20);
+
+	if (t->tiles_limit > most)
+		t->tiles_limit = most;
+	/* Those of an old model are there, and are copied once. */
+	atomic_store(&t->tiles_held, 2 * (uint64_t)t->stats.rows * ad_extractor_pooled(&t->extractor) * sizeof(float));
+	return ad_train_pass(t, 0, &s, err);
+}
+
+/* Which of a picture's tiles the fit is made of. chosen: room for all. */
+static size_t choose_tiles(const struct trainer *t, size_t picture, size_t *chosen)
+{
+	return ad_tiles_choose(t->options->seed, picture, t->tiles[picture].count, ad_tiles_of_each(t->list.count), chosen);
+}
+
+/* One list of the sample's tiles, projected. */
+int ad_train_tiles_join(struct trainer *t, const ad_fit_options *fit, int with_basis, ad_pool *pool, adtool_error *err)
 {
 	const struct ad_extractor *e = &t->extractor;
-	size_t cells = ad_extractor_cells(e), size = ad_extractor_pooled(e), n = 0, i, j;
+	size_t cells = ad_extractor_cells(e), size = ad_extractor_pooled(e), most = ad_train_tiles_most(t->list.count);
+	size_t all = 0, n = 0, taken, i, j, *chosen;
 	const float **maps = NULL;
 	int code = 0;
 
+	t->tile_fit = *fit;
+	if (with_basis)
+		t->extractor.basis = &t->basis;
 	for (i = 0; i < t->list.count; i++)
-		n += pictures[i].count;
-	maps = ad_malloc_array(n, sizeof(*maps));
-	t->tile_picture = ad_malloc_array(n, sizeof(*t->tile_picture));
-	t->tile_rows = ad_malloc_aligned(n, fit->dimensions * sizeof(float));
-	if (!maps || !t->tile_picture || !t->tile_rows)
+		all = t->tiles[i].count > all ? t->tiles[i].count : all;
+	maps = ad_malloc_array(most, sizeof(*maps));
+	chosen = ad_malloc_array(all, sizeof(*chosen));
+	t->tile_picture = ad_malloc_array(most, sizeof(*t->tile_picture));
+	if (!maps || !chosen || !t->tile_picture)
 		code = ad_fail_nomem(err);
-	for (n = 0, i = 0; !code && i < t->list.count; i++)
-		for (j = 0; j < pictures[i].count; j++) {
-			maps[n] = pictures[i].rows + j * size;
+	for (i = 0; !code && i < t->list.count; i++) {
+		taken = choose_tiles(t, i, chosen);
+		for (j = 0; j < taken; j++) {
+			maps[n] = t->tiles[i].rows + chosen[j] * size;
 			t->tile_picture[n++] = i;
 		}
+	}
 	if (!code && n < AD_MINIMUM_PICTURES)
 		code = ad_fail(err, ADTOOL_EINVAL, "%zu usable tiles; at least %d are needed", n, AD_MINIMUM_PICTURES);
+	if (!code && !(t->tile_rows = ad_malloc_aligned(n, fit->dimensions * sizeof(float))))
+		code = ad_fail_nomem(err);
 	if (!code && with_basis)
 		code = ad_fit_basis(maps, n, e->shape[0], cells, t->options->channels, t->options->seed, pool, &t->basis, err);
 	for (i = 0; !code && i < n; i++) {
@@ -178,31 +217,10 @@ static int join(struct trainer *t, struct gathered *pictures, const ad_fit_optio
 			memcpy(t->tile_rows + i * fit->dimensions, maps[i], size * sizeof(float));
 	}
 	t->tile_count = n;
+	for (i = 0; !ad_train_holds_tiles(t) && i < t->list.count; i++)
+		ad_train_tiles_release(&t->tiles[i]);
 	ad_free(maps);
-	return code;
-}
-
-int ad_train_tiles_gather(struct trainer *t, const ad_fit_options *fit, int with_basis, ad_pool *pool, adtool_error *err)
-{
-	struct ad_stream s = {.want_digest = 1, .tiled = gather_tiled, .emit = ad_train_emit,
-			      .whole_pictures = t->thumbnails != NULL};
-	struct gathered *pictures = ad_calloc(t->list.count, sizeof(*pictures));
-	size_t i;
-	int code;
-
-	if (!pictures)
-		return ad_fail_nomem(err);
-	t->tile_fit = *fit;
-	t->tile_gathered = pictures;
-	code = ad_train_pass(t, 0, &s, err);
-	if (!code && t->list.count - t->refused >= AD_MINIMUM_PICTURES)
-		code = join(t, pictures, fit, with_basis, pool, err);
-	if (with_basis)
-		t->extractor.basis = &t->basis;
-	for (i = 0; i < t->list.count; i++)
-		ad_free_aligned(pictures[i].rows);
-	ad_free(pictures);
-	t->tile_gathered = NULL;
+	ad_free(chosen);
 	return code;
 }
 
@@ -283,25 +301,32 @@ struct calibrating {
 	size_t done, all;
 };
 
+static int calibrate_one(const struct trainer *t, struct calibrating *c, size_t picture, const struct ad_source *source,
+			 ad_pool *pool, struct ad_tile_room *room, adtool_error *err)
+{
+	struct ad_tiled_score got = {0};
+	int code = ad_score_tiles(&t->extractor, c->detector, room, pool, source, 0, &got, err);
+
+	c->of[picture].score = got.score;
+	c->of[picture].peak = got.peak;
+	c->of[picture].q = 2 * (got.score - c->shift);
+	return code;
+}
+
 static int calibrate_tiled(struct ad_stream *stream, struct ad_picture *p, size_t slot, const struct ad_source *source,
 			   ad_pool *pool, struct ad_tile_room *room, adtool_error *err)
 {
 	struct trainer *t = stream->context;
-	struct calibrating *c = t->tile_gathered;
-	struct ad_tiled_score got = {0};
-	int code = ad_score_tiles(&t->extractor, c->detector, room, pool, source, 0, &got, err);
+	struct calibrating *c = t->calibrating;
 
 	(void)slot;
-	c->of[p->index].score = got.score;
-	c->of[p->index].peak = got.peak;
-	c->of[p->index].q = 2 * (got.score - c->shift);
-	return code;
+	return calibrate_one(t, c, p->index, source, pool, room, err);
 }
 
 static int calibrate_emit(struct ad_stream *stream, struct ad_picture *p, size_t slot, const float *row, adtool_error *err)
 {
 	struct trainer *t = stream->context;
-	struct calibrating *c = t->tile_gathered;
+	struct calibrating *c = t->calibrating;
 
 	(void)slot;
 	if (!row)
@@ -312,29 +337,97 @@ static int calibrate_emit(struct ad_stream *stream, struct ad_picture *p, size_t
 	return ad_train_progress(t->options, "calibrating", ++c->done, c->all, err);
 }
 
-static int calibrate_fold(struct trainer *t, struct calibrating *c, const unsigned *fold_of, unsigned fold, ad_pool *pool,
+/* Of tiles that are held: the fold's pictures, beside each other. */
+struct held_fold {
+	const struct trainer *t;
+	struct calibrating *c;
+	size_t *pictures;
+	struct ad_tile_room *rooms; /* per worker */
+	pthread_mutex_t lock; /* of what follows */
+	size_t first; /* of those that failed, so that the message does not depend on threads */
+	int code;
+	adtool_error error;
+};
+
+static void held_task(void *context, size_t task, unsigned worker)
+{
+	struct held_fold *f = context;
+	const struct ad_source source = {.kept = &f->t->tiles[f->pictures[task]]};
+	adtool_error why = {0};
+	int code = calibrate_one(f->t, f->c, f->pictures[task], &source, NULL, &f->rooms[worker], &why);
+
+	if (!code)
+		return;
+	pthread_mutex_lock(&f->lock);
+	if (!f->code || task < f->first) {
+		f->first = task;
+		f->code = code;
+		f->error = why;
+	}
+	pthread_mutex_unlock(&f->lock);
+}
+
+static int calibrate_held(struct trainer *t, struct calibrating *c, const unsigned *fold_of, unsigned fold, ad_pool *pool,
 			  adtool_error *err)
 {
-	struct ad_stream s = {.want_digest = 1, .tiled = calibrate_tiled, .emit = calibrate_emit};
-	ad_detector d = {0};
-	double kept;
-	size_t i, wanted = c->done;
-	int code = fit_tiles(t, fold_of, fold, pool, &d, &kept, err);
+	struct held_fold f = {.t = t, .c = c};
+	unsigned workers = ad_pool_size(pool), i;
+	size_t n = 0, j;
+	int code = 0;
 
-	if (code)
-		return ad_fail_within(err, code, "without fold %u of the pictures", fold + 1);
-	c->detector = &d;
-	c->shift = ad_detector_shift(&d);
-	t->tile_gathered = c;
+	f.pictures = ad_malloc_array(t->list.count, sizeof(*f.pictures));
+	f.rooms = ad_calloc(workers, sizeof(*f.rooms));
+	if (!f.pictures || !f.rooms)
+		code = ad_fail_nomem(err);
+	for (j = 0; !code && j < t->list.count; j++)
+		if (t->used[j] && fold_of[j] == fold)
+			f.pictures[n++] = j;
+	pthread_mutex_init(&f.lock, NULL);
+	if (!code)
+		ad_pool_run(pool, held_task, &f, n);
+	if (f.code)
+		code = ad_fail(err, f.code, "%s: %s", t->list.entries[f.pictures[f.first]].name, f.error.message);
+	pthread_mutex_destroy(&f.lock);
+	for (i = 0; f.rooms && i < workers; i++)
+		ad_tile_room_release(&f.rooms[i]);
+	ad_free(f.rooms);
+	ad_free(f.pictures);
+	c->done += n;
+	return code ? code : ad_train_progress(t->options, "calibrating", c->done, c->all, err);
+}
+
+static int calibrate_read(struct trainer *t, struct calibrating *c, const unsigned *fold_of, unsigned fold, adtool_error *err)
+{
+	struct ad_stream s = {.want_digest = 1, .tiled = calibrate_tiled, .emit = calibrate_emit};
+	size_t i, wanted = c->done;
+	int code;
+
+	t->calibrating = c;
 	for (i = 0; i < t->list.count; i++) {
 		t->sampled[i] = t->used[i] && fold_of[i] == fold;
 		t->seen[i] = 0;
 		wanted += t->sampled[i];
 	}
 	code = ad_train_pass(t, 1, &s, err);
-	t->tile_gathered = NULL;
+	t->calibrating = NULL;
 	if (!code && c->done != wanted)
 		code = ad_fail(err, ADTOOL_EIO, "a picture is gone that was learned from");
+	return code;
+}
+
+static int calibrate_fold(struct trainer *t, struct calibrating *c, const unsigned *fold_of, unsigned fold, ad_pool *pool,
+			  adtool_error *err)
+{
+	ad_detector d = {0};
+	double kept;
+	int code = fit_tiles(t, fold_of, fold, pool, &d, &kept, err);
+
+	if (code)
+		return ad_fail_within(err, code, "without fold %u of the pictures", fold + 1);
+	c->detector = &d;
+	c->shift = ad_detector_shift(&d);
+	code = ad_train_holds_tiles(t) ? calibrate_held(t, c, fold_of, fold, pool, err)
+				       : calibrate_read(t, c, fold_of, fold, err);
 	ad_detector_release(&d);
 	return code;
 }

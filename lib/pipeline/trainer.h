@@ -2,6 +2,8 @@
 #ifndef AD_TRAINER_H
 #define AD_TRAINER_H
 
+#include <stdatomic.h>
+
 #include "pipeline.h"
 
 /* A picture found while listing. */
@@ -49,7 +51,11 @@ struct trainer {
 	size_t tile_count;
 	size_t *tile_picture; /* per tile: its entry */
 	float *tile_rows;     /* per tile: its features */
-	void *tile_gathered;  /* of the pass that is under way */
+	struct ad_tiles *tiles; /* per entry: what fits are made of, until that is done; when stats are kept, all, to the end */
+	_Atomic uint64_t tiles_held; /* bytes of those */
+	uint64_t tiles_limit;
+	atomic_int tiles_too_many;
+	struct calibrating *calibrating; /* of the pass that is under way */
 };
 
 /* Whether the maps of all pictures go into the model. */
@@ -106,15 +112,25 @@ int ad_train_selftest(adtool_model *m, const struct trainer *t, adtool_error *er
 
 /* -- train_tiles.c: pictures cut into tiles ------------------------------------------------------------- */
 
+/* Whether all pictures' tiles are in memory, so that none is read twice. */
+static inline int ad_train_holds_tiles(const struct trainer *t)
+{
+	return ad_train_keeps(t->options);
+}
+
 /* The most tiles that a fit of so many pictures is made of. */
 size_t ad_train_tiles_most(size_t pictures);
 /* Bytes beside those of other trainings; fit->pictures tiles. */
 uint64_t ad_train_tiles_memory(const struct trainer *t, const ad_fit_options *fit);
-/* Reads all pictures: features of a seeded sample of their tiles, and the channels. */
-int ad_train_tiles_gather(struct trainer *t, const ad_fit_options *fit, int with_basis, ad_pool *pool, adtool_error *err);
+/* Reads all pictures that are not known yet: features of a seeded sample of their tiles; of all where stats are kept. */
+int ad_train_tiles_read(struct trainer *t, adtool_error *err);
+/* Of what was read: the channels, and the rows of the sample. */
+int ad_train_tiles_join(struct trainer *t, const ad_fit_options *fit, int with_basis, ad_pool *pool, adtool_error *err);
+void ad_train_tiles_release(struct ad_tiles *tiles);
 /*
  * Fits on the tiles of the pictures that are `used`; calibrates by folds of whole pictures: each picture's score is that of
- * all its tiles by a fit that saw none of them. Reads all pictures again. May be called once more, with fewer used.
+ * all its tiles by a fit that saw none of them. Reads all pictures again, unless their tiles are held. May be called once
+ * more, with fewer used.
  */
 int ad_train_tiles_fit(struct trainer *t, ad_pool *pool, ad_detector *detector, double *kept, ad_calibration *c,
 		       adtool_error *err);
