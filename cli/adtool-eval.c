@@ -552,8 +552,6 @@ static int check_command(const cli_list *operands)
 		return cli_usage_error("option '--%s' needs --train or --folds", cli_conditional);
 	if (operands->count && !folds)
 		return cli_usage_error("NORMAL pictures as operands need --folds; else they follow --normal");
-	if (folds && cli_given(&cli_train.tiles))
-		return cli_usage_error("option '--tiles' does not go with '--folds'; use '--train'");
 	if (folds && normal_inputs.count)
 		return cli_usage_error("with --folds the normal pictures are the operands, without --normal");
 	if (folds && !operands->count)

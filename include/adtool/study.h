@@ -46,8 +46,8 @@ typedef struct adtool_crossval_report {
  * fold's model is what adtool_train makes of the others, its channels, components and calibration included. The
  * anomalous pictures are dealt to the folds, label by label. Rows come fold by fold, the normal pictures first, in the order
  * of names. With train->group_by whole groups of normal pictures are dealt, so there are no more folds than groups, and a
- * fold's calibration keeps groups together, too. At least 3 normal pictures must remain to train on. report may be NULL. Memory: 4 C g^2 bytes a picture, and one
- * fit; ADTOOL_ELIMIT past train->memory.
+ * fold's calibration keeps groups together, too. At least 3 normal pictures must remain to train on. report may be NULL. Memory: 4 C g^2 bytes a picture, with
+ * tiles a tile, and one fit; ADTOOL_ELIMIT past train->memory.
  */
 ADTOOL_API int adtool_cross_validate(const adtool_backbone *backbone, const char *const *normals, size_t normal_count,
                                      const char *const *anomalies, size_t anomaly_count,

@@ -26,6 +26,8 @@ struct crossval {
 	struct ad_look look;
 	struct ad_cells kept_cells;
 	ad_pool *pool;
+	struct ad_extractor extractor; /* of the grid's maps, without basis */
+	int tiles;
 };
 
 /* One fold's model, and room for one picture. */
@@ -36,39 +38,79 @@ struct fold_model {
 	float *row, *map;
 	float *whole; /* the map, of all cells */
 	void *work;
+	struct ad_tile_room room;
 };
 
-static int score_picture(const struct crossval *c, struct fold_model *m, const struct ad_gathered *p, int anomalous,
-			 int own, adtool_error *err)
+static struct ad_tiles tiles_of(const struct ad_gathered *p)
+{
+	return (struct ad_tiles){p->width, p->height, p->tiles, p->rows[0], NULL};
+}
+
+/* By all its tiles; *map (ad_free) is out->map. */
+static int score_tiles(const struct crossval *c, struct fold_model *m, const struct ad_gathered *p, adtool_row *out,
+		       struct adtool_view *view, float **map, adtool_error *err)
+{
+	const struct ad_tiles tiles = tiles_of(p);
+	const struct ad_source source = {.kept = &tiles};
+	struct ad_extractor e = c->extractor;
+	struct ad_tiled_score got = {0};
+	int code;
+
+	e.basis = m->basis.from ? &m->basis : NULL;
+	code = ad_score_tiles(&e, &m->fit.detector, &m->room, NULL, &source, 1, &got, err);
+	if (code) {
+		ad_free(got.map);
+		return ad_fail_within(err, code, "%s", p->name);
+	}
+	out->score = got.score;
+	if (got.map) {
+		out->map = *map = got.map;
+		out->map_rows = got.rows;
+		out->map_cols = got.cols;
+		ad_row_place_region(&c->look, &got.region, out, view);
+	}
+	return 0;
+}
+
+static int score_whole(const struct crossval *c, struct fold_model *m, const struct ad_gathered *p, adtool_row *out,
+		       struct adtool_view *view, adtool_error *err)
 {
 	const ad_detector *d = &m->fit.detector;
 	const float *row = p->rows[0];
-	struct adtool_view view;
-	int code;
-	adtool_row out = {.name = p->name, .label = p->label, .width = p->width, .height = p->height};
 
 	if (m->basis.from) {
 		ad_channels_apply(&m->basis, row, c->cells, m->row);
 		row = m->row;
 	}
-	ad_detector_score(d, 1, &row, &out.score, d->method == ADTOOL_FRE ? m->map : NULL, m->work);
-	if (!isfinite(out.score))
+	ad_detector_score(d, 1, &row, &out->score, d->method == ADTOOL_FRE ? m->map : NULL, m->work);
+	if (!isfinite(out->score))
 		return ad_fail(err, ADTOOL_ENUMERIC, "%s: its score is not finite", p->name);
+	if (d->method != ADTOOL_FRE)
+		return 0;
+	if (c->kept_cells.index)
+		ad_cells_spread(&c->kept_cells, m->map, c->grid, m->whole);
+	out->map = c->kept_cells.index ? m->whole : m->map;
+	out->map_rows = out->map_cols = c->grid;
+	return ad_row_place(&c->look, c->width, c->height, out, view, err);
+}
+
+static int score_picture(const struct crossval *c, struct fold_model *m, const struct ad_gathered *p, int anomalous,
+			 int own, adtool_error *err)
+{
+	struct adtool_view view;
+	adtool_row out = {.name = p->name, .label = p->label, .width = p->width, .height = p->height};
+	float *map = NULL;
+	int code = c->tiles ? score_tiles(c, m, p, &out, &view, &map, err) : score_whole(c, m, p, &out, &view, err);
+
+	if (code)
+		return code;
 	out.p = ad_p_value(m->fit.calibration, m->fit.n, &m->fit.limit, out.score);
 	out.threshold = m->fit.limit.threshold;
 	out.verdict = out.score > out.threshold ? ADTOOL_ANOMALOUS : ADTOOL_NORMAL;
-	if (d->method == ADTOOL_FRE) {
-		if (c->kept_cells.index)
-			ad_cells_spread(&c->kept_cells, m->map, c->grid, m->whole);
-		out.map = c->kept_cells.index ? m->whole : m->map;
-		out.map_rows = out.map_cols = c->grid;
-		code = ad_row_place(&c->look, c->width, c->height, &out, &view, err);
-		if (code)
-			return code;
-	}
 	if (c->options->row && c->options->row(c->options->context, &out, m->fold, anomalous, own))
-		return ad_fail(err, ADTOOL_ECANCELLED, "stopped");
-	return 0;
+		code = ad_fail(err, ADTOOL_ECANCELLED, "stopped");
+	ad_free(map);
+	return code;
 }
 
 /* The groups of all normal pictures but the fold's, numbered without gaps. *group: the caller frees. */
@@ -100,6 +142,32 @@ static int groups_without(const struct crossval *c, unsigned fold, ad_fit_option
 	}
 	fit->groups = *group = rest;
 	return 0;
+}
+
+/* The same of pictures cut into tiles. */
+static int train_fold_tiled(const struct crossval *c, struct fold_model *m, adtool_error *err)
+{
+	struct ad_tiles *tiles = ad_malloc_array(c->normals.count, sizeof(*tiles));
+	const char **names = ad_malloc_array(c->normals.count, sizeof(*names));
+	ad_fit_options groups = {0};
+	size_t n = 0, i, *group = NULL;
+	int code = tiles && names ? 0 : ad_fail_nomem(err);
+
+	if (!code && c->group)
+		code = groups_without(c, m->fold, &groups, &group, err);
+	for (i = 0; !code && i < c->normals.count; i++) {
+		if (c->fold_of_normal[i] == m->fold)
+			continue;
+		tiles[n] = tiles_of(&c->normals.pictures[i]);
+		names[n++] = c->normals.pictures[i].name;
+	}
+	if (!code)
+		code = ad_fit_tiled(c->options->train, &c->extractor, tiles, names, n, group, groups.group_count, c->pool,
+				    &m->basis, &m->fit, err);
+	ad_free(tiles);
+	ad_free(names);
+	ad_free(group);
+	return code;
 }
 
 /* Trains on all normal pictures but the fold's. */
@@ -160,13 +228,14 @@ static void fold_release(struct fold_model *m)
 	ad_free_aligned(m->map);
 	ad_free_aligned(m->whole);
 	ad_free_aligned(m->work);
+	ad_tile_room_release(&m->room);
 }
 
 static int run_fold(const struct crossval *c, unsigned fold, adtool_error *err)
 {
 	struct fold_model m = {.fold = fold};
 	size_t i;
-	int code = train_fold(c, &m, err);
+	int code = c->tiles ? train_fold_tiled(c, &m, err) : train_fold(c, &m, err);
 
 	if (code)
 		code = ad_fail_within(err, code, "fold %u", fold + 1);
@@ -244,8 +313,6 @@ int adtool_cross_validate(const adtool_backbone *backbone, const char *const *no
 	if (!code && options->folds < 2)
 		code = ad_fail(err, ADTOOL_EINVAL, "%u fold%s; at least 2 are needed", options->folds,
 			       options->folds == 1 ? "" : "s");
-	if (!code && o->geometry.tile_width)
-		code = ad_fail(err, ADTOOL_EINVAL, "pictures cut into tiles are not cross-validated");
 	if (!code)
 		code = ad_look_create(&o->geometry, o->mask, &c.look, err);
 	if (!code)
@@ -260,9 +327,11 @@ int adtool_cross_validate(const adtool_backbone *backbone, const char *const *no
 		code = ad_look_cells(&c.look, o->width, o->height, c.grid, &c.kept_cells, err);
 	if (code)
 		goto out;
-	e.grid = 0;
+	c.tiles = o->geometry.tile_width > 0;
 	e.look = ad_look_is_plain(&c.look) ? NULL : &c.look;
 	e.background = o->geometry.background;
+	c.extractor = e;
+	e.grid = 0;
 	c.width = o->width;
 	c.height = o->height;
 	pooled = (struct ad_pooled){.shape = {e.shape[0], e.shape[1], e.shape[2]},

@@ -8,6 +8,7 @@
 
 #include <adtool/pipeline.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "../base/pool.h"
 #include "../base/rng.h"
@@ -162,6 +163,11 @@ size_t ad_tiles_of_each(size_t pictures);
  * smaller `most` a part of them. chosen: room for `seen`, ascending. Returns how many.
  */
 size_t ad_tiles_choose(uint64_t seed, size_t picture, size_t seen, size_t most, size_t *chosen);
+/* The same as numbers of the tiling, ascending; the caller frees *tiles. ADTOOL_EINVAL: the mask hides all. */
+int ad_tiles_draw(const ad_tiling *t, const ad_mask *mask, unsigned width, unsigned height, uint64_t seed, size_t picture,
+		  size_t most, size_t **tiles, size_t *count, adtool_error *err);
+/* Where a tile is among these; NULL: it is not. */
+const size_t *ad_tiles_find(const size_t *tiles, size_t count, size_t tile);
 
 /* Floats of a row as the extractor gives it. */
 size_t ad_extractor_row(const struct ad_extractor *e);
@@ -327,6 +333,7 @@ struct ad_gathered {
 	char *name, *label, *archive; /* archive: "" for a file of its own */
 	unsigned width, height;
 	float **rows; /* one for each of the gather's `pooled`: channels x cells */
+	size_t tiles; /* with tiles: that many of them in each row, in the order of the tiling; else 0 */
 };
 
 /* What becomes of one of the plan's layers: pooled as scoring pools, projected when there is a basis. */
@@ -347,6 +354,13 @@ struct ad_gather {
 	size_t pooled_count;
 	unsigned threads;
 	uint64_t limit; /* bytes that `held` may reach */
+	/*
+	 * With tiles, for a fit: all pictures' names in their order, and the seed, so that of each as many tiles are taken as
+	 * adtool_train takes. NULL: all tiles of all pictures.
+	 */
+	const char *const *names;
+	size_t name_count;
+	uint64_t seed;
 	adtool_progress_fn *progress;
 	adtool_refused_fn *refused;
 	void *context;
@@ -354,7 +368,9 @@ struct ad_gather {
 	struct ad_gathered *pictures; /* in input order */
 	size_t count, capacity;
 	size_t refusals;
-	uint64_t held; /* bytes of rows */
+	_Atomic uint64_t held; /* bytes of rows */
+	atomic_int too_many;
+	struct ad_gathered *pending; /* per slot of the stream, with tiles */
 };
 
 /* Reads all inputs, once; may be called again for more. No picture at all is not an error. */
@@ -392,6 +408,19 @@ int ad_fit_basis(const float *const *maps, size_t count, size_t channels, size_t
 /* rows: count of fit->dimensions floats, in the order of names. fit->pictures is set here. */
 int ad_fit_rows(const float *const *rows, size_t count, const ad_fit_options *fit, ad_pool *pool, struct ad_fit *out,
 		adtool_error *err);
+/* The detector alone, without calibration. */
+int ad_fit_only(const float *const *rows, size_t count, const ad_fit_options *fit, ad_pool *pool, ad_detector *out,
+		double *energy_kept, adtool_error *err);
+/* The limit at alpha, from the calibration's scores. */
+int ad_fit_decide(struct ad_fit *f, const ad_calibration *c, double alpha, adtool_error *err);
+/*
+ * A fit as adtool_train makes it of pictures whose tiles are all held: `count` of them, in the order of names. e: of the
+ * pooled maps, without basis. group: count numbers below `groups`; NULL: each is its own. *basis: from is 0 where all
+ * channels are kept.
+ */
+int ad_fit_tiled(const adtool_train_options *o, const struct ad_extractor *e, struct ad_tiles *tiles,
+		 const char *const *names, size_t count, size_t *group, size_t groups, ad_pool *pool, ad_channels *basis,
+		 struct ad_fit *out, adtool_error *err);
 void ad_fit_release(struct ad_fit *fit);
 
 /* -- model.c: what scoring needs, open, checked and saved --------------------------------------------- */

@@ -10,7 +10,10 @@
 #include "../base/mem.h"
 #include "../base/rng.h"
 
-/* Pictures that are measured, and of those the ones whose features are compared; threads that measure at most. */
+/*
+ * Pictures that are measured, and of those the ones whose features are compared; threads that measure at most. With tiles it is
+ * tiles: of each of these pictures as many as make the number full.
+ */
 enum { MEASURED = 512, COMPARED = 32, MOST_THREADS = 8 };
 
 struct measuring {
@@ -20,9 +23,22 @@ struct measuring {
 	int least;
 	ad_observer *observer;
 	pthread_mutex_t lock;
-	float *rows; /* of those compared, by slot */
-	size_t *slot, size;
+	float *rows; /* of those compared, by slot; NULL: ranges are measured */
+	size_t *slot;  /* per picture: its first; SIZE_MAX: none */
+	size_t *slots; /* per picture: how many it has filled */
+	size_t size, most; /* of a row; slots of a picture */
 };
+
+static int has_tiles(const struct ad_precision *p)
+{
+	return p->extractor->look && p->extractor->look->geometry.tile_width;
+}
+
+/* Tiles of each of so many pictures. */
+static size_t share(size_t of, size_t pictures)
+{
+	return pictures < of ? (of + pictures - 1) / pictures : 1;
+}
 
 static int compare_names(const void *key, const void *element)
 {
@@ -43,17 +59,78 @@ static int measuring_select(struct ad_stream *s, const adtool_item *item, size_t
 	return 1;
 }
 
+static int observe(struct measuring *m, const float *outputs, adtool_error *err)
+{
+	int code;
+
+	pthread_mutex_lock(&m->lock);
+	code = ad_observer_add(m->observer, outputs, err);
+	pthread_mutex_unlock(&m->lock);
+	return code;
+}
+
 /* All tensors of the picture lie in the scratch. */
 static int measuring_observe(struct ad_stream *s, struct ad_picture *p, size_t slot, struct ad_scratch *scratch,
 			     const adtool_image *image, float *row, adtool_error *err)
 {
-	struct measuring *m = s->context;
-	int code;
-
 	(void)p, (void)slot, (void)image, (void)row;
-	pthread_mutex_lock(&m->lock);
-	code = ad_observer_add(m->observer, scratch->map, err);
-	pthread_mutex_unlock(&m->lock);
+	return observe(s->context, scratch->map, err);
+}
+
+/* A picture that is cut into tiles. */
+struct visiting {
+	struct measuring *m;
+	const struct ad_tile_room *room;
+	size_t picture, *tiles, count;
+};
+
+static int visiting_begin(void *context, const ad_tiling *t, unsigned width, unsigned height, adtool_error *err)
+{
+	struct visiting *v = context;
+	const struct ad_precision *p = v->m->p;
+
+	return ad_tiles_draw(t, p->extractor->look->mask, width, height, p->seed, v->picture,
+			     v->m->rows ? v->m->most : share(MEASURED, p->count), &v->tiles, &v->count, err);
+}
+
+static int visiting_wants(void *context, size_t tile)
+{
+	const struct visiting *v = context;
+
+	return ad_tiles_find(v->tiles, v->count, tile) != NULL;
+}
+
+static int visiting_tile(void *context, size_t tile, const ad_fitting *fitting, const float *row, unsigned worker,
+			 adtool_error *err)
+{
+	struct visiting *v = context;
+	struct measuring *m = v->m;
+	size_t place = (size_t)(ad_tiles_find(v->tiles, v->count, tile) - v->tiles);
+
+	(void)fitting;
+	if (!m->rows)
+		return observe(m, v->room->scratch[worker].map, err);
+	memcpy(m->rows + (m->slot[v->picture] + place) * m->size, row, m->size * sizeof(*row));
+	return 0;
+}
+
+static int measuring_tiled(struct ad_stream *s, struct ad_picture *p, size_t slot, const struct ad_source *source,
+			   ad_pool *pool, struct ad_tile_room *room, adtool_error *err)
+{
+	struct measuring *m = s->context;
+	struct visiting v = {.m = m, .room = room, .picture = p->index};
+	struct ad_visitor visitor = {.extractor = s->extractor, .pool = pool, .begin = visiting_begin,
+				     .wants = visiting_wants, .tile = visiting_tile, .context = &v};
+	int code = ad_tile_room_create(room, s->extractor, NULL, ad_pool_size(pool), err);
+
+	(void)slot;
+	if (!code) {
+		visitor.scratch = room->scratch;
+		visitor.rows = room->rows;
+		code = ad_visit_tiles(&visitor, source, err);
+	}
+	ad_free(v.tiles);
+	m->slots[p->index] = v.count;
 	return code;
 }
 
@@ -65,10 +142,12 @@ static int measuring_emit(struct ad_stream *s, struct ad_picture *p, size_t slot
 
 	(void)slot;
 	if (m->rows) {
-		if (row)
+		if (row && !s->tiled) {
 			memcpy(m->rows + m->slot[p->index] * m->size, row, m->size * sizeof(*row));
-		else
-			m->slot[p->index] = SIZE_MAX;
+			m->slots[p->index] = 1;
+		} else if (!row) {
+			m->chosen[p->index] = 0;
+		}
 	} else if (!row && p->code == ADTOOL_ENUMERIC) {
 		return ad_fail(err, p->code, "%s: %s", ad_buf_text(&p->name), ad_buf_text(&p->why));
 	}
@@ -84,6 +163,7 @@ static int measuring_pass(struct measuring *m, const struct ad_extractor *e, int
 			      .threads = p->threads < MOST_THREADS ? p->threads : MOST_THREADS,
 			      .select = measuring_select,
 			      .work = m->rows ? NULL : measuring_observe,
+			      .tiled = has_tiles(p) ? measuring_tiled : NULL,
 			      .emit = measuring_emit,
 			      .context = m};
 	const char **inputs = ad_malloc_array(p->count, sizeof(*inputs)), *archive = NULL;
@@ -119,7 +199,9 @@ static int choose(struct measuring *m, adtool_error *err)
 	m->chosen = ad_calloc(n, 1);
 	m->seen = ad_calloc(n, 1);
 	m->slot = ad_malloc_array(n, sizeof(*m->slot));
-	if (!order || !m->chosen || !m->seen || !m->slot) {
+	m->slots = ad_calloc(n, sizeof(*m->slots));
+	m->most = has_tiles(m->p) ? share(COMPARED, n) : 1;
+	if (!order || !m->chosen || !m->seen || !m->slot || !m->slots) {
 		ad_free(order);
 		return ad_fail_nomem(err);
 	}
@@ -128,7 +210,7 @@ static int choose(struct measuring *m, adtool_error *err)
 	for (size_t i = 0; i < n && i < MEASURED; i++) {
 		m->chosen[order[i]] = i < COMPARED ? 2 : 1;
 		if (i < COMPARED)
-			m->slot[order[i]] = compared++;
+			m->slot[order[i]] = m->most * compared++;
 	}
 	ad_free(order);
 	return 0;
@@ -151,6 +233,8 @@ static int measure_ranges(struct measuring *m, struct ad_measured *out, adtool_e
 	ad_extractor_plan(&e, plan);
 	bytes = (p->threads < MOST_THREADS ? p->threads : MOST_THREADS) *
 		(uint64_t)(ad_plan_arena_bytes(plan) + ad_plan_output_floats(plan) * sizeof(float));
+	/* The tiles of a picture that is alone go through all threads. */
+	bytes *= has_tiles(p) ? 2 : 1;
 	if (bytes > p->memory)
 		return ad_fail(err, ADTOOL_ELIMIT, "measuring ranges needs about %llu MiB, more than the limit of %llu MiB",
 			       (unsigned long long)(bytes >> 20), (unsigned long long)(p->memory >> 20));
@@ -167,21 +251,22 @@ static int measure_ranges(struct measuring *m, struct ad_measured *out, adtool_e
 static double compare_rows(const struct measuring *m, const float *wide, const float *narrow)
 {
 	double error = 0, spread = 0;
-	size_t i, f, n;
+	size_t i, j, f, n;
 
 	for (f = 0; f < m->size; f++) {
 		double sum[2] = {0, 0}, squares[2] = {0, 0};
 
 		for (i = n = 0; i < m->p->count; i++) {
-			size_t at = m->slot[i] * m->size + f;
+			for (j = 0; m->chosen[i] == 2 && j < m->slots[i]; j++) {
+				size_t at = (m->slot[i] + j) * m->size + f;
+				double off = (double)narrow[at] - (double)wide[at];
 
-			if (m->slot[i] == SIZE_MAX)
-				continue;
-			n++;
-			sum[0] += (double)wide[at];
-			squares[0] += (double)wide[at] * (double)wide[at];
-			sum[1] += (double)narrow[at] - (double)wide[at];
-			squares[1] += ((double)narrow[at] - (double)wide[at]) * ((double)narrow[at] - (double)wide[at]);
+				n++;
+				sum[0] += (double)wide[at];
+				squares[0] += (double)wide[at] * (double)wide[at];
+				sum[1] += off;
+				squares[1] += off * off;
+			}
 		}
 		if (n > 1) {
 			spread += fmax(0, squares[0] - sum[0] * sum[0] / (double)n);
@@ -200,7 +285,7 @@ static int compare_features(struct measuring *m, const ad_plan *narrow, double *
 	e.basis = NULL;
 	m->size = ad_extractor_pooled(&e);
 	for (int i = 0; i < 2 && !code; i++) {
-		rows[i] = ad_malloc_array(COMPARED, m->size * sizeof(float));
+		rows[i] = ad_malloc_array(m->most * (m->p->count < COMPARED ? m->p->count : COMPARED), m->size * sizeof(float));
 		m->rows = rows[i];
 		if (i)
 			ad_extractor_plan(&e, narrow);
@@ -280,5 +365,6 @@ int ad_precision_measure(const struct ad_precision *p, struct ad_measured *out, 
 	ad_free(m.chosen);
 	ad_free(m.seen);
 	ad_free(m.slot);
+	ad_free(m.slots);
 	return code;
 }

@@ -42,7 +42,8 @@ int ad_tiles_of(const struct ad_look *look, unsigned grid, unsigned width, unsig
 	ad_area region;
 	int code = ad_look_region(look, width, height, &region, err);
 
-	return code ? code : ad_tiling_init(out, &look->geometry, &region, grid, err);
+	/* Of whole maps (grid 0) no one map is made. */
+	return code ? code : ad_tiling_init(out, &look->geometry, &region, grid ? grid : 1, err);
 }
 
 static int sees(const ad_mask *mask, const ad_tiling *t, size_t tile, unsigned width, unsigned height, ad_area *area)
@@ -61,6 +62,32 @@ size_t ad_tiles_seen(const ad_tiling *t, const ad_mask *mask, unsigned width, un
 	for (i = 0; i < n; i++)
 		seen += (size_t)sees(mask, t, i, width, height, &area);
 	return seen;
+}
+
+int ad_tiles_draw(const ad_tiling *t, const ad_mask *mask, unsigned width, unsigned height, uint64_t seed, size_t picture,
+		  size_t most, size_t **tiles, size_t *count, adtool_error *err)
+{
+	size_t seen = ad_tiles_seen(t, mask, width, height), at = 0, done = 0, n, i, *chosen;
+	ad_area area;
+
+	if (!seen)
+		return ad_fail(err, ADTOOL_EINVAL, "the mask has no white where this picture is looked at");
+	chosen = ad_malloc_array(seen, sizeof(*chosen));
+	if (!chosen)
+		return ad_fail_nomem(err);
+	n = ad_tiles_choose(seed, picture, seen, most, chosen);
+	/* From places among those seen to numbers of the tiling. */
+	for (i = 0; mask && done < n; i++)
+		if (sees(mask, t, i, width, height, &area) && chosen[done] == at++)
+			chosen[done++] = i;
+	*tiles = chosen;
+	*count = n;
+	return 0;
+}
+
+const size_t *ad_tiles_find(const size_t *tiles, size_t count, size_t tile)
+{
+	return bsearch(&tile, tiles, count, sizeof(tile), compare_places);
 }
 
 /* -- visiting -------------------------------------------------------------------------------------------- */

@@ -522,6 +522,7 @@ int adtool_train(const adtool_backbone *backbone, const char *const *inputs, siz
 		return code;
 	}
 	t.threads = ad_stream_threads(o->threads);
+	t.holds_tiles = o->geometry.tile_width && ad_train_keeps(o);
 	limit = ad_memory_limit(o->memory);
 	code = ad_pool_create(t.threads, &pool, err);
 	if (!code)

@@ -44,13 +44,6 @@ struct sampling {
 	unsigned width, height;
 };
 
-static int compare_sizes(const void *a, const void *b)
-{
-	size_t x = *(const size_t *)a, y = *(const size_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 /* Where all tiles are held, their number is known last. */
 static int hold(struct sampling *s, adtool_error *err)
 {
@@ -67,26 +60,15 @@ static int sample_begin(void *context, const ad_tiling *tiling, unsigned width, 
 {
 	struct sampling *s = context;
 	struct trainer *t = s->t;
-	const ad_mask *mask = t->look.mask;
-	size_t n = ad_tiling_count(tiling), seen = ad_tiles_seen(tiling, mask, width, height), i, at = 0, taken = 0;
-	ad_area area;
+	size_t most = t->holds_tiles ? SIZE_MAX : ad_tiles_of_each(t->list.count);
+	int code = ad_tiles_draw(tiling, t->look.mask, width, height, t->options->seed, s->picture, most, &s->chosen,
+				 &s->count, err);
 
-	if (!seen)
-		return ad_fail(err, ADTOOL_EINVAL, "the mask has no white where this picture is looked at");
-	s->chosen = ad_malloc_array(seen, sizeof(*s->chosen));
-	if (!s->chosen)
-		return ad_fail_nomem(err);
-	s->count = ad_tiles_choose(t->options->seed, s->picture, seen,
-				   ad_train_holds_tiles(t) ? seen : ad_tiles_of_each(t->list.count), s->chosen);
-	/* From places among those seen to places in the tiling. */
-	for (i = 0; mask && i < n && taken < s->count; i++) {
-		ad_tiling_area(tiling, i, &area);
-		if (ad_mask_sees(mask, width, height, &area) && s->chosen[taken] == at++)
-			s->chosen[taken++] = i;
-	}
+	if (code)
+		return code;
 	s->width = width;
 	s->height = height;
-	if (ad_train_holds_tiles(t) && hold(s, err))
+	if (t->holds_tiles && hold(s, err))
 		return ADTOOL_ELIMIT;
 	s->rows = ad_malloc_aligned(s->count, s->size * sizeof(float));
 	return s->rows ? 0 : ad_fail_nomem(err);
@@ -96,14 +78,14 @@ static int sample_wants(void *context, size_t tile)
 {
 	const struct sampling *s = context;
 
-	return bsearch(&tile, s->chosen, s->count, sizeof(tile), compare_sizes) != NULL;
+	return ad_tiles_find(s->chosen, s->count, tile) != NULL;
 }
 
 static int sample_tile(void *context, size_t tile, const ad_fitting *fitting, const float *row, unsigned worker,
 		       adtool_error *err)
 {
 	struct sampling *s = context;
-	const size_t *at = bsearch(&tile, s->chosen, s->count, sizeof(tile), compare_sizes);
+	const size_t *at = ad_tiles_find(s->chosen, s->count, tile);
 	size_t i;
 
 	(void)fitting;
@@ -217,7 +199,7 @@ int ad_train_tiles_join(struct trainer *t, const ad_fit_options *fit, int with_b
 			memcpy(t->tile_rows + i * fit->dimensions, maps[i], size * sizeof(float));
 	}
 	t->tile_count = n;
-	for (i = 0; !ad_train_holds_tiles(t) && i < t->list.count; i++)
+	for (i = 0; !t->holds_tiles && i < t->list.count; i++)
 		ad_train_tiles_release(&t->tiles[i]);
 	ad_free(maps);
 	ad_free(chosen);
@@ -230,27 +212,19 @@ int ad_train_tiles_join(struct trainer *t, const ad_fit_options *fit, int with_b
 static int fit_tiles(const struct trainer *t, const unsigned *fold_of, unsigned fold, ad_pool *pool, ad_detector *out,
 		     double *kept, adtool_error *err)
 {
-	ad_fit_options o = t->tile_fit;
-	ad_calibration none = {0};
-	ad_fitter *fitter = NULL;
+	const float **rows = ad_malloc_array(t->tile_count, sizeof(*rows));
 	size_t i, n = 0;
-	int code;
+	int code = rows ? 0 : ad_fail_nomem(err);
 
-	o.only_fit = 1;
-	o.groups = NULL;
-	o.group_count = o.largest_group = o.pictures = 0;
-	for (i = 0; i < t->tile_count; i++)
-		o.pictures += t->used[t->tile_picture[i]] && !(fold_of && fold_of[t->tile_picture[i]] == fold);
-	code = ad_fitter_create(&o, &fitter, err);
 	for (i = 0; !code && i < t->tile_count; i++) {
 		size_t picture = t->tile_picture[i];
 
 		if (t->used[picture] && !(fold_of && fold_of[picture] == fold))
-			code = ad_fitter_add(fitter, n++, t->tile_rows + i * o.dimensions, err);
+			rows[n++] = t->tile_rows + i * t->tile_fit.dimensions;
 	}
 	if (!code)
-		code = ad_fitter_finish(fitter, pool, NULL, NULL, out, kept, &none, err);
-	ad_fitter_free(fitter);
+		code = ad_fit_only(rows, n, &t->tile_fit, pool, out, kept, err);
+	ad_free(rows);
 	return code;
 }
 
@@ -386,7 +360,7 @@ static int calibrate_held(struct trainer *t, struct calibrating *c, const unsign
 	if (!code)
 		ad_pool_run(pool, held_task, &f, n);
 	if (f.code)
-		code = ad_fail(err, f.code, "%s: %s", t->list.entries[f.pictures[f.first]].name, f.error.message);
+		code = ad_fail(err, f.code, "%s: %s", t->names[f.pictures[f.first]], f.error.message);
 	pthread_mutex_destroy(&f.lock);
 	for (i = 0; f.rooms && i < workers; i++)
 		ad_tile_room_release(&f.rooms[i]);
@@ -426,7 +400,7 @@ static int calibrate_fold(struct trainer *t, struct calibrating *c, const unsign
 		return ad_fail_within(err, code, "without fold %u of the pictures", fold + 1);
 	c->detector = &d;
 	c->shift = ad_detector_shift(&d);
-	code = ad_train_holds_tiles(t) ? calibrate_held(t, c, fold_of, fold, pool, err)
+	code = t->holds_tiles ? calibrate_held(t, c, fold_of, fold, pool, err)
 				       : calibrate_read(t, c, fold_of, fold, err);
 	ad_detector_release(&d);
 	return code;
@@ -487,4 +461,54 @@ int ad_train_tiles_fit(struct trainer *t, ad_pool *pool, ad_detector *detector, 
 	*detector = d;
 	*c = calibration;
 	return 0;
+}
+
+int ad_fit_tiled(const adtool_train_options *o, const struct ad_extractor *e, struct ad_tiles *tiles,
+		 const char *const *names, size_t count, size_t *group, size_t groups, ad_pool *pool, ad_channels *basis,
+		 struct ad_fit *out, adtool_error *err)
+{
+	struct trainer t = {.options = o, .list = {.count = count}, .extractor = *e, .holds_tiles = 1, .tiles = tiles,
+			    .group = group, .groups = groups};
+	size_t channels = e->shape[0], cells = ad_extractor_cells(e);
+	int with_basis = o->method == ADTOOL_FRE && o->channels && o->channels < channels;
+	ad_fit_options fit = {
+		.method = o->method,
+		.cells = cells,
+		.dimensions = (with_basis ? o->channels : channels) * cells,
+		.energy = o->energy,
+		.components = o->components,
+		.aggregate = o->aggregate,
+		.top = o->top,
+		.alpha = o->alpha,
+		.seed = o->seed,
+	};
+	ad_calibration calibration = {0};
+	struct ad_fit f = {0};
+	int code;
+
+	t.names = ad_malloc_array(count, sizeof(*t.names));
+	t.used = ad_malloc(count);
+	code = t.names && t.used ? 0 : ad_fail_nomem(err);
+	if (!code) {
+		memcpy(t.names, names, count * sizeof(*names));
+		memset(t.used, 1, count);
+		code = ad_train_tiles_join(&t, &fit, with_basis, pool, err);
+	}
+	if (!code)
+		code = ad_train_tiles_fit(&t, pool, &f.detector, &f.energy_kept, &calibration, err);
+	if (!code)
+		code = ad_fit_decide(&f, &calibration, o->alpha, err);
+	if (!code) {
+		*out = f;
+		*basis = t.basis;
+	} else {
+		ad_fit_release(&f);
+		ad_channels_release(&t.basis);
+	}
+	ad_calibration_release(&calibration);
+	ad_free(t.names);
+	ad_free(t.used);
+	ad_free(t.tile_picture);
+	ad_free_aligned(t.tile_rows);
+	return code;
 }

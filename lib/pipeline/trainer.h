@@ -2,8 +2,6 @@
 #ifndef AD_TRAINER_H
 #define AD_TRAINER_H
 
-#include <stdatomic.h>
-
 #include "pipeline.h"
 
 /* A picture found while listing. */
@@ -51,7 +49,8 @@ struct trainer {
 	size_t tile_count;
 	size_t *tile_picture; /* per tile: its entry */
 	float *tile_rows;     /* per tile: its features */
-	struct ad_tiles *tiles; /* per entry: what fits are made of, until that is done; when stats are kept, all, to the end */
+	struct ad_tiles *tiles; /* per entry: what fits are made of, until that is done; if held, all, to the end */
+	int holds_tiles;        /* all are in memory, so that no picture is read twice */
 	_Atomic uint64_t tiles_held; /* bytes of those */
 	uint64_t tiles_limit;
 	atomic_int tiles_too_many;
@@ -111,12 +110,6 @@ int ad_train_fill_model(adtool_model *m, struct trainer *t, const adtool_backbon
 int ad_train_selftest(adtool_model *m, const struct trainer *t, adtool_error *err);
 
 /* -- train_tiles.c: pictures cut into tiles ------------------------------------------------------------- */
-
-/* Whether all pictures' tiles are in memory, so that none is read twice. */
-static inline int ad_train_holds_tiles(const struct trainer *t)
-{
-	return ad_train_keeps(t->options);
-}
 
 /* The most tiles that a fit of so many pictures is made of. */
 size_t ad_train_tiles_most(size_t pictures);

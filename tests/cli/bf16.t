@@ -21,8 +21,6 @@ run adtool score -q -m wide.zip d/test
 ok 'scores are about those of float32' scores_near 0.05
 differs() { ! cmp -s "$1" "$2"; }
 ok 'but not the same' differs "$OUT" rows
-run adtool train -q --precision bf16 --tiles 32x32 -o x.zip "$good"
-err_like 'tiles do not go' 'bf16 does not go with tiles'
 
 # A model that says bf16 has no ranges.
 if have zip && have unzip; then

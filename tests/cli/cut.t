@@ -142,8 +142,6 @@ num 'pixel AUROC' "$(sed -n 's/.*"pixel": {"auroc": \([0-9.e-]*\),.*/\1/p' "$OUT
 
 # -- what does not go ------------------------------------------------------------------------------------
 
-run adtool eval --tiles 64x64 --folds 3 ok --anomalous bad
-exits 'no cross-validation' 129
 run adtool train -q --from m.zip --fit crop -o none.zip ok
 exits 'no crop, from a model with tiles' 128
 run adtool train -q --from m.zip -o from.zip ok

@@ -18,7 +18,7 @@ for i in 1 2 3 4 5 6 7; do cp "a/$(((i - 1) % 6 + 1)).png" "same/$i.png"; scene 
 small='--tiles 8x8 --size 32x32 --grid 1 --layer layer8'
 for options in '--tiles 112x112+16' '--tiles 112x112+16 --method ppca' '--tiles 64x64 --channels 0 --grid 2 --seed 3' \
 	"$small --channels 10" '--tiles 112x112 --roi 10%,10%,80%,80% --group-by ([0-9]) --alpha 0.2 --aggregate max' \
-	'--tiles 128x128+32 --components 4 --fit stretch'; do
+	'--tiles 128x128 --precision bf16' '--tiles 128x128+32 --components 4 --fit stretch'; do
 	# shellcheck disable=SC2086
 	run adtool train -q --keep-stats $options -o union.zip a b
 	exits "train --keep-stats $options" 0
