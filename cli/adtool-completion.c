@@ -113,6 +113,11 @@ static bool takes_folders(const command *c)
 	return !strcmp(c->operands, "DIR...");
 }
 
+static bool takes_backbone(const command *c)
+{
+	return strstr(c->operands, "NAME|FILE.onnx") != NULL;
+}
+
 /* The last word: "run" of "backbone run". */
 static const char *last_word(const command *c)
 {
@@ -199,7 +204,10 @@ static void bash_command(const commands *all, const command *c)
 		print_sub_names(all, c, " ");
 		cli_print("'\n");
 	} else {
-		cli_print("\t\toperands=%s\n", takes_folders(c) ? "folder" : c->operands[0] ? "file" : "none");
+		cli_print("\t\toperands=%s\n", takes_folders(c)     ? "folder"
+							: takes_backbone(c)    ? "backbone"
+							: c->operands[0] ? "file"
+									 : "none");
 	}
 	cli_print("\t\tcase $before in\n");
 	for (size_t i = 0; i < c->count; i++) {
@@ -210,7 +218,7 @@ static void bash_command(const commands *all, const command *c)
 		if (first && print_patterns(c, "word", o->words))
 			cli_print(") value='%s' ;;\n", o->words);
 	}
-	static const char *const kinds[] = {"folder", "file", "other"};
+	static const char *const kinds[] = {"folder", "file", "backbone", "other"};
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
 		if (print_patterns(c, kinds[i], NULL))
 			cli_print(") value=%s ;;\n", kinds[i]);
@@ -229,6 +237,12 @@ static void bash(const commands *all)
 		  "\tlocal IFS=$'\\n'\n"
 		  "\tcompopt -o filenames 2>/dev/null\n"
 		  "\tCOMPREPLY=($(compgen \"$1\" -- \"$2\"))\n"
+		  "}\n\n"
+		  "_adtool_backbones() {\n"
+		  "\tlocal IFS=$'\\n'\n"
+		  "\tcompopt -o filenames 2>/dev/null\n"
+		  "\tCOMPREPLY=($(compgen -W \"$(command adtool backbone list 2>/dev/null | cut -d ' ' -f 1)\" -- \"$1\")\n"
+		  "\t\t$(compgen -f -- \"$1\"))\n"
 		  "}\n\n"
 		  "_adtool() {\n"
 		  "\tlocal current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}\n"
@@ -277,6 +291,7 @@ static void bash(const commands *all)
 		  "\tother|none) ;;\n"
 		  "\tfile) _adtool_files -f \"$current\" ;;\n"
 		  "\tfolder) _adtool_files -d \"$current\" ;;\n"
+		  "\tbackbone) _adtool_backbones \"$current\" ;;\n"
 		  "\t*) _adtool_words \"$value\" \"$current\" ;;\n"
 		  "\tesac\n"
 		  "}\n\n"
@@ -324,7 +339,10 @@ static void zsh_option(const option *o)
 		if (is_kind(o, "word"))
 			cli_print("(%s)", o->words);
 		else
-			cli_print("%s", is_kind(o, "file") ? "_files" : is_kind(o, "folder") ? "_files -/" : " ");
+			cli_print("%s", is_kind(o, "file")       ? "_files"
+					: is_kind(o, "folder")   ? "_files -/"
+					: is_kind(o, "backbone") ? "_adtool_backbones"
+								 : " ");
 	}
 	cli_print("' \\\n");
 }
@@ -361,14 +379,21 @@ static void zsh_command(const commands *all, const command *c)
 	if (!strcmp(c->name, "completion"))
 		cli_print("\t\t'1:shell:(bash zsh fish)'\n}\n\n");
 	else if (c->operands[0])
-		cli_print("\t\t'*:%s:_files%s'\n}\n\n", c->operands, takes_folders(c) ? " -/" : "");
+		cli_print("\t\t'*:%s:%s'\n}\n\n", c->operands, takes_folders(c)      ? "_files -/"
+								: takes_backbone(c) ? "_adtool_backbones"
+										    : "_files");
 	else
 		cli_print("\t\t&& :\n}\n\n");
 }
 
 static void zsh(const commands *all)
 {
-	cli_print("#compdef adtool\n# zsh completion for adtool, made by 'adtool completion zsh'.\n\n");
+	cli_print("#compdef adtool\n# zsh completion for adtool, made by 'adtool completion zsh'.\n\n"
+		  "_adtool_backbones() {\n"
+		  "\tlocal -a backbones\n"
+		  "\tbackbones=(${(f)\"$(command adtool backbone list 2>/dev/null | cut -d ' ' -f 1)\"})\n"
+		  "\t_alternative 'backbones:backbone:compadd -a backbones' 'files:file:_files'\n"
+		  "}\n\n");
 	for (size_t i = 0; i < all->count; i++)
 		zsh_command(all, &all->items[i]);
 	cli_print("_adtool() {\n\tlocal -a names\n\tnames=(\n");
@@ -410,6 +435,8 @@ static void print_fish(const char *text)
 	cli_print("'");
 }
 
+#define FISH_BACKBONES " -F -a '(command adtool backbone list 2>/dev/null | string replace -r \" .*\" \"\")'"
+
 /* "-n CONDITION" of what stands behind this command. */
 static void print_condition(const commands *all, const command *c)
 {
@@ -448,7 +475,7 @@ static void fish_command(const commands *all, const command *c)
 		else if (takes_folders(c))
 			cli_print(" -f -a '(__fish_complete_directories)'\n");
 		else
-			cli_print(" %s\n", c->operands[0] ? "-F" : "-f");
+			cli_print("%s\n", takes_backbone(c) ? FISH_BACKBONES : c->operands[0] ? " -F" : " -f");
 	}
 	for (size_t i = 0; i < c->count; i++) {
 		const option *o = &c->options[i];
@@ -464,6 +491,8 @@ static void fish_command(const commands *all, const command *c)
 			cli_print(" -x -a '(__fish_complete_directories)'");
 		else if (is_kind(o, "file"))
 			cli_print(" -r -F");
+		else if (is_kind(o, "backbone"))
+			cli_print(" -r" FISH_BACKBONES);
 		else if (is_kind(o, "other"))
 			cli_print(" -x");
 		cli_print(" -d ");

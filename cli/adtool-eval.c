@@ -567,7 +567,7 @@ static int check_command(const cli_list *operands)
 	if (report_dir && (folds || compared_models.count))
 		return cli_usage_error("option '--report' is for one model, not for --%s", folds ? "folds" : "compare");
 	adtool_geometry geometry;
-	if (cli_geometry(&geometry))
+	if (cli_geometry(&geometry) || cli_check_group_by())
 		return CLI_USAGE;
 	int status = check_rates(&tpr_words, "tpr", false);
 	return status ? status : check_rates(&fpr_words, "fpr", true);

@@ -285,7 +285,7 @@ static int run(size_t count, const char **inputs)
 	double start = now();
 	adtool_geometry geometry;
 
-	if (check_old() || cli_geometry(&geometry))
+	if (check_old() || cli_geometry(&geometry) || cli_check_group_by())
 		return CLI_USAGE;
 	if (update_path && !cli_given(&output))
 		output = update_path;

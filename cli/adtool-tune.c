@@ -27,8 +27,9 @@ static const cli_option options[] = {
 	  &backbone_words, 0, 0, NULL, 0, 0 },
 	{ CLI_LIST, 0, "layer", "L...", "layers (default: those that a backbone's metadata name)", &layer_words, 0, 0, NULL,
 	  0, 0 },
-	{ CLI_LIST, 0, "size", "WxH...", "sizes (default 224x224 320x320)", &size_words, 0, 0, NULL, 0, 0 },
+	{ CLI_LIST, 0, "size", "WxH...", "sizes (default 224x224 320x320; with --tiles theirs)", &size_words, 0, 0, NULL, 0, 0 },
 	CLI_OPTION_FIT,
+	CLI_OPTION_TILES,
 	CLI_OPTION_ROI,
 	CLI_OPTION_MASK,
 	CLI_OPTION_BACKGROUND,
@@ -197,6 +198,13 @@ static int make_plan(plan *p)
 	static const char *const sizes[] = { "224x224", "320x320" }, *const grids[] = { "7", "10", "14" };
 	static const char *const energies[] = { "0.97", "0.9", "0.99" };
 
+	if (cli_train.tiles.width) {
+		static char tile[CLI_NUMBER_SIZE];
+		static const char *const words[] = { tile };
+
+		snprintf(tile, sizeof(tile), "%ux%u", cli_train.tiles.width, cli_train.tiles.height);
+		default_words(&size_words, words, 1);
+	}
 	default_words(&size_words, sizes, 2);
 	default_words(&grid_words, grids, 3);
 	default_words(&energy_words, energies, 3);
@@ -290,15 +298,74 @@ static void print_table(const plan *p, const adtool_tune_result *r)
 	free(order);
 }
 
+/* As a shell takes it; the caller frees. */
+static char *shell_word(const char *word)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./,:%+=@-";
+	char *out, *to;
+
+	if (word[0] && word[strspn(word, plain)] == '\0')
+		return cli_text("%s", word);
+	out = to = cli_alloc(4 * strlen(word) + 3, 1);
+	*to++ = '\'';
+	for (; *word; word++) {
+		*to++ = *word;
+		if (*word == '\'') {
+			memcpy(to, "\\''", 3);
+			to += 3;
+		}
+	}
+	memcpy(to, "'", 2);
+	return out;
+}
+
+/* Puts another option behind what there is. */
+static void add_option(char **command, const char *name, const char *value)
+{
+	char *word = shell_word(value), *more = cli_text("%s --%s %s", *command, name, word);
+
+	free(word);
+	free(*command);
+	*command = more;
+}
+
+/* What of the pictures is looked at. */
+static void add_geometry(char **command)
+{
+	const cli_box *roi = &cli_train.roi;
+	const char *sign = roi->percent ? "%" : "";
+	char text[128];
+
+	if (cli_train.fit)
+		add_option(command, "fit", cli_fits[cli_train.fit]);
+	snprintf(text, sizeof(text), "%ux%u+%u", cli_train.tiles.width, cli_train.tiles.height, cli_train.tiles.overlap);
+	if (cli_train.tiles.width)
+		add_option(command, "tiles", text);
+	snprintf(text, sizeof(text), "%.9g%s,%.9g%s,%.9g%s,%.9g%s", roi->x, sign, roi->y, sign, roi->width, sign, roi->height,
+	         sign);
+	if (roi->width > 0)
+		add_option(command, "roi", text);
+	if (cli_train.mask)
+		add_option(command, "mask", cli_train.mask);
+	if (cli_train.background)
+		add_option(command, "background", cli_train.background);
+}
+
 /* The command that trains the best one; the caller frees. */
 static char *best_command(const plan *p, const adtool_tune_result *r)
 {
 	const adtool_candidate *c = &r->candidates[r->best];
+	char *name = shell_word(p->names[c->backbone]), *layer = shell_word(c->layer);
+	char *command = cli_text("adtool train --backbone %s --layer %s --size %ux%u --grid %u --channels %zu --energy %g "
+	                         "--aggregate %s --top %g --alpha %g --seed %llu",
+	                         name, layer, c->width, c->height, c->grid, cli_train.channels, c->energy,
+	                         cli_aggregates[c->aggregate], cli_train.top, cli_train.alpha,
+	                         (unsigned long long)cli_train.seed);
 
-	return cli_text("adtool train --backbone %s --layer %s --size %ux%u --grid %u --channels %zu --energy %g --aggregate %s "
-	                "--top %g --alpha %g --seed %llu",
-	                p->names[c->backbone], c->layer, c->width, c->height, c->grid, cli_train.channels, c->energy,
-	                cli_aggregates[c->aggregate], cli_train.top, cli_train.alpha, (unsigned long long)cli_train.seed);
+	free(name);
+	free(layer);
+	add_geometry(&command);
+	return command;
 }
 
 static void print_text(const plan *p, const adtool_tune_result *r)
@@ -395,6 +462,7 @@ static int save_best(const plan *p, const adtool_tune_result *r)
 	cli_train.backbone = p->names[c->backbone];
 	cli_train.layer = c->layer;
 	cli_train.size = (cli_size){ c->width, c->height };
+	cli_train.size_chosen = true;
 	cli_train.grid = c->grid;
 	cli_train.energy = c->energy;
 	cli_train.aggregate = (int)c->aggregate;

@@ -68,7 +68,7 @@ enum cli_type {
 
 enum cli_option_flags {
 	CLI_REQUIRED = 1,
-	CLI_ABOVE_MIN = 2, /* CLI_DOUBLE: min itself is not allowed */
+	CLI_ABOVE_MIN = 2, /* CLI_DOUBLE, CLI_TRIPLE (0 there): min itself is not allowed */
 	CLI_BELOW_MAX = 4  /* CLI_DOUBLE: max itself is not allowed */
 };
 
@@ -275,6 +275,7 @@ int cli_open_model(const char *given, adtool_model **model);
 typedef struct cli_training {
 	const char *backbone, *layer;
 	cli_size size;
+	bool size_chosen; /* though not given: that of tiles does not take its place */
 	unsigned grid;
 	int method, aggregate, precision;
 	size_t channels, components;
@@ -313,7 +314,8 @@ extern const char *const cli_colors[], *const cli_ranges[];
 	{ CLI_WORD, 0, "range", "0..255|0..1", "what samples span before mean and std", &cli_feed.range, 0, 0,       \
 	  cli_ranges, 0, 0 },                                                                                           \
 	{ CLI_TRIPLE, 0, "mean", "A,B,C", "mean of each channel", cli_feed.mean, 0, 0, NULL, 0, 0 },                    \
-	{ CLI_TRIPLE, 0, "std", "A,B,C", "standard deviation of each channel", cli_feed.std, 0, 0, NULL, 0, 0 }
+	{ CLI_TRIPLE, 0, "std", "A,B,C", "standard deviation of each channel", cli_feed.std, 0, 0, NULL, \
+	  CLI_ABOVE_MIN, 0 }
 
 #define CLI_OPTIONS_BACKBONE                                                                                           \
 	{ CLI_STRING, 0, "backbone", "NAME|FILE.onnx", "the network that sees (default: adnet)", &cli_train.backbone,   \
@@ -378,6 +380,8 @@ int cli_open_backbone(adtool_backbone **backbone);
 extern uint64_t cli_refused_count;
 void cli_refused(void *context, const char *name, const adtool_error *why);
 
+/* That --group-by is 'dir' or an expression. Returns 0 or CLI_USAGE, with a message. */
+int cli_check_group_by(void);
 /* The geometry that cli_train asks for. Returns 0 or CLI_USAGE, with a message. */
 int cli_geometry(adtool_geometry *geometry);
 /* The picture of --mask; *mask is NULL without. Returns 0 or CLI_FAILURE, with a message. */

@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <math.h>
+#include <regex.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -199,6 +200,26 @@ int cli_geometry(adtool_geometry *geometry)
 	return adtool_geometry_check(geometry, &err) ? cli_usage_error("%s", err.message) : 0;
 }
 
+int cli_check_group_by(void)
+{
+	const char *by = cli_train.group_by;
+	char why[256];
+	regex_t regex;
+
+	if (!by || !strcmp(by, "dir"))
+		return 0;
+	if (strlen(by) > 127)
+		return cli_usage_error("option '--group-by' wants 'dir' or an expression of at most 127 bytes, not one of %zu",
+				       strlen(by));
+	int code = regcomp(&regex, by, REG_EXTENDED | REG_NOSUB);
+	if (code) {
+		regerror(code, &regex, why, sizeof(why));
+		return cli_usage_error("option '--group-by': '%s': %s", by, why);
+	}
+	regfree(&regex);
+	return 0;
+}
+
 int cli_open_mask(adtool_image **mask)
 {
 	adtool_error err;
@@ -219,7 +240,7 @@ static void set_recipe(adtool_train_options *o, const adtool_image *mask)
 		o->height = cli_train.size.height;
 	}
 	/* A tile is looked at in its own size. */
-	if (cli_given(&cli_train.tiles) && !cli_given(&cli_train.size)) {
+	if (cli_given(&cli_train.tiles) && !cli_given(&cli_train.size) && !cli_train.size_chosen) {
 		o->width = cli_train.tiles.width;
 		o->height = cli_train.tiles.height;
 	}

@@ -314,6 +314,8 @@ static const char *value_kind(const cli_option *o)
 		return "word";
 	if (o->type != CLI_STRING && o->type != CLI_LIST)
 		return "other";
+	if (o->name && !strcmp(o->name, "backbone"))
+		return "backbone";
 	return strstr(o->argument, "DIR") || !strcmp(o->argument, "D") ? "folder" : "file";
 }
 

@@ -144,6 +144,9 @@ static int triple_value(const cli_given_option *g, const char *text)
 		if (fabs(x[i]) > FLT_MAX)
 			return cli_usage_error("option '%s' wants numbers of at most %g, not '%s'", g->name,
 					       (double)FLT_MAX, text);
+	for (int i = 0; i < 3 && g->option->flags & CLI_ABOVE_MIN; i++)
+		if (!((float)x[i] > 0))
+			return cli_usage_error("option '%s' wants numbers above 0, not '%s'", g->name, text);
 	for (int i = 0; i < 3; i++)
 		((float *)g->option->value)[i] = (float)x[i];
 	return 0;

@@ -1,5 +1,5 @@
 /* Tuning: every candidate on features held in memory, the best of them, and what choosing it is worth. */
-#include "pipeline.h"
+#include "trainer.h"
 
 #include <adtool/metrics.h>
 #include <adtool/study.h>
@@ -34,6 +34,9 @@ struct tuner {
 	unsigned *fold_of; /* repeats x pictures */
 	int seen;        /* whether the pictures were counted yet */
 	struct ad_look look;
+	int tiles;
+	struct list list;   /* with tiles: the training pictures, whose tiles are drawn by their places in it */
+	const char **names; /* the list's */
 	uint64_t limit;
 	ad_pool *pool;
 	adtool_error why; /* of the last candidate left out */
@@ -83,16 +86,29 @@ static size_t cells_of(const struct stage *s, size_t source)
 	return ad_pooled_cells(&s->pooled[source]);
 }
 
-static int train_rows(const struct stage *s, size_t source, const float ***out, adtool_error *err)
+/* Maps in a picture's row: of its tiles, or one. */
+static size_t maps_of(const struct ad_gathered *p)
 {
-	const float **rows = ad_malloc_array(s->train.count, sizeof(*rows));
-	size_t i;
+	return p->tiles ? p->tiles : 1;
+}
 
+static int train_rows(const struct stage *s, size_t source, const float ***out, size_t *count, adtool_error *err)
+{
+	size_t size = s->sources[source].kept * cells_of(s, source), n = 0, i, j;
+	const float **rows;
+
+	if (!s->pooled[source].basis)
+		size = s->pooled[source].shape[0] * cells_of(s, source);
+	for (i = 0; i < s->train.count; i++)
+		n += maps_of(&s->train.pictures[i]);
+	rows = ad_malloc_array(n, sizeof(*rows));
 	if (!rows)
 		return ad_fail_nomem(err);
-	for (i = 0; i < s->train.count; i++)
-		rows[i] = s->train.pictures[i].rows[source];
+	for (n = i = 0; i < s->train.count; i++)
+		for (j = 0; j < maps_of(&s->train.pictures[i]); j++)
+			rows[n++] = s->train.pictures[i].rows[source] + j * size;
 	*out = rows;
+	*count = n;
 	return 0;
 }
 
@@ -100,25 +116,26 @@ static int train_rows(const struct stage *s, size_t source, const float ***out, 
 static int project(struct tuner *t, struct stage *s, size_t source, adtool_error *err)
 {
 	struct source *from = &s->sources[source];
-	size_t cells = cells_of(s, source), channels = s->pooled[source].shape[0], i;
+	size_t cells = cells_of(s, source), channels = s->pooled[source].shape[0], count, i, j;
 	const float **rows;
-	int code = train_rows(s, source, &rows, err);
+	int code = train_rows(s, source, &rows, &count, err);
 
 	if (code)
 		return code;
-	code = ad_fit_basis(rows, s->train.count, channels, cells, from->kept, t->o->train.seed, t->pool,
-			    &from->basis, err);
+	code = ad_fit_basis(rows, count, channels, cells, from->kept, t->o->train.seed, t->pool, &from->basis, err);
 	ad_free(rows);
 	for (i = 0; !code && i < s->train.count; i++) {
 		float **row = &s->train.pictures[i].rows[source];
-		float *projected = ad_malloc_aligned(from->kept * cells, sizeof(float));
+		size_t maps = maps_of(&s->train.pictures[i]);
+		float *projected = ad_malloc_aligned(maps * from->kept * cells, sizeof(float));
 
 		if (!projected)
 			return ad_fail_nomem(err);
-		ad_channels_apply(&from->basis, *row, cells, projected);
+		for (j = 0; j < maps; j++)
+			ad_channels_apply(&from->basis, *row + j * channels * cells, cells, projected + j * from->kept * cells);
 		ad_free_aligned(*row);
 		*row = projected;
-		s->train.held -= (channels - from->kept) * cells * sizeof(float);
+		s->train.held -= maps * (channels - from->kept) * cells * sizeof(float);
 	}
 	if (!code)
 		s->pooled[source].basis = &from->basis;
@@ -204,6 +221,9 @@ static int gather_stage(struct tuner *t, struct stage *s, adtool_error *err)
 
 	once_seen(t, &g);
 	s->train = s->normals = s->anomalies = g;
+	s->train.names = t->names;
+	s->train.name_count = t->list.count;
+	s->train.seed = o->seed;
 	code = ad_gather_run(&s->train, t->train.items, t->train.count, t->dataset_options, err);
 	if (code)
 		return code;
@@ -290,6 +310,79 @@ static int reserve(struct tuner *t, adtool_error *err)
 	return 0;
 }
 
+/* Pictures cut into tiles: each by its worst tile, as adtool_score does it. */
+struct tiled_scoring {
+	const struct mapping *m;
+	struct ad_extractor extractor; /* whose layer is what is left of the channels */
+	ad_detector detector;          /* the mapping's, with the aggregate that is tried */
+	struct ad_tile_room *rooms;    /* per worker */
+	double *scores;
+	pthread_mutex_t lock; /* of what follows */
+	size_t first;         /* of those that failed */
+	int code;
+	adtool_error error;
+};
+
+static void score_tiled(void *context, size_t i, unsigned worker)
+{
+	struct tiled_scoring *of = context;
+	const struct stage *s = of->m->s;
+	size_t normals = s->normals.count;
+	const struct ad_gathered *p = i < normals ? &s->normals.pictures[i] : &s->anomalies.pictures[i - normals];
+	const struct ad_tiles tiles = {p->width, p->height, p->tiles, p->rows[of->m->source], NULL};
+	const struct ad_source source = {.kept = &tiles};
+	struct ad_tiled_score got = {0};
+	adtool_error why = {0};
+	int code = ad_score_tiles(&of->extractor, &of->detector, &of->rooms[worker], NULL, &source, 0, &got, &why);
+
+	of->scores[i] = got.score;
+	if (!code)
+		return;
+	pthread_mutex_lock(&of->lock);
+	if (!of->code || i < of->first) {
+		of->first = i;
+		of->code = code;
+		of->error = why;
+	}
+	pthread_mutex_unlock(&of->lock);
+}
+
+static int score_all_tiled(struct tuner *t, const struct mapping *m, enum adtool_aggregate aggregate, double *scores,
+			   adtool_error *err)
+{
+	struct tiled_scoring of = {.m = m, .extractor = m->s->extractor, .detector = *m->d, .scores = scores};
+	const struct ad_pooled *pooled = &m->s->pooled[m->source];
+	unsigned workers = ad_pool_size(t->pool), i;
+
+	of.extractor.grid = pooled->grid;
+	memcpy(of.extractor.shape, pooled->shape, sizeof(of.extractor.shape));
+	of.extractor.shape[0] = m->s->sources[m->source].kept;
+	of.detector.aggregate = aggregate;
+	of.detector.top = t->o->train.top;
+	of.rooms = ad_calloc(workers, sizeof(*of.rooms));
+	if (!of.rooms)
+		return ad_fail_nomem(err);
+	pthread_mutex_init(&of.lock, NULL);
+	ad_pool_run(t->pool, score_tiled, &of, t->pictures);
+	pthread_mutex_destroy(&of.lock);
+	for (i = 0; i < workers; i++)
+		ad_tile_room_release(&of.rooms[i]);
+	ad_free(of.rooms);
+	return of.code ? ad_fail(err, of.code, "%s", of.error.message) : 0;
+}
+
+static int score_all(struct tuner *t, const struct mapping *m, enum adtool_aggregate aggregate, double *scores,
+		     adtool_error *err)
+{
+	size_t i;
+
+	if (t->tiles)
+		return score_all_tiled(t, m, aggregate, scores, err);
+	for (i = 0; i < t->pictures; i++)
+		scores[i] = ad_aggregate(m->maps + i * m->d->cells, m->d->cells, aggregate, t->o->train.top);
+	return 0;
+}
+
 static int add_candidate(struct tuner *t, const struct mapping *m, double energy, enum adtool_aggregate aggregate,
 			 adtool_error *err)
 {
@@ -298,7 +391,6 @@ static int add_candidate(struct tuner *t, const struct mapping *m, double energy
 	adtool_candidate *c;
 	adtool_metrics metrics;
 	double *scores;
-	size_t i;
 	int code = reserve(t, err);
 
 	if (code)
@@ -306,9 +398,9 @@ static int add_candidate(struct tuner *t, const struct mapping *m, double energy
 	scores = ad_malloc_array(t->pictures, sizeof(*scores));
 	if (!scores)
 		return ad_fail_nomem(err);
-	for (i = 0; i < t->pictures; i++)
-		scores[i] = ad_aggregate(m->maps + i * m->d->cells, m->d->cells, aggregate, t->o->train.top);
-	code = adtool_metrics_compute(scores, t->truth, t->pictures, &metrics, err);
+	code = score_all(t, m, aggregate, scores, err);
+	if (!code)
+		code = adtool_metrics_compute(scores, t->truth, t->pictures, &metrics, err);
 	if (code) {
 		ad_free(scores);
 		return code;
@@ -336,10 +428,9 @@ static int add_candidate(struct tuner *t, const struct mapping *m, double energy
 static int try_energy(struct tuner *t, struct stage *s, size_t source, double energy, adtool_error *err)
 {
 	const adtool_train_options *o = &t->o->train;
-	size_t cells = cells_of(s, source), i;
-	const ad_fit_options options = {
+	size_t cells = cells_of(s, source), count, i;
+	ad_fit_options options = {
 		.method = ADTOOL_FRE,
-		.pictures = s->train.count,
 		.dimensions = s->sources[source].kept * cells,
 		.cells = cells,
 		.energy = energy,
@@ -348,21 +439,24 @@ static int try_energy(struct tuner *t, struct stage *s, size_t source, double en
 		.top = o->top,
 		.alpha = o->alpha,
 		.seed = o->seed,
+		.only_fit = t->tiles,
 	};
 	uint64_t held = s->train.held + s->normals.held + s->anomalies.held;
 	struct ad_fit fit = {0};
 	struct mapping m = {.s = s, .d = &fit.detector, .source = source};
 	const float **rows = NULL;
-	int code = 0;
+	int code = train_rows(s, source, &rows, &count, err);
 
-	if (ad_fit_memory(&options, ad_pool_size(t->pool)) > t->limit - (held < t->limit ? held : t->limit))
-		return ad_fail(err, ADTOOL_ELIMIT, "a grid of %u x %u needs more than the limit of %llu MiB",
+	options.pictures = count;
+	if (!code && ad_fit_memory(&options, ad_pool_size(t->pool)) > t->limit - (held < t->limit ? held : t->limit))
+		code = ad_fail(err, ADTOOL_ELIMIT, "a grid of %u x %u needs more than the limit of %llu MiB",
 			       s->pooled[source].grid, s->pooled[source].grid, (unsigned long long)(t->limit >> 20));
-	code = train_rows(s, source, &rows, err);
-	if (!code)
-		code = ad_fit_rows(rows, s->train.count, &options, t->pool, &fit, err);
+	if (!code && t->tiles)
+		code = ad_fit_only(rows, count, &options, t->pool, &fit.detector, &fit.energy_kept, err);
+	else if (!code)
+		code = ad_fit_rows(rows, count, &options, t->pool, &fit, err);
 	ad_free(rows);
-	if (!code)
+	if (!code && !t->tiles)
 		code = map_all(t, &m, err);
 	for (i = 0; !code && i < t->o->aggregate_count; i++)
 		code = add_candidate(t, &m, energy, t->o->aggregates[i], err);
@@ -658,8 +752,6 @@ static int check_options(const adtool_tune_options *o, adtool_error *err)
 		return ad_fail(err, ADTOOL_EINVAL, "nothing to try: a backbone, size, grid, energy and aggregate are needed");
 	if (o->train.method != ADTOOL_FRE)
 		return ad_fail(err, ADTOOL_EINVAL, "only the method fre is tuned");
-	if (o->train.geometry.tile_width)
-		return ad_fail(err, ADTOOL_EINVAL, "pictures cut into tiles are not tuned on");
 	if (o->folds < 2 || !o->repeats || o->repeats > 10000)
 		return ad_fail(err, ADTOOL_EINVAL, "%u folds, %u repeats; at least 2, and 1 to 10000, make sense", o->folds,
 			       o->repeats);
@@ -685,6 +777,25 @@ static int check_options(const adtool_tune_options *o, adtool_error *err)
 	return 0;
 }
 
+/* Refusals are told of when pictures are read. */
+static int list_train(struct tuner *t, adtool_error *err)
+{
+	adtool_train_options quiet = t->o->train;
+	size_t i;
+	int code;
+
+	quiet.refused = NULL;
+	code = ad_train_list_fill(t->train.items, t->train.count, t->dataset_options, &quiet, &t->list, err);
+	if (code)
+		return code;
+	t->names = ad_malloc_array(t->list.count, sizeof(*t->names));
+	if (!t->names)
+		return ad_fail_nomem(err);
+	for (i = 0; i < t->list.count; i++)
+		t->names[i] = t->list.entries[i].name;
+	return 0;
+}
+
 int adtool_tune(const adtool_tune_options *o, const char *const *train, size_t train_count, const char *const *normals,
 		size_t normal_count, const char *const *anomalies, size_t anomaly_count,
 		const adtool_dataset_options *dataset_options, adtool_tune_result **out, adtool_error *err)
@@ -696,6 +807,7 @@ int adtool_tune(const adtool_tune_options *o, const char *const *train, size_t t
 		.normals = {normals, normal_count},
 		.anomalies = {anomalies, anomaly_count},
 		.limit = ad_memory_limit(o->train.memory),
+		.tiles = o->train.geometry.tile_width > 0,
 	};
 	size_t i;
 	int code = check_options(o, err);
@@ -703,10 +815,12 @@ int adtool_tune(const adtool_tune_options *o, const char *const *train, size_t t
 	if (code)
 		return code;
 	code = ad_look_create(&o->train.geometry, o->train.mask, &t.look, err);
-	if (code)
-		return code;
-	t.result = ad_calloc(1, sizeof(*t.result));
-	code = t.result ? ad_pool_create(ad_stream_threads(o->train.threads), &t.pool, err) : ad_fail_nomem(err);
+	if (!code && t.tiles)
+		code = list_train(&t, err);
+	if (!code)
+		t.result = ad_calloc(1, sizeof(*t.result));
+	if (!code)
+		code = t.result ? ad_pool_create(ad_stream_threads(o->train.threads), &t.pool, err) : ad_fail_nomem(err);
 	for (i = 0; !code && i < o->backbone_count; i++)
 		code = try_backbone(&t, i, err);
 	if (!code && !t.result->count)
@@ -721,6 +835,8 @@ int adtool_tune(const adtool_tune_options *o, const char *const *train, size_t t
 	ad_free(t.truth);
 	ad_free(t.fold_of);
 	ad_look_release(&t.look);
+	ad_train_list_release(&t.list);
+	ad_free(t.names);
 	ad_pool_free(t.pool);
 	if (code)
 		adtool_tune_result_free(t.result);

@@ -63,9 +63,12 @@ EOT
 	bash_gives 'score' adtool help sc
 	bash_gives '' adtool score -- --form
 	bash_gives '--version' adtool --v
+	bash_gives 'a file.png adnet adtool.bash adtool.fish adtool.zsh' adtool train --backbone a
+	bash_gives 'adnet' adtool tune --backbone = adn
+	bash_gives 'adnet' adtool backbone show adn
 	is 'bash: it is bound to adtool' "$(bash --norc -c '. ./adtool.bash; complete -p adtool')" 'complete -F _adtool adtool'
 else
-	skip 18 'needs bash'
+	skip 21 'needs bash'
 fi
 
 # zsh: typed into one that listens, with tabs. The command itself is a function that shows its words.
@@ -100,6 +103,8 @@ adtool backbone sh\t x
 adtool backbone run --inp\tx
 adtool completion f\t
 adtool help thr\t
+adtool train --backbone adn\tx
+adtool backbone cut mod\t
 EOT
 	timeout 120 zsh -f try.zsh >/dev/null 2>zsh.err
 	is 'zsh: what was typed is completed' "$(sed 's|/>|>|; s| *>$|>|' typed)" 'ready
@@ -113,6 +118,8 @@ EOT
 <backbone|run|--input=x>
 <completion|fish>
 <help|threshold>
+<train|--backbone|adnet|x>
+<backbone|cut|model.zip>
 done'
 	is 'zsh: no message' "$(cat zsh.err)" ''
 else
@@ -136,7 +143,10 @@ if have fish; then
 	fish_gives '--input' 'adtool backbone run --i'
 	fish_gives 'bash fish zsh' 'adtool completion '
 	fish_gives 'threshold' 'adtool help thr'
+	fish_gives 'adnet' 'adtool train --backbone adn'
+	fish_gives 'model.zip' 'adtool train --backbone mod'
+	fish_gives 'adnet' 'adtool backbone check adn'
 else
-	skip 12 'needs fish'
+	skip 15 'needs fish'
 fi
 done_testing

@@ -57,7 +57,7 @@ exits 'no folder to write to' 128
 run adtool features --grid 99 -o none.npy $good
 exits 'a grid larger than the map' 128
 run adtool features --std 1,0,1 -o none.npy $good
-exits 'a standard deviation of zero' 128
+exits 'a standard deviation of zero' 129
 ok 'nothing was written' test ! -e none.npy -a ! -e none.names.txt
 (ulimit -f 1 && exec adtool features --grid 0 -o full.npy $good) >"$OUT" 2>"$ERR"
 status=$?

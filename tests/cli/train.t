@@ -165,8 +165,8 @@ run adtool train --group-by dir -o m.zip $good
 exits 'one group' 128
 err_like 'one group is said' 'all 20 pictures are of one group'
 run adtool train --group-by '(' -o m.zip $good
-exits 'a bad expression' 128
-err_like 'a bad expression is said' "^adtool: train: group by '\\(': "
+exits 'a bad expression' 129
+err_like 'a bad expression is said' "^adtool: train: option '--group-by': '\\(': "
 
 # A full disk leaves the old model, and nothing else.
 mkdir disk
