@@ -130,5 +130,8 @@ int main(int argc, char **argv)
 		found[same(got, new)]++;
 	}
 	printf("%d runs, %d killed: %d times the old file, %d times the new one\n", times, killed, found[0], found[1]);
+	free(old.data);
+	free(new.data);
+	free(got.data);
 	return 0;
 }
