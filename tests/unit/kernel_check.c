@@ -654,7 +654,7 @@ static void check_narrow(struct check *c)
 
 			memset(pairs, 0, sizeof(pairs));
 			for (size_t i = 0; i < bytes; i++)
-				from[i] = count % 3 ? (uint8_t)((random_float(c) + 1) * 127.99f) : 255;
+				from[i] = (uint8_t)(count % 3 ? (random_float(c) + 1) * 127.99f : 255);
 			for (unsigned x = 0; x < WIDTH; x++) {
 				/* The last one ends where the last row does. */
 				counts[x] = count > x && x + 1 < WIDTH ? count - x : count;

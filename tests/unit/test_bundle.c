@@ -926,7 +926,7 @@ static void flipped_bytes(void **state)
 				ad_bundle *b = NULL;
 				int code;
 
-				flip(at, k ? (uint8_t)~file.data[at] : (uint8_t)(file.data[at] ^ 1u << at % 8));
+				flip(at, (uint8_t)(file.data[at] ^ (k ? 0xffu : 1u << at % 8)));
 				code = ad_bundle_open(model, &b, &err);
 				if (code == 0) {
 					if (!harmless[at])

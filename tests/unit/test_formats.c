@@ -38,7 +38,7 @@ static void read_picture(const char *name, ad_buf *out)
 {
 	char path[4200];
 
-	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	assert_in_range(snprintf(path, sizeof(path), "%s/%s", folder, name), 1, sizeof(path) - 1);
 	assert_int_equal(ad_file_read(path, 1 << 24, out, NULL), 0);
 }
 
