@@ -198,6 +198,15 @@ have_numpy() {
 	return 1
 }
 
+# watched: whether a sanitizer or valgrind is between the programs and the system, with memory and calls of its own. Of
+# UndefinedBehaviorSanitizer a program notices nothing.
+watched() {
+	case $BUILD in
+	*/asan | */tsan | */valgrind) return 0 ;;
+	esac
+	return 1
+}
+
 # unprivileged CMD...: as user nobody when root runs the tests, else as is. Status 125 when that cannot be done.
 unprivileged() {
 	if [ "$(id -u)" != 0 ]; then
