@@ -16,7 +16,7 @@ ok 'and about those of float32' scores_near 0.2
 
 run adtool train --precision int4 -o x.zip "$good"
 exits 'an unknown precision is refused' 129
-run adtool train -q --precision int8 --memory 40M -o x.zip "$good"
+run adtool train -q -j 2 --precision int8 --memory 40M -o x.zip "$good"
 exits 'so is too little memory' 128
 err_like 'with a figure' 'measuring ranges needs about [0-9]+ MiB, more than the limit of [0-9]+ MiB|need about [0-9]+ MiB'
 

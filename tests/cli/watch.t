@@ -29,6 +29,8 @@ stop() { # SIGNAL: `code` is then the status
 	wait $pid
 	code=$?
 }
+# For until_true: it has come as far as watching, and does about signals what it will.
+watching() { ls -l "/proc/$pid/fd" 2>/dev/null | grep -q inotify; }
 
 # -- once ----------------------------------------------------------------------------------------------
 
@@ -285,12 +287,14 @@ is 'all are scored as ever' "$(grep -v '	error$' out | wc -l | tr -d ' ')" "$(wc
 stop
 is 'SIGTERM ends it' $code 0
 start w
+until_true watching
 sleep 1
 stop INT
 is 'SIGINT ends it' $code 0
 is 'a second run says nothing anew' "$(cat out)" ''
 # As timeout(1) does it: to the process, then to its group.
 start w
+until_true watching
 sleep 1
 kill -s TERM $pid
 stop
@@ -309,7 +313,8 @@ stop
 limit=$(cat /proc/sys/fs/inotify/max_queued_events)
 if [ "$limit" -le 20000 ]; then
 	start w
-	sleep 0.5
+	cp $good/003.png w/before.png
+	ok 'before more events than inotify holds' until_true has_text out before.png
 	kill -s STOP $pid
 	mkdir flood
 	(cd w && seq 1 $((limit / 2 + 500)) | sed 's/$/.txt/' | xargs touch)
@@ -320,7 +325,7 @@ if [ "$limit" -le 20000 ]; then
 	stop
 	rm -f w/*.txt
 else
-	skip 2 "inotify holds $limit events here"
+	skip 3 "inotify holds $limit events here"
 fi
 
 # The model.
