@@ -21,7 +21,7 @@ static const cli_option options[] = {
     {CLI_DOUBLE, 0, "tolerance", "R", "share of the pictures that may differ without being drift (default 0.05)",
      &tolerance, 0, 1, NULL, CLI_BELOW_MAX, 0},
     {CLI_COUNT, 0, "show", "N", "name this many pictures (default 10)", &show, 0, 1 << 30, NULL, 0, 0},
-    {CLI_SEED, 0, "seed", "S", "of the randomisation among equal scores (default 0)", &seed, 0, 0, NULL, 0, 0},
+    {CLI_WHOLE, 0, "seed", "S", "of the randomisation among equal scores (default 0)", &seed, 0, 0, NULL, 0, 0},
     {CLI_FLAG, 0, "exit-code", NULL, "end with status 1 when there is drift", &exit_code, 0, 0, NULL, 0, 0},
     CLI_OPTION_NULL,
     CLI_OPTION_JOBS,

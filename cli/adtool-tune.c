@@ -44,7 +44,7 @@ static const cli_option options[] = {
 	  CLI_ABOVE_MIN, 0 },
 	{ CLI_DOUBLE, 0, "alpha", "A", "false-alarm rate of the model's threshold (default 0.01)", &cli_train.alpha, 0, 1,
 	  NULL, CLI_ABOVE_MIN | CLI_BELOW_MAX, 0 },
-	{ CLI_SEED, 0, "seed", "S", "of the folds and samples drawn (default 0)", &cli_train.seed, 0, 0, NULL, 0, 0 },
+	{ CLI_WHOLE, 0, "seed", "S", "of the folds and samples drawn (default 0)", &cli_train.seed, 0, 0, NULL, 0, 0 },
 	{ CLI_BYTES, 0, "memory", "SIZE", "refuse when more would be needed (default: 3/4 of the machine's)",
 	  &cli_train.memory, 0, 0, NULL, 0, 0 },
 	{ CLI_COUNT, 0, "lines", "N", "lines of the table; 0: all (default 20)", &lines, 0, 1 << 30, NULL, 0, 0 },

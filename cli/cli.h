@@ -56,7 +56,7 @@ enum cli_type {
 	CLI_LIST,     /* cli_list: may be repeated, and takes all operands up to the next option */
 	CLI_UNSIGNED, /* unsigned, min .. max */
 	CLI_COUNT,    /* size_t, min .. max */
-	CLI_SEED,     /* uint64_t */
+	CLI_WHOLE,    /* uint64_t, min .. max */
 	CLI_BYTES,    /* uint64_t; suffixes K, M, G, T: powers of 1024 */
 	CLI_DOUBLE,   /* double, min .. max */
 	CLI_WORD,     /* int: the index in `words` */
@@ -96,16 +96,7 @@ typedef struct cli_option {
 	{ CLI_END, 0, NULL, NULL, NULL, NULL, 0, 0, NULL, 0, 0 }
 
 /* What the limits were set to. */
-typedef struct cli_limiting {
-	size_t pixels;
-	uint64_t file_bytes;
-	size_t members;
-	uint64_t unpacked_bytes;
-	unsigned ratio, depth;
-	uint64_t model_bytes;
-	unsigned nodes;
-} cli_limiting;
-extern cli_limiting cli_limits;
+extern adtool_limits cli_limits;
 
 /* What the shared options were set to. */
 extern unsigned cli_jobs;
@@ -368,7 +359,7 @@ extern const char *const cli_colors[], *const cli_ranges[];
 	  NULL, CLI_ABOVE_MIN, 0 },                                                                                     \
 	{ CLI_DOUBLE, 0, "alpha", "A", "false-alarm rate that the threshold is set for (default 0.01)",                 \
 	  &cli_train.alpha, 0, 1, NULL, CLI_ABOVE_MIN | CLI_BELOW_MAX, 0 },                                             \
-	{ CLI_SEED, 0, "seed", "S", "of the folds and samples drawn (default 0)", &cli_train.seed, 0, 0, NULL, 0, 0 },  \
+	{ CLI_WHOLE, 0, "seed", "S", "of the folds and samples drawn (default 0)", &cli_train.seed, 0, 0, NULL, 0, 0 }, \
 	{ CLI_BYTES, 0, "memory", "SIZE", "refuse when more would be needed (default: 3/4 of the machine's)",           \
 	  &cli_train.memory, 0, 0, NULL, 0, 0 },                                                                        \
 	CLI_OPTIONS_FEEDING

@@ -43,12 +43,9 @@ const char *cli_model_path(const char *given)
 
 int cli_check_model_size(const char *path)
 {
-	adtool_limits limits;
 	adtool_error err;
 
-	adtool_limits_init(&limits);
-	limits.model_bytes = cli_limits.model_bytes;
-	return adtool_limits_check_model(&limits, path, &err) ? cli_fail(path, &err) : 0;
+	return adtool_limits_check_model(&cli_limits, path, &err) ? cli_fail(path, &err) : 0;
 }
 
 int cli_open_model(const char *given, adtool_model **model)
@@ -145,14 +142,7 @@ void cli_dataset_options(adtool_dataset_options *options)
 {
 	adtool_dataset_options_init(options);
 	options->null_separated = cli_null;
-	adtool_limits limits = {
-	    .file_bytes = cli_limits.file_bytes,
-	    .members = cli_limits.members,
-	    .unpacked_bytes = cli_limits.unpacked_bytes,
-	    .ratio = cli_limits.ratio,
-	    .depth = cli_limits.depth,
-	};
-	adtool_dataset_options_limit(options, &limits);
+	adtool_dataset_options_limit(options, &cli_limits);
 }
 
 /* -- training ---------------------------------------------------------------------------------------- */

@@ -39,24 +39,15 @@ static const cli_option common_options[] = {
 };
 
 /* So has every one that does something. */
-cli_limiting cli_limits = {
-    .pixels = ADTOOL_MAX_PIXELS_DEFAULT,
-    .file_bytes = ADTOOL_MAX_FILE_BYTES_DEFAULT,
-    .members = ADTOOL_MAX_MEMBERS_DEFAULT,
-    .unpacked_bytes = ADTOOL_MAX_UNPACKED_BYTES_DEFAULT,
-    .ratio = ADTOOL_MAX_RATIO_DEFAULT,
-    .depth = ADTOOL_MAX_DEPTH_DEFAULT,
-    .model_bytes = ADTOOL_MAX_MODEL_BYTES_DEFAULT,
-    .nodes = ADTOOL_MAX_NODES_DEFAULT,
-};
+adtool_limits cli_limits = ADTOOL_LIMITS_DEFAULT;
 
 #define MOST 9007199254740992.0 /* 2^53: whole numbers that a double holds */
 static const cli_option limit_options[] = {
     {CLI_HEADING, 0, NULL, NULL, "Limits, see adtool(1):", NULL, 0, 0, NULL, 0, 0},
-    {CLI_COUNT, 0, "max-pixels", "N", "of a picture (default 178956970)", &cli_limits.pixels, 1, MOST, NULL, 0, 0},
+    {CLI_WHOLE, 0, "max-pixels", "N", "of a picture (default 178956970)", &cli_limits.pixels, 1, MOST, NULL, 0, 0},
     {CLI_BYTES, 0, "max-file-size", "SIZE", "of a picture's file, or an archive's member (default 1G)",
      &cli_limits.file_bytes, 0, 0, NULL, 0, 0},
-    {CLI_COUNT, 0, "max-members", "N", "of an archive (default 1000000)", &cli_limits.members, 1, MOST, NULL, 0, 0},
+    {CLI_WHOLE, 0, "max-members", "N", "of an archive (default 1000000)", &cli_limits.members, 1, MOST, NULL, 0, 0},
     {CLI_BYTES, 0, "max-unpacked", "SIZE", "of an archive, in all (default 1T)", &cli_limits.unpacked_bytes, 0, 0, NULL, 0,
      0},
     {CLI_UNSIGNED, 0, "max-ratio", "N", "of an archive: unpacked to packed, past 64 MiB (default 1000)",

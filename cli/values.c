@@ -224,7 +224,7 @@ int cli_store(const cli_given_option *g, const char *text)
 		if (!code)
 			*(size_t *)o->value = (size_t)n;
 		return code;
-	case CLI_SEED:
+	case CLI_WHOLE:
 		code = whole_value(g, text, UINT64_MAX, &n);
 		if (!code)
 			*(uint64_t *)o->value = n;

@@ -31,7 +31,13 @@ typedef struct adtool_limits {
 	unsigned nodes;
 } adtool_limits;
 
-/* Fills in the defaults. */
+/* An initializer with the defaults, and what fills them in. */
+#define ADTOOL_LIMITS_DEFAULT                                                                                          \
+	{                                                                                                              \
+		ADTOOL_MAX_PIXELS_DEFAULT, ADTOOL_MAX_FILE_BYTES_DEFAULT, ADTOOL_MAX_MEMBERS_DEFAULT,                  \
+		    ADTOOL_MAX_UNPACKED_BYTES_DEFAULT, ADTOOL_MAX_RATIO_DEFAULT, ADTOOL_MAX_DEPTH_DEFAULT,             \
+		    ADTOOL_MAX_MODEL_BYTES_DEFAULT, ADTOOL_MAX_NODES_DEFAULT                                           \
+	}
 ADTOOL_API void adtool_limits_init(adtool_limits *limits);
 
 /* ADTOOL_ELIMIT when the file, of a model or a backbone, is larger than allowed. What is not there is no matter. */

@@ -7,16 +7,7 @@
 
 void adtool_limits_init(adtool_limits *limits)
 {
-	*limits = (adtool_limits){
-	    .pixels = ADTOOL_MAX_PIXELS_DEFAULT,
-	    .file_bytes = ADTOOL_MAX_FILE_BYTES_DEFAULT,
-	    .members = ADTOOL_MAX_MEMBERS_DEFAULT,
-	    .unpacked_bytes = ADTOOL_MAX_UNPACKED_BYTES_DEFAULT,
-	    .ratio = ADTOOL_MAX_RATIO_DEFAULT,
-	    .depth = ADTOOL_MAX_DEPTH_DEFAULT,
-	    .model_bytes = ADTOOL_MAX_MODEL_BYTES_DEFAULT,
-	    .nodes = ADTOOL_MAX_NODES_DEFAULT,
-	};
+	*limits = (adtool_limits)ADTOOL_LIMITS_DEFAULT;
 }
 
 int adtool_limits_check_model(const adtool_limits *limits, const char *path, adtool_error *err)

@@ -46,7 +46,7 @@ static size_t size_of(enum cli_type type)
 		return sizeof(v->number);
 	case CLI_COUNT:
 		return sizeof(v->count);
-	case CLI_SEED:
+	case CLI_WHOLE:
 	case CLI_BYTES:
 		return sizeof(v->wide);
 	case CLI_DOUBLE:
