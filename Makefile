@@ -71,7 +71,8 @@ SONAMES := -DAD_SONAME_ZIP='"$(call soname,zip,libzip.so.4)"' \
 WITHOUT ?=
 format = $(if $(filter $(1),$(WITHOUT)),,$(if $(call soname,$(2)),-DAD_SONAME_$(3)='"$(call soname,$(2))"'))
 FORMATS := $(call format,tiff,tiff,TIFF) $(call format,webp,webp,WEBP) $(call format,webp,webpdemux,WEBPDEMUX) \
-	$(call format,gif,gif,GIF) $(call format,heif,heif,HEIF) $(call format,jxl,jxl,JXL) $(call format,icc,lcms2,LCMS)
+	$(call format,gif,gif,GIF) $(call format,heif,heif,HEIF) $(call format,heif,de265,DE265) \
+	$(call format,jxl,jxl,JXL) $(call format,icc,lcms2,LCMS)
 FORMAT_LIBS := $(if $(findstring _TIFF,$(FORMATS)),-ltiff) $(if $(findstring _WEBP=,$(FORMATS)),-lwebp -lwebpmux) \
 	$(if $(findstring _GIF,$(FORMATS)),-lgif) $(if $(findstring _HEIF,$(FORMATS)),-lheif) \
 	$(if $(findstring _JXL,$(FORMATS)),-ljxl)
@@ -179,9 +180,10 @@ $(B)/lib/libadtool.a: $(LIB_OBJ)
 	@rm -f $@
 	$(call quiet,AR)$(AR) rcs $@ $^
 
+# It stays where it was opened: libheif keeps what lib/image/hevc.c gives it.
 $(B)/lib/libadtool.so.$(VERSION): $(LIB_OBJ)
 	@mkdir -p $(@D)
-	$(call quiet,LINK)$(CC) -shared -Wl,-soname,libadtool.so.$(SOVERSION) $(ALL_CFLAGS) $(LDFLAGS) -Wl,-z,defs -o $@ $^ $(LDLIBS)
+	$(call quiet,LINK)$(CC) -shared -Wl,-soname,libadtool.so.$(SOVERSION) -Wl,-z,nodelete $(ALL_CFLAGS) $(LDFLAGS) -Wl,-z,defs -o $@ $^ $(LDLIBS)
 
 $(B)/lib/libadtool.so: $(B)/lib/libadtool.so.$(VERSION)
 	@ln -sf $(<F) $(B)/lib/libadtool.so.$(SOVERSION)

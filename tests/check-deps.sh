@@ -29,6 +29,7 @@ BEGIN {
 	# third-party header -> the rooms it may be seen in
 	third["jpeglib.h"] = third["jerror.h"] = third["png.h"] = third["zlib.h"] = "image"
 	third["tiffio.h"] = third["gif_lib.h"] = third["lcms2.h"] = third["libheif/heif.h"] = "image"
+	third["libheif/heif_plugin.h"] = third["libde265/de265.h"] = "image"
 	third["webp/decode.h"] = third["webp/demux.h"] = third["jxl/decode.h"] = "image"
 	third["archive.h"] = third["archive_entry.h"] = "dataset"
 	third["onnx.pb-c.h"] = third["protobuf-c/protobuf-c.h"] = "net"
@@ -38,7 +39,7 @@ BEGIN {
 	third["jansson.h"] = "bundle report"
 	third["xxhash.h"] = third["sha2.h"] = third["sha256.h"] = "base"
 	third["dlfcn.h"] = "base"
-	third["pthread.h"] = "base net pipeline" # locks; threads belong to base
+	third["pthread.h"] = "base image net pipeline" # locks; threads belong to base
 
 	# the machine: intrinsics belong to the arithmetic; base says what the CPU is
 	third["immintrin.h"] = third["arm_neon.h"] = "kernel"

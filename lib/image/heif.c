@@ -11,6 +11,7 @@
 #include "../base/mem.h"
 
 #include <libheif/heif.h>
+#include <stdlib.h>
 
 #define SYMBOLS(X) \
 	X(heif_context_alloc) \
@@ -45,6 +46,7 @@ struct job {
 	struct heif_image_handle *handle;
 	struct heif_image *decoded;
 	uint8_t *icc, *row;
+	int width, height; /* as the container says */
 	ad_profile profile;
 	ad_convert convert;
 	adtool_image *image;
@@ -144,6 +146,10 @@ static int put_rows(struct job *job, unsigned samples)
 
 	if (width <= 0 || height <= 0 || !plane)
 		return ad_fail(job->err, ADTOOL_EFORMAT, "damaged HEIF: no picture");
+	/* A grid whose tiles do not reach as far as it claims has pixels that were never set. A cut may be rounded. */
+	if (abs(width - job->width) > 1 || abs(height - job->height) > 1)
+		return ad_fail(job->err, ADTOOL_EFORMAT, "damaged HEIF: %d x %d pixels where %d x %d were announced", width,
+			       height, job->width, job->height);
 	rc = ad_image_check_size((uint64_t)width, (uint64_t)height, job->options->max_pixels, job->err);
 	if (!rc)
 		rc = ad_image_alloc((unsigned)width, (unsigned)height, &job->image, job->err);
@@ -166,11 +172,12 @@ static int run(struct job *job, const uint8_t *data, size_t size)
 	const api *x = &job->api;
 	ad_layout layout = {.colours = 3, .depth = 8};
 	struct heif_error e;
-	int width, height, rc;
+	int rc;
 
 	job->context = x->heif_context_alloc();
 	if (!job->context)
 		return ad_fail_nomem(job->err);
+	ad_hevc_register(job->context);
 	/* The caller's threads each have a picture. */
 	x->heif_context_set_max_decoding_threads(job->context, 0);
 	e = x->heif_context_read_from_memory_without_copy(job->context, data, size, NULL);
@@ -178,15 +185,15 @@ static int run(struct job *job, const uint8_t *data, size_t size)
 		e = x->heif_context_get_primary_image_handle(job->context, &job->handle);
 	if (e.code != heif_error_Ok)
 		return failed(job, e);
-	width = x->heif_image_handle_get_width(job->handle);
-	height = x->heif_image_handle_get_height(job->handle);
-	rc = ad_image_check_size(width > 0 ? (uint64_t)width : 0, height > 0 ? (uint64_t)height : 0,
+	job->width = x->heif_image_handle_get_width(job->handle);
+	job->height = x->heif_image_handle_get_height(job->handle);
+	rc = ad_image_check_size(job->width > 0 ? (uint64_t)job->width : 0, job->height > 0 ? (uint64_t)job->height : 0,
 				 job->options->max_pixels, job->err);
 	if (!rc)
 		rc = read_profile(job);
 	if (!rc && x->heif_image_handle_has_alpha_channel(job->handle))
 		layout.alpha = x->heif_image_handle_is_premultiplied_alpha(job->handle) ? AD_PREMULTIPLIED : AD_STRAIGHT;
-	layout.pixels = (uint64_t)width * (uint64_t)height;
+	layout.pixels = (uint64_t)job->width * (uint64_t)job->height;
 	if (!rc)
 		rc = ad_convert_init(&job->convert, &layout, &job->profile, job->options, job->err);
 	if (!rc)

@@ -34,6 +34,10 @@ typedef int ad_decode_fn(const uint8_t *data, size_t size, const adtool_image_op
 ad_decode_fn ad_jpeg_decode, ad_png_decode, ad_bmp_decode, ad_pnm_decode, ad_tiff_decode, ad_webp_decode, ad_gif_decode,
     ad_heif_decode, ad_jxl_decode;
 
+/* Has libheif decode HEVC by what stands in hevc.c, as far as that is in this build. */
+struct heif_context;
+void ad_hevc_register(struct heif_context *context);
+
 /*
  * The formats that are read, one after another from i = 0; NULL behind the last. What tests and fuzzers go by.
  * `begins`: whether the bytes begin as the format does.
