@@ -111,7 +111,7 @@ typedef struct adtool_train_options {
 	/*
 	 * Time the convolutions that can be computed in several ways, and let the model say which is fastest here. Scores
 	 * differ in the last digits from those of a model that is not tuned; on another CPU or instruction set such a
-	 * model is computed as one that is not tuned.
+	 * model is computed as one that is not tuned. ADTOOL_EUNSUPPORTED where a narrow precision leaves nothing to choose.
 	 */
 	int tune;
 	int keep_stats;           /* the model keeps its pictures' maps, so that it can be updated: 4 C g^2 bytes each, or for each tile */

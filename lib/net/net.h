@@ -58,8 +58,23 @@ typedef struct ad_tuning {
 	char ways[ADTOOL_TUNED_MOST + 1];
 } ad_tuning;
 int ad_tuning_here(char on[ADTOOL_TUNED_ON_SIZE], adtool_error *err);
-int ad_tune(const adtool_backbone *backbone, const char *layer, unsigned width, unsigned height, ad_tuning *out,
-	    adtool_error *err);
+
+/* How a plan computes, beside what its shapes and the ISA say. */
+struct ad_ranges;
+typedef struct ad_how {
+	int bf16;                       /* as ad_plan_create_bf16 */
+	const struct ad_ranges *ranges; /* as ad_plan_create_int8 (ranges.h); NULL: in floats */
+	const ad_tuning *tuning;        /* as ad_plan_create_tuned; NULL: by the cost model */
+} ad_how;
+int ad_plan_create_as(const adtool_backbone *backbone, const char *layer, unsigned width, unsigned height, const ad_how *how,
+		      ad_pool *pool, ad_plan **out, adtool_error *err);
+
+/*
+ * how: NULL, in floats; its tuning is not looked at. With it, ADTOOL_EUNSUPPORTED when there is nothing to choose: what is
+ * computed in bytes has one way.
+ */
+int ad_tune(const adtool_backbone *backbone, const char *layer, unsigned width, unsigned height, const ad_how *how,
+	    ad_tuning *out, adtool_error *err);
 /* As ad_plan_create, with these ways; ADTOOL_EFORMAT when they are not those of this graph. `on` is not looked at. */
 int ad_plan_create_tuned(const adtool_backbone *backbone, const char *layer, unsigned width, unsigned height,
 			 const ad_tuning *tuning, ad_pool *pool, ad_plan **out, adtool_error *err);

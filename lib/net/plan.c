@@ -115,21 +115,37 @@ out:
 	return code;
 }
 
-int ad_plan_create_bf16(const adtool_backbone *backbone, const char *layer, unsigned width, unsigned height,
-			ad_pool *pool, ad_plan **out, adtool_error *err)
+int ad_how_apply(ad_graph *graph, const ad_how *how, adtool_error *err)
+{
+	for (size_t i = 0; how->bf16 && i < graph->n_nodes; i++)
+		if (graph->nodes[i].op == AD_OP_CONV)
+			graph->nodes[i].u.conv.bf16 = 1;
+	return how->tuning ? ad_tuning_apply(graph, how->tuning, err) : 0;
+}
+
+int ad_plan_create_as(const adtool_backbone *backbone, const char *layer, unsigned width, unsigned height, const ad_how *how,
+		      ad_pool *pool, ad_plan **out, adtool_error *err)
 {
 	const size_t shape[3] = {3, height, width};
+	const ad_range **ranges = NULL;
 	ad_graph *graph = NULL;
 	int code = ad_backbone_graph(backbone, layer, shape, &graph, err);
 
-	if (code)
-		return code;
-	for (size_t i = 0; i < graph->n_nodes; i++)
-		if (graph->nodes[i].op == AD_OP_CONV)
-			graph->nodes[i].u.conv.bf16 = 1;
-	code = ad_plan_of_graph(graph, NULL, pool, out, err);
+	if (!code)
+		code = ad_how_apply(graph, how, err);
+	if (!code && how->ranges)
+		code = ad_ranges_match(graph, how->ranges, &ranges, err);
+	if (!code)
+		code = ad_plan_of_graph(graph, ranges, pool, out, err);
 	ad_graph_free(graph);
+	ad_free(ranges);
 	return code;
+}
+
+int ad_plan_create_bf16(const adtool_backbone *backbone, const char *layer, unsigned width, unsigned height,
+			ad_pool *pool, ad_plan **out, adtool_error *err)
+{
+	return ad_plan_create_as(backbone, layer, width, height, &(ad_how){.bf16 = 1}, pool, out, err);
 }
 
 void ad_plan_free(ad_plan *plan)

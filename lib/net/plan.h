@@ -20,6 +20,12 @@ int ad_backbone_graph(const adtool_backbone *backbone, const char *layer, const 
 		      adtool_error *err);
 int ad_plan_of_graph(const ad_graph *graph, const ad_range *const *ranges, ad_pool *pool, ad_plan **out, adtool_error *err);
 
+/* tune.c: gives the graph's convolutions their ways. ranges.c: *out (ad_free) has each value's ranges, which stay the caller's. */
+int ad_tuning_apply(ad_graph *graph, const ad_tuning *tuning, adtool_error *err);
+int ad_ranges_match(const ad_graph *graph, const struct ad_ranges *ranges, const ad_range ***out, adtool_error *err);
+/* What of `how` is the graph's: all but the ranges. */
+int ad_how_apply(ad_graph *graph, const ad_how *how, adtool_error *err);
+
 /* The whole shape of an output, as the ONNX file has it; returns the number of dimensions. */
 int ad_plan_output_dims(const ad_plan *plan, size_t index, size_t dims[AD_RANK]);
 

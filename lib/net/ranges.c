@@ -218,23 +218,13 @@ static size_t lines_of(const ad_ranges *r)
 	return n;
 }
 
-int ad_plan_create_int8(const adtool_backbone *backbone, const char *layer, unsigned width, unsigned height,
-			const ad_ranges *ranges, ad_pool *pool, ad_plan **out, adtool_error *err)
+int ad_ranges_match(const ad_graph *graph, const ad_ranges *ranges, const ad_range ***out, adtool_error *err)
 {
-	const size_t shape[3] = {3, height, width};
 	struct named *list = ad_malloc_array(lines_of(ranges) + 1, sizeof(*list));
-	const ad_range **of_values = NULL;
-	ad_graph *graph = NULL;
+	const ad_range **of_values = ad_calloc(graph->n_values, sizeof(*of_values));
 	size_t n = 0;
-	int code = list ? sort_names(ranges, list, &n, err) : ad_fail_nomem(err);
+	int code = list && of_values ? sort_names(ranges, list, &n, err) : ad_fail_nomem(err);
 
-	if (!code)
-		code = ad_backbone_graph(backbone, layer, shape, &graph, err);
-	if (!code) {
-		of_values = ad_calloc(graph->n_values, sizeof(*of_values));
-		if (!of_values)
-			code = ad_fail_nomem(err);
-	}
 	for (size_t i = 0; !code && i < graph->n_values; i++) {
 		const ad_value *v = &graph->values[i];
 		const struct named key = {v->name, strlen(v->name), 0, NULL};
@@ -243,10 +233,16 @@ int ad_plan_create_int8(const adtool_backbone *backbone, const char *layer, unsi
 		if (found && v->rank == 4 && found->channels == v->dims[1])
 			of_values[i] = found->ranges;
 	}
-	if (!code)
-		code = ad_plan_of_graph(graph, of_values, pool, out, err);
-	ad_graph_free(graph);
-	ad_free(of_values);
 	ad_free(list);
+	if (code)
+		ad_free(of_values);
+	else
+		*out = of_values;
 	return code;
+}
+
+int ad_plan_create_int8(const adtool_backbone *backbone, const char *layer, unsigned width, unsigned height,
+			const ad_ranges *ranges, ad_pool *pool, ad_plan **out, adtool_error *err)
+{
+	return ad_plan_create_as(backbone, layer, width, height, &(ad_how){.ranges = ranges}, pool, out, err);
 }

@@ -49,8 +49,9 @@ static size_t count_ways(const ad_graph *g)
 	return n < ADTOOL_TUNED_MOST ? n : ADTOOL_TUNED_MOST;
 }
 
-/* The least seconds of each node when all convolutions are computed this way. */
-static int time_way(ad_graph *g, enum ad_way way, const float *input, double *least, adtool_error *err)
+/* The least seconds of each node when all convolutions are computed this way, and what that way is called. */
+static int time_way(ad_graph *g, const ad_range *const *ranges, enum ad_way way, const float *input, double *least,
+		    const char **algorithms, adtool_error *err)
 {
 	double *one = ad_malloc_array(g->n_nodes, sizeof(*one));
 	ad_plan *plan = NULL;
@@ -63,9 +64,15 @@ static int time_way(ad_graph *g, enum ad_way way, const float *input, double *le
 			g->nodes[i].u.conv.way = way;
 		least[i] = 1e9;
 	}
-	code = one ? ad_plan_of_graph(g, NULL, NULL, &plan, err) : ad_fail_nomem(err);
+	code = one ? ad_plan_of_graph(g, ranges, NULL, &plan, err) : ad_fail_nomem(err);
 	if (code)
 		goto out;
+	for (size_t i = 0; i < g->n_nodes; i++) {
+		ad_plan_node node;
+
+		ad_plan_node_at(plan, i, &node);
+		algorithms[i] = node.algorithm;
+	}
 	arena = ad_malloc_aligned(ad_plan_arena_bytes(plan), 1);
 	output = ad_malloc_aligned(ad_plan_output_floats(plan), sizeof(*output));
 	if (!arena || !output) {
@@ -87,17 +94,16 @@ out:
 	return code;
 }
 
-static char fastest(double *const least[AD_WAYS], size_t node, char chosen)
-{
-	char best = chosen;
-	double limit = least[AD_WAY_BY_COST][node] * CLEARLY;
+/* What is timed in each way. */
+struct timing {
+	double *least[AD_WAYS];
+	const char **algorithms[AD_WAYS]; /* constants */
+};
 
-	for (int way = AD_WAY_DIRECT; way < AD_WAYS; way++)
-		if (least[way][node] < limit) {
-			limit = least[way][node];
-			best = letters[way];
-		}
-	return best;
+/* Whether it makes a difference which way is asked for. */
+static int is_choice(const struct timing *t, size_t node)
+{
+	return strcmp(t->algorithms[AD_WAY_DIRECT][node], t->algorithms[AD_WAY_WINOGRAD_4][node]) != 0;
 }
 
 /* The cost model's own choice. */
@@ -106,80 +112,95 @@ static char by_cost(const char *algorithm)
 	return !strcmp(algorithm, "winograd-4x4") ? '4' : !strcmp(algorithm, "winograd-2x2") ? '2' : 'd';
 }
 
-int ad_tune(const adtool_backbone *backbone, const char *layer, unsigned width, unsigned height, ad_tuning *out,
-	    adtool_error *err)
+static char fastest(const struct timing *t, size_t node)
 {
+	char best = by_cost(t->algorithms[AD_WAY_BY_COST][node]);
+	double limit = t->least[AD_WAY_BY_COST][node] * CLEARLY;
+
+	for (int way = AD_WAY_DIRECT; way < AD_WAYS && is_choice(t, node); way++)
+		if (t->least[way][node] < limit) {
+			limit = t->least[way][node];
+			best = letters[way];
+		}
+	return best;
+}
+
+int ad_tune(const adtool_backbone *backbone, const char *layer, unsigned width, unsigned height, const ad_how *how,
+	    ad_tuning *out, adtool_error *err)
+{
+	const ad_how narrow = {.bf16 = how && how->bf16, .ranges = how ? how->ranges : NULL};
 	const size_t shape[3] = {3, height, width};
-	double *least[AD_WAYS] = {NULL};
-	size_t floats = shape[0] * shape[1] * shape[2], n = 0, i;
+	struct timing t = {{NULL}, {NULL}};
+	size_t floats = shape[0] * shape[1] * shape[2], n = 0, choices = 0, i;
 	ad_tuning tuning = {{0}, {0}};
+	const ad_range **ranges = NULL;
 	ad_graph *graph = NULL;
-	ad_plan *plan = NULL;
 	float *input = ad_malloc_aligned(floats, sizeof(*input));
 	int way, code = input ? ad_tuning_here(tuning.on, err) : ad_fail_nomem(err);
 
 	if (!code)
 		code = ad_backbone_graph(backbone, layer, shape, &graph, err);
+	if (!code)
+		code = ad_how_apply(graph, &narrow, err);
+	if (!code && narrow.ranges)
+		code = ad_ranges_match(graph, narrow.ranges, &ranges, err);
 	if (code)
 		goto out;
 	for (i = 0; i < floats; i++)
 		input[i] = (float)(i * 2654435761u % 4096) / 1024 - 2;
 	for (way = 0; !code && way < AD_WAYS; way++) {
-		least[way] = ad_malloc_array(graph->n_nodes, sizeof(**least));
-		code = least[way] ? time_way(graph, (enum ad_way)way, input, least[way], err) : ad_fail_nomem(err);
+		t.least[way] = ad_malloc_array(graph->n_nodes, sizeof(**t.least));
+		t.algorithms[way] = ad_malloc_array(graph->n_nodes, sizeof(**t.algorithms));
+		code = t.least[way] && t.algorithms[way] ? time_way(graph, ranges, (enum ad_way)way, input, t.least[way],
+								    t.algorithms[way], err)
+							 : ad_fail_nomem(err);
 	}
-	for (i = 0; !code && i < graph->n_nodes; i++)
-		if (has_ways(&graph->nodes[i]))
-			graph->nodes[i].u.conv.way = AD_WAY_BY_COST;
-	if (!code)
-		code = ad_plan_of_graph(graph, NULL, NULL, &plan, err);
 	for (i = 0; !code && i < graph->n_nodes && n < ADTOOL_TUNED_MOST; i++) {
-		ad_plan_node node;
-
 		if (!has_ways(&graph->nodes[i]))
 			continue;
-		ad_plan_node_at(plan, i, &node);
-		tuning.ways[n++] = fastest(least, i, by_cost(node.algorithm));
+		tuning.ways[n++] = fastest(&t, i);
+		choices += (size_t)is_choice(&t, i);
 	}
+	if (!code && how && !choices)
+		code = ad_fail(err, ADTOOL_EUNSUPPORTED, "there is nothing to tune: in %s each convolution of this layer is "
+			       "computed in one way", narrow.ranges ? "int8" : "bf16");
 	if (!code)
 		*out = tuning;
 out:
-	for (way = 0; way < AD_WAYS; way++)
-		ad_free(least[way]);
+	for (way = 0; way < AD_WAYS; way++) {
+		ad_free(t.least[way]);
+		ad_free(t.algorithms[way]);
+	}
+	ad_free(ranges);
 	ad_free_aligned(input);
-	ad_plan_free(plan);
 	ad_graph_free(graph);
 	return code;
 }
 
-int ad_plan_create_tuned(const adtool_backbone *backbone, const char *layer, unsigned width, unsigned height,
-			 const ad_tuning *tuning, ad_pool *pool, ad_plan **out, adtool_error *err)
+int ad_tuning_apply(ad_graph *graph, const ad_tuning *tuning, adtool_error *err)
 {
-	const size_t shape[3] = {3, height, width};
 	size_t given = strlen(tuning->ways), n = 0, i;
-	ad_graph *graph = NULL;
-	int code = ad_backbone_graph(backbone, layer, shape, &graph, err);
 
-	if (code)
-		return code;
 	if (given != count_ways(graph))
-		code = ad_fail(err, ADTOOL_EFORMAT, "%zu convolutions are tuned where the graph has %zu of that kind", given,
+		return ad_fail(err, ADTOOL_EFORMAT, "%zu convolutions are tuned where the graph has %zu of that kind", given,
 			       count_ways(graph));
-	for (i = 0; !code && i < graph->n_nodes && n < given; i++) {
+	for (i = 0; i < graph->n_nodes && n < given; i++) {
 		const char *letter;
 
 		if (!has_ways(&graph->nodes[i]))
 			continue;
 		letter = strchr(letters + 1, tuning->ways[n]);
 		if (!letter)
-			code = ad_fail(err, ADTOOL_EFORMAT, "convolution %zu of those tuned is to be computed by '%c'; d, 2 "
+			return ad_fail(err, ADTOOL_EFORMAT, "convolution %zu of those tuned is to be computed by '%c'; d, 2 "
 				       "and 4 are known", n + 1, tuning->ways[n]);
-		else
-			graph->nodes[i].u.conv.way = (enum ad_way)(letter - letters);
+		graph->nodes[i].u.conv.way = (enum ad_way)(letter - letters);
 		n++;
 	}
-	if (!code)
-		code = ad_plan_of_graph(graph, NULL, pool, out, err);
-	ad_graph_free(graph);
-	return code;
+	return 0;
+}
+
+int ad_plan_create_tuned(const adtool_backbone *backbone, const char *layer, unsigned width, unsigned height,
+			 const ad_tuning *tuning, ad_pool *pool, ad_plan **out, adtool_error *err)
+{
+	return ad_plan_create_as(backbone, layer, width, height, &(ad_how){.tuning = tuning}, pool, out, err);
 }

@@ -72,34 +72,23 @@ int adtool_model_is_tuned_here(const adtool_model *m)
 	return is_tuned_here(&m->info);
 }
 
-/* The plan that a model's info asks for, tuned if that was done on this machine. Its layer and size must be set. */
-static int info_plan(const adtool_model_info *info, const adtool_backbone *backbone, ad_pool *pool, ad_plan **out,
-		     adtool_error *err)
-{
-	ad_tuning tuning;
-
-	if (!is_tuned_here(info))
-		return ad_plan_create(backbone, info->layer, info->width, info->height, pool, out, err);
-	memcpy(tuning.on, info->tuned_on, sizeof(tuning.on));
-	memcpy(tuning.ways, info->tuned_ways, sizeof(tuning.ways));
-	return ad_plan_create_tuned(backbone, info->layer, info->width, info->height, &tuning, pool, out, err);
-}
-
 static int plan_of_parts(const ad_bundle_parts *parts, const adtool_model_info *info, ad_pool *pool, ad_plan **out,
 			 adtool_error *err)
 {
 	ad_ranges ranges = {parts->ranges_names, parts->ranges_names_size, parts->ranges.data, info->ranges};
 	adtool_backbone *backbone = NULL;
 	ad_plan *plan = NULL;
+	ad_tuning tuning;
+	ad_how how = {.bf16 = info->precision == ADTOOL_BF16,
+		      .ranges = info->precision == ADTOOL_INT8 ? &ranges : NULL,
+		      .tuning = is_tuned_here(info) ? &tuning : NULL};
 	size_t shape[3];
 	int code = ad_backbone_open_view(parts->onnx, parts->onnx_size, &backbone, err);
 
-	if (!code && info->precision == ADTOOL_INT8)
-		code = ad_plan_create_int8(backbone, info->layer, info->width, info->height, &ranges, pool, &plan, err);
-	else if (!code && info->precision == ADTOOL_BF16)
-		code = ad_plan_create_bf16(backbone, info->layer, info->width, info->height, pool, &plan, err);
-	else if (!code)
-		code = info_plan(info, backbone, pool, &plan, err);
+	memcpy(tuning.on, info->tuned_on, sizeof(tuning.on));
+	memcpy(tuning.ways, info->tuned_ways, sizeof(tuning.ways));
+	if (!code)
+		code = ad_plan_create_as(backbone, info->layer, info->width, info->height, &how, pool, &plan, err);
 	adtool_backbone_free(backbone);
 	if (!code) {
 		ad_plan_output_shape(plan, 0, shape);

@@ -487,6 +487,26 @@ static int train_narrow(const struct trainer *t, const adtool_backbone *backbone
 	return code;
 }
 
+/* The same plan with the ways that are fastest here. */
+static int tune_narrow(const struct trainer *t, const adtool_backbone *backbone, ad_pool *pool, const adtool_model *m,
+		       ad_tuning *tuning, ad_plan **plan, adtool_error *err)
+{
+	const adtool_train_options *o = t->options;
+	const ad_ranges ranges = ad_measured_ranges(&m->measured);
+	ad_how how = {.bf16 = o->precision == ADTOOL_BF16, .ranges = o->precision == ADTOOL_INT8 ? &ranges : NULL};
+	ad_plan *tuned = NULL;
+	int code = ad_tune(backbone, o->layer, o->width, o->height, &how, tuning, err);
+
+	how.tuning = tuning;
+	if (!code)
+		code = ad_plan_create_as(backbone, o->layer, o->width, o->height, &how, pool, &tuned, err);
+	if (code)
+		return code;
+	ad_plan_free(*plan);
+	*plan = tuned;
+	return 0;
+}
+
 int adtool_train(const adtool_backbone *backbone, const char *const *inputs, size_t count,
 		 const adtool_dataset_options *dataset_options, const adtool_train_options *o, adtool_model **out,
 		 adtool_train_report *report, adtool_error *err)
@@ -529,16 +549,15 @@ int adtool_train(const adtool_backbone *backbone, const char *const *inputs, siz
 		code = ad_model_create(&m, err);
 	if (!code)
 		code = adtool_backbone_get_info(backbone, &b, err);
-	if (!code && o->tune)
-		code = ad_tune(backbone, o->layer, o->width, o->height, &tuning, err);
-	if (!code && o->tune)
+	/* What is narrow is tuned when it is known. */
+	if (!code && o->tune && o->precision == ADTOOL_FLOAT32)
+		code = ad_tune(backbone, o->layer, o->width, o->height, NULL, &tuning, err);
+	if (!code && o->tune && o->precision == ADTOOL_FLOAT32)
 		code = ad_plan_create_tuned(backbone, o->layer, o->width, o->height, &tuning, pool, &plan, err);
 	else if (!code)
 		code = ad_plan_create(backbone, o->layer, o->width, o->height, pool, &plan, err);
 	if (code)
 		goto out;
-	memcpy(m->info.tuned_on, tuning.on, sizeof(tuning.on));
-	memcpy(m->info.tuned_ways, tuning.ways, sizeof(tuning.ways));
 	ad_extractor_init(&t.extractor, plan, &b.preprocessing, o->width, o->height,
 			  o->method == ADTOOL_PPCA ? 1 : o->grid, o->max_pixels);
 	t.extractor.background = o->geometry.background;
@@ -589,10 +608,14 @@ int adtool_train(const adtool_backbone *backbone, const char *const *inputs, siz
 	start = ad_now();
 	if (o->precision != ADTOOL_FLOAT32) {
 		code = train_narrow(&t, backbone, pool, limit, m, &narrow, err);
+		if (!code && o->tune)
+			code = tune_narrow(&t, backbone, pool, m, &tuning, &narrow, err);
 		if (code)
 			goto out;
 		ad_extractor_plan(&t.extractor, narrow);
 	}
+	memcpy(m->info.tuned_on, tuning.on, sizeof(tuning.on));
+	memcpy(m->info.tuned_ways, tuning.ways, sizeof(tuning.ways));
 	code = train_features(&t, &fit, o->channels, with_basis, pool, err);
 	if (code)
 		goto out;

@@ -6,6 +6,25 @@ precision=bf16
 run adtool info one.zip
 out_like 'info tells of no ranges' '^  precision +bf16$'
 
+# Convolutions that multiply floats are tuned; on another instruction set it is as if they were not.
+run adtool train --precision bf16 --tune -o tuned.zip "$good"
+exits 'it can be tuned' 0
+out_like 'and stays bf16' '^precision +bf16; '
+run adtool info tuned.zip
+out_like 'info says for which machine' '^tuned +on [a-z0-9]+-[0-9a-f]{16}: this CPU$'
+run adtool info --check tuned.zip
+exits 'the tuned model is sound' 0
+run adtool score -q -j 1 -m tuned.zip d/test
+ok 'a tuned model gives about the same scores' scores_near 0.03
+cp "$OUT" tuned.tsv
+run adtool score -q -j 3 -m tuned.zip d/test
+same 'the same rows whatever the threads' "$OUT" tuned.tsv
+ADTOOL_ISA=scalar run adtool score -q -m tuned.zip d/test
+exits 'a tuned model runs on plain C' 0
+ok 'and gives about the same scores' scores_near 0.03
+run adtool train -q --precision bf16 --tune --tiles 32x32 --size 224x224 -o tiles.zip "$good"
+exits 'with tiles, too' 0
+
 # On the instruction set rows depend a little, as sums that nearly tie are rounded either way.
 for isa in avx512 avx2 neon scalar; do
 	adtool --version -v | grep -q "^instruction set $isa *can run" || continue

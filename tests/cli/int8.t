@@ -14,6 +14,9 @@ ok 'scores are those of the scalar kernels to 1e-5' scores_near 1e-5
 run adtool score -q -m wide.zip d/test
 ok 'and about those of float32' scores_near 0.2
 
+run adtool train -q --precision int8 --tune -o x.zip "$good"
+exits 'what is in bytes cannot be tuned' 128
+err_like 'which is said' 'there is nothing to tune: in int8 each convolution of this layer is computed in one way'
 run adtool train --precision int4 -o x.zip "$good"
 exits 'an unknown precision is refused' 129
 run adtool train -q -j 2 --precision int8 --memory 40M -o x.zip "$good"

@@ -46,9 +46,6 @@ run adtool train -q --from one.zip --precision float32 -o back.zip "$good"
 run adtool info back.zip
 out_unlike 'unless another is asked for' 'precision'
 
-run adtool train -q --precision $precision --tune -o x.zip "$good"
-exits 'tuning is of floats' 128
-err_like 'which is said' "$precision does not go with tuning"
 run adtool train -q --precision $precision --method ppca -o x.zip "$good"
 exits 'ppca loses too much' 128
 err_like 'which is said, too' "$precision does not go with ppca"

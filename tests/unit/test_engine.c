@@ -17,6 +17,7 @@
 #include "../../lib/base/rng.h"
 #include "../../lib/net/engine.h"
 #include "../../lib/net/net.h"
+#include "../../lib/net/ranges.h"
 #include "skip.h"
 
 enum { MOST_NODES = 24, MOST_INPUTS = 4, MOST_OUTPUTS = 3 };
@@ -958,7 +959,7 @@ static void ways(void **state)
 	ad_plan_run(plan, arena, NULL, input, first);
 	ad_free_aligned(arena);
 	ad_plan_free(plan);
-	assert_int_equal(ad_tune(backbone, NULL, SIDE, SIDE, &tuned, &err), 0);
+	assert_int_equal(ad_tune(backbone, NULL, SIDE, SIDE, NULL, &tuned, &err), 0);
 	assert_true(strlen(tuned.ways) > 5);
 	for (size_t l = 0; l < 4; l++) {
 		double difference = 0, norm = 0;
@@ -989,6 +990,105 @@ static void ways(void **state)
 	ad_free_aligned(other);
 }
 
+enum { NARROW_SIDE = 64 };
+
+/* Outputs of the embedded backbone at that size. */
+static void run_as(const adtool_backbone *backbone, const ad_how *how, const float *input, float *output)
+{
+	adtool_error err;
+	ad_plan *plan;
+	void *arena;
+
+	assert_int_equal(ad_plan_create_as(backbone, NULL, NARROW_SIDE, NARROW_SIDE, how, NULL, &plan, &err), 0);
+	arena = ad_malloc_aligned(ad_plan_arena_bytes(plan), 1);
+	ad_plan_run(plan, arena, NULL, input, output);
+	ad_free_aligned(arena);
+	ad_plan_free(plan);
+}
+
+static double off_by(const float *a, const float *b, size_t n)
+{
+	double difference = 0, norm = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		difference += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
+		norm += (double)b[i] * (double)b[i];
+	}
+	return sqrt(difference / norm);
+}
+
+/* Ways and a narrow precision together; what is left to choose is what multiplies floats. */
+static void narrow_plans_are_tuned(void **state)
+{
+	static const char letters[] = "d24";
+	enum { COUNT = 3 * NARROW_SIDE * NARROW_SIDE };
+	float *input = ad_malloc_aligned(COUNT, sizeof(float)), *first, *other, *outputs, *measured;
+	adtool_backbone *backbone;
+	ad_observer *observer;
+	ad_buf names = {0};
+	ad_ranges ranges = {0};
+	ad_tuning tuned;
+	adtool_error err;
+	ad_rng rng;
+	size_t floats, count, half = 0;
+	ad_plan *plan;
+	void *arena;
+
+	(void)state;
+	ad_rng_seed(&rng, 79);
+	for (size_t i = 0; i < COUNT; i++)
+		input[i] = (float)ad_rng_below(&rng, 2000) / 500 - 2;
+	assert_int_equal(adtool_backbone_open(NULL, &backbone, &err), 0);
+	assert_int_equal(ad_plan_create(backbone, NULL, NARROW_SIDE, NARROW_SIDE, NULL, &plan, &err), 0);
+	floats = ad_plan_output_floats(plan);
+	ad_plan_free(plan);
+	first = ad_malloc_aligned(floats, sizeof(float));
+	other = ad_malloc_aligned(floats, sizeof(float));
+	run_as(backbone, &(ad_how){.bf16 = 1}, input, first);
+	assert_int_equal(ad_tune(backbone, NULL, NARROW_SIDE, NARROW_SIDE, &(ad_how){.bf16 = 1}, &tuned, &err), 0);
+	assert_true(strlen(tuned.ways) > 5);
+	for (size_t l = 0; l < 3; l++) {
+		memset(tuned.ways, letters[l], strlen(tuned.ways));
+		run_as(backbone, &(ad_how){.bf16 = 1, .tuning = &tuned}, input, other);
+		assert_true(off_by(other, first, floats) < 0.02);
+	}
+	/* In 8 bits: of all tensors, and of the first half of them. */
+	assert_int_equal(ad_observer_create(backbone, NULL, NARROW_SIDE, NARROW_SIDE, NULL, &observer, &err), 0);
+	arena = ad_malloc_aligned(ad_plan_arena_bytes(ad_observer_plan(observer)), 1);
+	outputs = ad_malloc_aligned(ad_plan_output_floats(ad_observer_plan(observer)), sizeof(float));
+	ad_plan_run(ad_observer_plan(observer), arena, NULL, input, outputs);
+	assert_int_equal(ad_observer_add(observer, outputs, &err), 0);
+	assert_int_equal(ad_observer_finish(observer, &names, &measured, &count, &err), 0);
+	ranges = (ad_ranges){(const char *)names.data, names.size, measured, count};
+	assert_int_equal(ad_tune(backbone, NULL, NARROW_SIDE, NARROW_SIDE, &(ad_how){.ranges = &ranges}, &tuned, &err),
+			 ADTOOL_EUNSUPPORTED);
+	ranges.count = 0;
+	for (const char *at = ranges.names; (size_t)(at - ranges.names) < names.size / 2; at = strchr(at, '\n') + 1) {
+		ranges.count += strtoul(at, NULL, 10);
+		half = (size_t)(strchr(at, '\n') + 1 - ranges.names);
+	}
+	ranges.names_size = half;
+	run_as(backbone, &(ad_how){.ranges = &ranges}, input, first);
+	assert_int_equal(ad_tune(backbone, NULL, NARROW_SIDE, NARROW_SIDE, &(ad_how){.ranges = &ranges}, &tuned, &err), 0);
+	for (size_t l = 0; l < 3; l++) {
+		memset(tuned.ways, letters[l], strlen(tuned.ways));
+		run_as(backbone, &(ad_how){.ranges = &ranges, .tuning = &tuned}, input, other);
+		assert_true(off_by(other, first, floats) < 0.02);
+	}
+	tuned.ways[1] = '\0';
+	assert_int_equal(ad_plan_create_as(backbone, NULL, NARROW_SIDE, NARROW_SIDE,
+					   &(ad_how){.ranges = &ranges, .tuning = &tuned}, NULL, &plan, &err), ADTOOL_EFORMAT);
+	ad_observer_free(observer);
+	adtool_backbone_free(backbone);
+	ad_buf_release(&names);
+	ad_free(measured);
+	ad_free_aligned(arena);
+	ad_free_aligned(outputs);
+	ad_free_aligned(input);
+	ad_free_aligned(first);
+	ad_free_aligned(other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1000,6 +1100,7 @@ int main(void)
 	    cmocka_unit_test(denormals),
 	    cmocka_unit_test(strange_pictures),
 	    cmocka_unit_test(ways),
+	    cmocka_unit_test(narrow_plans_are_tuned),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
