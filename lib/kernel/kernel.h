@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../base/half.h"
 #include "../base/mem.h"
 
 #define AD_VL_MAX 16
@@ -167,12 +168,16 @@ typedef struct ad_mean_args {
 	float *out;
 } ad_mean_args;
 
-/* out[p pixel + v] = v < channels ? in[v step + p] : 0, for v < vl <= pixel. in may lie at any address. */
+/*
+ * out[p pixel + v] = v < channels ? in[v step + p] : 0, for v < vl <= pixel. in may lie at any address, as may halves, which
+ * stand in for it when it is NULL.
+ */
 typedef struct ad_pack_args {
 	const ad_loose *in;
 	size_t step, channels, pixels;
 	float *out;
 	size_t pixel;
+	const ad_loose_half *halves;
 } ad_pack_args;
 
 /* out[v step + p] = in[p vl + v] for v < channels. */

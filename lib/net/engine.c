@@ -174,7 +174,9 @@ static void fill_one(void *context, size_t task, unsigned worker)
 	(void)worker;
 	switch (f->kind) {
 	case FILL_VECTOR:
-		if (f->count)
+		if (f->count && f->halves)
+			ad_halves_to_floats(f->halves, f->count, to);
+		else if (f->count)
 			memcpy(to, f->from, f->count * sizeof(*to));
 		for (size_t i = f->count; i < f->total; i++)
 			to[i] = f->rest;
@@ -187,8 +189,13 @@ static void fill_one(void *context, size_t task, unsigned worker)
 		break;
 	case FILL_DEPTHWISE:
 		for (size_t c = 0; c < f->count; c += vl)
-			e->k->pack(&(ad_pack_args){f->from + c * f->total, f->total, min_size(vl, f->count - c),
-						   f->total, to + c * f->total, vl});
+			e->k->pack(&(ad_pack_args){.in = f->halves ? NULL : f->from + c * f->total,
+						   .halves = f->halves ? f->halves + c * f->total : NULL,
+						   .step = f->total,
+						   .channels = min_size(vl, f->count - c),
+						   .pixels = f->total,
+						   .out = to + c * f->total,
+						   .pixel = vl});
 		break;
 	}
 }

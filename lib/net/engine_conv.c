@@ -414,7 +414,8 @@ static int plan_depthwise(ad_engine *e, step *s, const ad_node *node, shape in, 
 	if (!f)
 		return ADTOOL_ENOMEM;
 	w.weights = engine_weights(e, in.blocks * taps * vl);
-	*f = (fill){.kind = FILL_DEPTHWISE, .offset = w.weights, .from = conv->weights, .count = in.c, .total = taps};
+	*f = (fill){.kind = FILL_DEPTHWISE, .offset = w.weights, .from = conv->weights, .halves = conv->halves,
+		    .count = in.c, .total = taps};
 	if (conv->bias) {
 		w.bias = engine_vector(e, conv->bias, in.c, in.blocks * vl, 0);
 		if (w.bias == SIZE_MAX)
@@ -505,16 +506,29 @@ void engine_conv_release(step *s)
 
 /* -- packing ----------------------------------------------------------------------------------------- */
 
+/* As e->k->pack, from weight `at` on. */
+static void pack_weights(const ad_engine *e, const ad_conv *conv, size_t at, size_t stride, size_t channels, size_t pixels,
+			 float *to, size_t pixel)
+{
+	ad_pack_args a = {.step = stride, .channels = channels, .pixels = pixels, .out = to, .pixel = pixel};
+
+	if (conv->halves)
+		a.halves = conv->halves + at;
+	else
+		a.in = conv->weights + at;
+	e->k->pack(&a);
+}
+
 /*
- * The weights of output channel o and, within its set of merged groups, input channel i: NULL when they belong to
- * different groups.
+ * Where the weights of output channel o and, within its set of merged groups, input channel i begin: SIZE_MAX when they
+ * belong to different groups.
  */
-static const ad_loose *filter(const ad_conv *conv, const conv_step *c, size_t taps, size_t o, size_t i)
+static size_t filter(const ad_conv *conv, const conv_step *c, size_t taps, size_t o, size_t i)
 {
 	size_t in = c->in.c / conv->groups, out = c->out.c / conv->groups, group = o / out;
 	size_t first = o / (out * (c->in_channels / in)) * c->in_channels; /* of the set */
 
-	return (first + i) / in == group ? conv->weights + (o * in + (first + i) % in) * taps : NULL;
+	return (first + i) / in == group ? (o * in + (first + i) % in) * taps : SIZE_MAX;
 }
 
 enum { FETCHED = 192 }; /* taps of an output block: 12 KiB stay in the first cache until they are written out */
@@ -530,14 +544,16 @@ static void fetch_taps(const ad_engine *e, const conv_step *c, const ad_conv *co
 	size_t taps = c->window.kernel[0] * c->window.kernel[1], step_o = c->in_channels * taps;
 
 	if (c->in_channels == c->in.c / conv->groups) {
-		e->k->pack(&(ad_pack_args){conv->weights + o * step_o + q0, step_o, channels, n, to, vl});
+		pack_weights(e, conv, o * step_o + q0, step_o, channels, n, to, vl);
 		return;
 	}
 	for (size_t q = q0; q < q0 + n; q++) {
 		for (size_t v = 0; v < vl; v++, to++) {
-			const ad_loose *w = v < channels ? filter(conv, c, taps, o + v, q / taps) : NULL;
+			size_t w = v < channels ? filter(conv, c, taps, o + v, q / taps) : SIZE_MAX;
 
-			*to = w ? w[q % taps] : 0;
+			*to = w == SIZE_MAX  ? 0
+			      : conv->halves ? ad_half_to_float(conv->halves[w + q % taps])
+					     : conv->weights[w + q % taps];
 		}
 	}
 }
@@ -592,8 +608,7 @@ void engine_conv_fill(const ad_engine *e, const fill *f)
 
 		if (!merged && !c->m && (taps == 1 || s->run == planar)) {
 			/* The order is that of the file. */
-			e->k->pack(&(ad_pack_args){conv->weights + o * all, all, min_size(vl, c->out.c - o), all, to,
-						   width});
+			pack_weights(e, conv, o * all, all, min_size(vl, c->out.c - o), all, to, width);
 			continue;
 		}
 		for (size_t q0 = 0; q0 < all; q0 += n) {

@@ -473,8 +473,9 @@ void engine_int8_release(step *s)
 
 /* What output channel o of a convolution is made of: the weights of an input channel next to each other. */
 typedef struct filter {
-	const ad_loose *w;
-	size_t channels, taps;
+	const ad_loose *w; /* or halves */
+	const ad_loose_half *halves;
+	size_t channels, taps; /* channels 0: there is none */
 	const float *scale; /* of the input channels */
 	float most;         /* scale of the weights, the input's in it */
 } filter;
@@ -484,13 +485,16 @@ static void weights_of(const filter *f, size_t first, size_t n, float x[CHUNK])
 {
 	size_t channel = first / f->taps, tap = first % f->taps;
 
-	if (f->taps == 1) {
+	if (f->halves)
+		ad_halves_to_floats(f->halves + first, n, x);
+	else
 		memcpy(x, f->w + first, n * sizeof(*x));
+	if (f->taps == 1) {
 		for (size_t i = 0; i < n; i++)
 			x[i] = x[i] * f->scale[first + i];
 	} else {
 		for (size_t i = 0; i < n; i++) {
-			x[i] = f->w[first + i] * f->scale[channel];
+			x[i] = x[i] * f->scale[channel];
 			if (++tap == f->taps) {
 				tap = 0;
 				channel++;
@@ -506,14 +510,17 @@ static filter make_filter(const int8_step *c, const ad_conv *conv, size_t o)
 {
 	int depthwise = conv->groups > 1;
 	size_t taps = c->window.kernel[0] * c->window.kernel[1], all;
-	filter f = {NULL, 0, taps, c->from.scale + (depthwise ? o : 0), 0};
+	filter f = {.taps = taps, .scale = c->from.scale + (depthwise ? o : 0)};
 	float most[LANES] = {0}, x[CHUNK];
 
 	if (o >= c->out.c)
 		return f;
 	f.channels = depthwise ? 1 : c->in.c;
 	all = f.channels * taps;
-	f.w = conv->weights + o * all;
+	if (conv->halves)
+		f.halves = conv->halves + o * all;
+	else
+		f.w = conv->weights + o * all;
 	for (size_t first = 0; first < all; first += CHUNK) {
 		weights_of(&f, first, min_size(CHUNK, all - first), x);
 		for (size_t i = 0; i < CHUNK; i += LANES) {
@@ -637,7 +644,7 @@ static void rounded(const filter *f, rounding *r, size_t first, size_t n, int32_
 static void fill_factors(const ad_engine *e, const int8_step *c, const ad_conv *conv, const filter *f, size_t o)
 {
 	float unit = c->to.scale ? c->to.scale[o] : 1, *weights = e->weights;
-	float shift = f->w && conv->bias ? conv->bias[o] / unit : 0;
+	float shift = f->channels && conv->bias ? conv->bias[o] / unit : 0;
 
 	weights[c->scale + o] = sound(f->most / unit);
 	weights[c->shift + o] = sound(shift) + (c->to.scale ? (float)c->to.zero : 0);
@@ -657,9 +664,9 @@ static void fill_depthwise(const ad_engine *e, const int8_step *c, const ad_conv
 
 		fill_factors(e, c, conv, &f, o);
 		for (size_t t = 0; t < taps; t++) {
-			if (f.w && t % CHUNK == 0)
+			if (f.channels && t % CHUNK == 0)
 				rounded(&f, &r, t, min_size(CHUNK, taps - t), q);
-			to[(o / BLOCK * taps + t) * BLOCK + o % BLOCK] = (int16_t)(f.w ? q[t % CHUNK] : 0);
+			to[(o / BLOCK * taps + t) * BLOCK + o % BLOCK] = (int16_t)(f.channels ? q[t % CHUNK] : 0);
 		}
 	}
 }
@@ -701,7 +708,7 @@ void engine_int8_fill(const ad_engine *e, const fill *of)
 			int8_t *first = to + v * QUAD + from / QUAD * taps * quad;
 			size_t i = 0, tap = 0;
 
-			for (size_t n = 0; f[v].w && n < count * taps; n++) {
+			for (size_t n = 0; f[v].channels && n < count * taps; n++) {
 				if (n % CHUNK == 0)
 					rounded(&f[v], &r[v], from * taps + n, min_size(CHUNK, count * taps - n), q);
 				first[(i / QUAD + tap * quads) * quad + i % QUAD] = (int8_t)q[n % CHUNK];

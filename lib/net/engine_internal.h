@@ -137,7 +137,8 @@ enum fill_kind { FILL_VECTOR, FILL_CONV, FILL_DEPTHWISE, FILL_INT8 };
 typedef struct fill {
 	enum fill_kind kind;
 	size_t offset;
-	const ad_loose *from; /* NULL: only `rest` */
+	const ad_loose *from; /* NULL, and halves too: only `rest` */
+	const ad_loose_half *halves;
 	size_t count, total;  /* vector: floats to copy, floats in all; depthwise: channels, taps */
 	float rest;           /* vector: what follows */
 	size_t step, group;   /* conv */

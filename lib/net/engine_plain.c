@@ -89,6 +89,7 @@ int engine_keep_constants(struct compiler *c)
 			       e->steps[i].u.plain->step.channels;
 			if (engine_vector(e, n->u.conv.weights, size, size, 0) == SIZE_MAX)
 				return ADTOOL_ENOMEM;
+			e->fills[e->n_fills - 1].halves = n->u.conv.halves;
 			size = e->steps[i].u.plain->step.channels;
 			if (n->u.conv.bias && engine_vector(e, n->u.conv.bias, size, size, 0) == SIZE_MAX)
 				return ADTOOL_ENOMEM;
@@ -115,10 +116,10 @@ int engine_keep_constants(struct compiler *c)
 }
 
 /* The same pointers, now into the weights. */
-static const float *kept(const ad_engine *e, const ad_loose *from)
+static const float *kept(const ad_engine *e, const ad_loose *from, const ad_loose_half *halves)
 {
 	for (size_t f = 0; f < e->n_fills; f++)
-		if (e->fills[f].kind == FILL_VECTOR && e->fills[f].from == from &&
+		if (e->fills[f].kind == FILL_VECTOR && e->fills[f].from == from && e->fills[f].halves == halves &&
 		    e->fills[f].count == e->fills[f].total)
 			return e->weights + e->fills[f].offset;
 	return NULL;
@@ -134,18 +135,19 @@ void engine_turn_to_kept(ad_engine *e)
 		n = &e->steps[i].u.plain->step.node;
 		n->name = n->kind = NULL;
 		if (n->op == AD_OP_CONV) {
-			n->u.conv.weights = kept(e, n->u.conv.weights);
+			n->u.conv.weights = kept(e, n->u.conv.weights, n->u.conv.halves);
+			n->u.conv.halves = NULL;
 			if (n->u.conv.bias)
-				n->u.conv.bias = kept(e, n->u.conv.bias);
+				n->u.conv.bias = kept(e, n->u.conv.bias, NULL);
 		} else if (n->op == AD_OP_SCALE) {
-			n->u.scale.scale = kept(e, n->u.scale.scale);
-			n->u.scale.shift = kept(e, n->u.scale.shift);
+			n->u.scale.scale = kept(e, n->u.scale.scale, NULL);
+			n->u.scale.shift = kept(e, n->u.scale.shift, NULL);
 		} else if (n->op == AD_OP_BINARY && n->u.binary.constant) {
-			n->u.binary.constant = kept(e, n->u.binary.constant);
+			n->u.binary.constant = kept(e, n->u.binary.constant, NULL);
 		} else if (n->op == AD_OP_GEMM) {
-			n->u.gemm.weights = kept(e, n->u.gemm.weights);
+			n->u.gemm.weights = kept(e, n->u.gemm.weights, NULL);
 			if (n->u.gemm.bias)
-				n->u.gemm.bias = kept(e, n->u.gemm.bias);
+				n->u.gemm.bias = kept(e, n->u.gemm.bias, NULL);
 		}
 	}
 }

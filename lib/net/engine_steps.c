@@ -178,9 +178,12 @@ void engine_pack(const step *s, const run *r, size_t task, float *scratch)
 
 	(void)scratch;
 	for (size_t b = t.b0; b < t.b1; b++)
-		r->k->pack(&(ad_pack_args){from(r, s->in) + b * vl * pixels + t.p0, pixels,
-					   min_size(vl, p->shape.c - b * vl), t.pixels,
-					   at(r, s->out) + b * p->shape.plane + t.p0 * vl, vl});
+		r->k->pack(&(ad_pack_args){.in = from(r, s->in) + b * vl * pixels + t.p0,
+					   .step = pixels,
+					   .channels = min_size(vl, p->shape.c - b * vl),
+					   .pixels = t.pixels,
+					   .out = at(r, s->out) + b * p->shape.plane + t.p0 * vl,
+					   .pixel = vl});
 }
 
 void engine_unpack(const step *s, const run *r, size_t task, float *scratch)

@@ -21,6 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../base/half.h"
 #include "../base/mem.h"
 
 #define AD_RANK 4
@@ -71,7 +72,8 @@ enum ad_way { AD_WAY_BY_COST, AD_WAY_DIRECT, AD_WAY_WINOGRAD_2, AD_WAY_WINOGRAD_
 typedef struct ad_conv {
 	ad_window window;
 	size_t groups;
-	const ad_loose *weights; /* M x C/groups x kh x kw */
+	const ad_loose *weights; /* M x C/groups x kh x kw; NULL: halves has them */
+	const ad_loose_half *halves; /* as the file has them */
 	const ad_loose *bias;    /* M, or NULL */
 	int residual;         /* whether there is an input 1, of the output's shape */
 	enum ad_way way;

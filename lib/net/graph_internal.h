@@ -18,7 +18,8 @@ typedef struct ad_constant {
 	int rank;
 	size_t dims[AD_ONNX_MAX_DIMS];
 	size_t count;
-	const ad_loose *floats; /* exactly one of these two is not NULL */
+	const ad_loose *floats; /* exactly one of these three is not NULL */
+	const ad_loose_half *halves;
 	const int64_t *ints;
 } ad_constant;
 

@@ -119,7 +119,8 @@ static int load_constant(struct build *b, const Ad__TensorProto *tensor, const c
 		return code;
 	for (i = 0; i < tensor->n_dims; i++)
 		c.dims[i] = (size_t)tensor->dims[i];
-	if (!ad_onnx_in_place(b->onnx, tensor, &c.floats)) {
+	c.halves = ad_onnx_halves(b->onnx, tensor);
+	if (!c.halves && !ad_onnx_in_place(b->onnx, tensor, &c.floats)) {
 		/* The data must be there before memory is taken for it. */
 		if (c.count > b->onnx->size)
 			return DAMAGED(b, "tensor '%s' claims %zu elements; the file has %zu bytes", name, c.count,
@@ -138,8 +139,23 @@ static int load_constant(struct build *b, const Ad__TensorProto *tensor, const c
 	return 0;
 }
 
-/* What input i is; NULL when it is left out. */
-static int operand(struct build *b, size_t i, const struct known **out)
+static int widen(struct build *b, ad_constant *c)
+{
+	float *floats;
+
+	if (!c->halves)
+		return 0;
+	floats = ad_graph_alloc(b->g, c->count, sizeof(*floats), b->err);
+	if (!floats)
+		return ad_fail_code(b->err);
+	ad_halves_to_floats(c->halves, c->count, floats);
+	c->floats = floats;
+	c->halves = NULL;
+	return 0;
+}
+
+/* What input i is, a constant as it is stored; NULL when it is left out. */
+static int stored_operand(struct build *b, size_t i, struct known **out)
 {
 	int t = i < b->n_reads ? b->reads[i] : -1;
 	const ad_onnx_tensor *tensor;
@@ -166,6 +182,20 @@ static int operand(struct build *b, size_t i, const struct known **out)
 	}
 	*out = k;
 	return 0;
+}
+
+/* The same; a constant is floats or whole numbers. */
+static int operand(struct build *b, size_t i, const struct known **out)
+{
+	struct known *k;
+	int code = stored_operand(b, i, &k);
+
+	*out = NULL;
+	if (!code && k && k->kind == CONSTANT)
+		code = widen(b, &k->constant);
+	if (!code)
+		*out = k;
+	return code;
 }
 
 static int need_value(struct build *b, size_t i, int *value)
@@ -206,6 +236,21 @@ static int need_constant(struct build *b, size_t i, int integer, const ad_consta
 	int code = get_constant(b, i, integer, out);
 
 	return code || *out ? code : DAMAGED(b, "input %zu is missing", i + 1);
+}
+
+/* Floats, which may be halves. */
+static int need_weights(struct build *b, size_t i, const ad_constant **out)
+{
+	struct known *k;
+	int code = stored_operand(b, i, &k);
+
+	if (code)
+		return code;
+	if (k && k->kind == CONSTANT && k->constant.halves)
+		*out = &k->constant;
+	else
+		code = need_constant(b, i, 0, out);
+	return code;
 }
 
 static int get_scalar(struct build *b, size_t i, float missing, float *out)
@@ -327,7 +372,7 @@ static int import_conv(struct build *b)
 	int code = need_image(b, &value);
 
 	if (!code)
-		code = need_constant(b, 1, 0, &weights);
+		code = need_weights(b, 1, &weights);
 	if (!code)
 		code = get_constant(b, 2, 0, &bias);
 	if (!code)
@@ -365,8 +410,12 @@ static int import_conv(struct build *b)
 	code = emit(b, AD_OP_CONV, &value, 1, 4, dims, &node);
 	if (code)
 		return code;
-	node->u.conv = (ad_conv){window, (size_t)groups, weights->floats, bias ? bias->floats : NULL, 0,
-				 AD_WAY_BY_COST, 0};
+	node->u.conv = (ad_conv){.window = window,
+				 .groups = (size_t)groups,
+				 .weights = weights->floats,
+				 .halves = weights->halves,
+				 .bias = bias ? bias->floats : NULL,
+				 .way = AD_WAY_BY_COST};
 	return 0;
 }
 
@@ -831,11 +880,11 @@ static int import_dropout(struct build *b)
 
 static int import_cast(struct build *b)
 {
-	const struct known *x;
+	struct known *x;
 	int64_t to;
 	ad_constant c;
 	size_t i;
-	int code = operand(b, 0, &x);
+	int code = stored_operand(b, 0, &x);
 
 	if (!code)
 		code = get_int(b, "to", 0, &to);
@@ -855,6 +904,9 @@ static int import_cast(struct build *b)
 	if (to == AD_ONNX_INT64 || to == AD_ONNX_INT32) {
 		int64_t *ints;
 
+		code = widen(b, &c);
+		if (code)
+			return code;
 		if (c.floats) {
 			ints = ad_graph_alloc(b->g, c.count, sizeof(*ints), b->err);
 			if (!ints)
@@ -867,7 +919,7 @@ static int import_cast(struct build *b)
 			c.ints = ints;
 			c.floats = NULL;
 		}
-	} else if (c.ints || to == AD_ONNX_FLOAT16) {
+	} else if (c.ints || (c.floats && to == AD_ONNX_FLOAT16)) {
 		float *floats = ad_graph_alloc(b->g, c.count, sizeof(*floats), b->err);
 
 		if (!floats)

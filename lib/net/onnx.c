@@ -439,51 +439,6 @@ void ad_onnx_needs(const ad_onnx *onnx, const int *tensors, size_t count, uint8_
 
 /* -- tensors ------------------------------------------------------------------------------------------- */
 
-float ad_half_to_float(uint16_t half)
-{
-	uint32_t sign = (uint32_t)(half & 0x8000) << 16, exponent = half >> 10 & 31, mantissa = half & 1023, bits;
-	float value;
-
-	if (exponent == 31) {
-		bits = sign | 0x7f800000 | mantissa << 13;
-	} else if (exponent) {
-		bits = sign | (exponent + 112) << 23 | mantissa << 13;
-	} else {
-		value = (float)mantissa * 0x1p-24f;
-		return sign ? -value : value;
-	}
-	memcpy(&value, &bits, sizeof(value));
-	return value;
-}
-
-uint16_t ad_float_to_half(float value)
-{
-	uint32_t bits, sign, magnitude, half, rest;
-	unsigned shift;
-
-	memcpy(&bits, &value, sizeof(bits));
-	sign = bits >> 16 & 0x8000;
-	magnitude = bits & 0x7fffffff;
-	if (magnitude > 0x7f800000)
-		return (uint16_t)(sign | 0x7e00);
-	if (magnitude >= 0x47800000) /* 2^16 and more */
-		return (uint16_t)(sign | 0x7c00);
-	if (magnitude < 0x33000000) /* below half of the smallest */
-		return (uint16_t)sign;
-	if (magnitude < 0x38800000) { /* subnormal: in units of 2^-24 */
-		shift = 126 - (magnitude >> 23);
-		magnitude = (magnitude & 0x7fffff) | 0x800000;
-	} else {
-		shift = 13;
-		magnitude -= 112u << 23;
-	}
-	half = magnitude >> shift;
-	rest = magnitude & ((1u << shift) - 1);
-	if (rest > 1u << (shift - 1) || (rest == 1u << (shift - 1) && half & 1))
-		half++;
-	return (uint16_t)(sign | half);
-}
-
 int ad_onnx_count(const Ad__TensorProto *tensor, size_t *count, adtool_error *err)
 {
 	const char *name = tensor->name ? tensor->name : "";
@@ -510,6 +465,16 @@ int ad_onnx_is_integer(const Ad__TensorProto *tensor)
 {
 	return tensor->data_type == AD_ONNX_INT32 || tensor->data_type == AD_ONNX_INT64 ||
 	       tensor->data_type == AD_ONNX_BOOL;
+}
+
+const ad_loose_half *ad_onnx_halves(const ad_onnx *onnx, const Ad__TensorProto *tensor)
+{
+	size_t count;
+
+	if (tensor->data_type != AD_ONNX_FLOAT16 || tensor->data_location || ad_onnx_count(tensor, &count, NULL) ||
+	    !tensor->has_raw_size || tensor->raw_size != (uint64_t)count * sizeof(ad_loose_half))
+		return NULL;
+	return (const ad_loose_half *)(const void *)(onnx->bytes + tensor->raw_offset);
 }
 
 int ad_onnx_in_place(const ad_onnx *onnx, const Ad__TensorProto *tensor, const ad_loose **data)
@@ -553,38 +518,6 @@ static size_t element_size(int type)
 	}
 }
 
-/*
- * ad_half_to_float four at a time. The exponent is widened by a product with 2^112, which is exact for subnormal
- * numbers, too; that of infinity and NaN is then set.
- */
-static void read_halves(const uint8_t *raw, size_t count, float *floats)
-{
-	typedef uint16_t halves __attribute__((vector_size(8)));
-	typedef uint32_t bits __attribute__((vector_size(16)));
-	typedef float numbers __attribute__((vector_size(16)));
-	const bits infinity = (bits){0} + 0x7f800000;
-	size_t i = 0;
-
-	for (; i + 4 <= count; i += 4) {
-		halves four;
-		bits all, magnitude, value;
-		numbers wide;
-
-		memcpy(&four, raw + 2 * i, sizeof(four));
-		all = __builtin_convertvector(four, bits);
-		magnitude = all & 0x7fff;
-		wide = (numbers)(magnitude << 13) * 0x1p112f;
-		value = (bits)wide | ((bits)(magnitude >= 0x7c00) & infinity) | (all & 0x8000) << 16;
-		memcpy(floats + i, &value, sizeof(value));
-	}
-	for (; i < count; i++) {
-		uint16_t half;
-
-		memcpy(&half, raw + 2 * i, sizeof(half));
-		floats[i] = ad_half_to_float(half);
-	}
-}
-
 static void read_raw(int type, const uint8_t *raw, size_t count, float *floats, int64_t *ints)
 {
 	size_t i;
@@ -610,7 +543,7 @@ static void read_raw(int type, const uint8_t *raw, size_t count, float *floats, 
 		}
 	}
 	if (type == AD_ONNX_FLOAT16)
-		read_halves(raw, count, floats);
+		ad_halves_to_floats((const ad_loose_half *)(const void *)raw, count, floats);
 	if (type == AD_ONNX_FLOAT && count)
 		memcpy(floats, raw, count * 4);
 	if (type == AD_ONNX_INT64 && count)

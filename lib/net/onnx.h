@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "../base/buf.h"
+#include "../base/half.h"
 #include "../base/mem.h"
 #include "onnx.pb-c.h"
 
@@ -84,6 +85,9 @@ int ad_onnx_count(const Ad__TensorProto *tensor, size_t *count, adtool_error *er
 /* Whether it is float32 as the machine has it. Then *data points at its elements; they may lie at any address. */
 int ad_onnx_in_place(const ad_onnx *onnx, const Ad__TensorProto *tensor, const ad_loose **data);
 
+/* Its elements where they stand in the file, if they are float16 in one piece; else NULL. */
+const ad_loose_half *ad_onnx_halves(const ad_onnx *onnx, const Ad__TensorProto *tensor);
+
 /* Copies the elements, widened: float types to float, whole numbers to int64. Exactly one of the two is not NULL. */
 int ad_onnx_is_integer(const Ad__TensorProto *tensor);
 int ad_onnx_read(const ad_onnx *onnx, const Ad__TensorProto *tensor, float *floats, int64_t *ints, adtool_error *err);
@@ -93,8 +97,5 @@ int ad_onnx_read(const ad_onnx *onnx, const Ad__TensorProto *tensor, float *floa
  * metadata but layers and default_layer are kept, these two are set to `layers` (left out when NULL) and the tensor.
  */
 int ad_onnx_cut(const ad_onnx *onnx, int tensor, const char *layers, ad_buf *out, adtool_error *err);
-
-float ad_half_to_float(uint16_t half);
-uint16_t ad_float_to_half(float value); /* to nearest, ties to even */
 
 #endif

@@ -89,6 +89,22 @@ static void fold_pad(struct walk *w, ad_node *node)
 	w->dead[pad - w->g->nodes] = 1;
 }
 
+/* Weights that are to be changed: as floats. */
+static int widen(struct walk *w, ad_conv *conv, size_t count)
+{
+	float *floats;
+
+	if (!conv->halves)
+		return 0;
+	floats = ad_graph_alloc(w->g, count, sizeof(*floats), w->err);
+	if (!floats)
+		return ad_fail_code(w->err);
+	ad_halves_to_floats(conv->halves, count, floats);
+	conv->weights = floats;
+	conv->halves = NULL;
+	return 0;
+}
+
 /* rows x size weights, times scale[row]; bias likewise, plus shift. */
 static int scale_rows(struct walk *w, size_t rows, size_t size, const ad_loose **weights, const ad_loose **bias,
 		      const float *scale, const float *shift)
@@ -113,7 +129,7 @@ static int fold_scale(struct walk *w, ad_node *node)
 {
 	ad_node *before = private_producer(w, node->inputs[0]);
 	const ad_value *x = &w->g->values[node->inputs[0]];
-	size_t channels = x->dims[1], c;
+	size_t channels = x->dims[1], size, c;
 	float *scale, *shift;
 	int code;
 
@@ -123,11 +139,12 @@ static int fold_scale(struct walk *w, ad_node *node)
 	case AD_OP_CONV:
 		if (before->u.conv.residual)
 			return 0;
-		code =
-		    scale_rows(w, channels,
-			       w->g->values[before->inputs[0]].dims[1] / before->u.conv.groups *
-				   before->u.conv.window.kernel[0] * before->u.conv.window.kernel[1],
-			       &before->u.conv.weights, &before->u.conv.bias, node->u.scale.scale, node->u.scale.shift);
+		size = w->g->values[before->inputs[0]].dims[1] / before->u.conv.groups * before->u.conv.window.kernel[0] *
+		       before->u.conv.window.kernel[1];
+		code = widen(w, &before->u.conv, channels * size);
+		if (!code)
+			code = scale_rows(w, channels, size, &before->u.conv.weights, &before->u.conv.bias,
+					  node->u.scale.scale, node->u.scale.shift);
 		break;
 	case AD_OP_GEMM:
 		code = scale_rows(w, channels, before->u.gemm.k, &before->u.gemm.weights, &before->u.gemm.bias,

@@ -520,14 +520,83 @@ static void check_pack(struct check *c, int back)
 						k->unpack(
 						    &(ad_unpack_args){in.data, step, channels, pixels, out[i].data});
 					else
-						k->pack(&(ad_pack_args){in.data, step, channels, pixels, out[i].data,
-									(gap + 1) * vl});
+						k->pack(&(ad_pack_args){.in = in.data,
+									.step = step,
+									.channels = channels,
+									.pixels = pixels,
+									.out = out[i].data,
+									.pixel = (gap + 1) * vl});
 				}
 				snprintf(what, sizeof(what), "%s %zu pixels, %zu channels, gap %zu",
 					 back ? "unpack" : "pack", pixels, channels, gap * 3);
 				same(c, &out[0], &out[1], 0, what);
 				guard_drop_all(&c->memory);
 			}
+}
+
+/* All float16 there are, by their definition. */
+static float half_value(unsigned bits)
+{
+	unsigned exponent = bits >> 10 & 31, mantissa = bits & 1023;
+	double size = exponent == 31 ? (mantissa ? NAN : INFINITY)
+		      : exponent     ? ldexp(1024 + mantissa, (int)exponent - 25)
+				     : ldexp(mantissa, -24);
+
+	return (float)(bits & 0x8000 ? -size : size);
+}
+
+static void check_halves(struct check *c)
+{
+	enum { ALL = 1 << 16 };
+	size_t vl = c->k->vl, step = ALL / vl;
+	block in = make(c, ALL / 2), got = make(c, ALL), want = make(c, ALL);
+	ad_loose_half *halves = (ad_loose_half *)(void *)in.data;
+	ad_pack_args a = {.halves = halves, .step = step, .channels = vl, .pixels = step, .out = got.data, .pixel = vl};
+	unsigned long mode = c->k->fp_enter();
+
+	for (unsigned i = 0; i < ALL; i++)
+		halves[i] = (ad_loose_half)i;
+	c->k->pack(&a);
+	c->k->fp_leave(mode);
+	for (unsigned i = 0; i < ALL; i++) {
+		float x = want.data[i % step * vl + i / step] = half_value(i), y = got.data[i % step * vl + i / step];
+
+		if (!c->failed && !isnan(x) && signbit(x) != signbit(y)) {
+			c->failed = 1;
+			snprintf(c->why, c->size, "pack: float16 %04x loses its sign", i);
+		}
+	}
+	same(c, &got, &want, 0, "pack of all float16");
+	guard_drop_all(&c->memory);
+}
+
+/* As check_pack, of float16. */
+static void check_pack_halves(struct check *c)
+{
+	size_t vl = c->k->vl;
+	char what[128];
+
+	for (size_t pixels = 1; pixels < 2 * vl + 4; pixels++)
+		for (size_t channels = 1; channels <= vl && !c->failed; channels++) {
+			size_t step = pixels + 3, plane = (channels - 1) * step + pixels;
+			ad_loose_half *halves = guard_take(&c->memory, plane * sizeof(*halves));
+			block out[2];
+
+			for (size_t i = 0; i < plane; i++)
+				halves[i] = ad_float_to_half(random_float(c));
+			for (int i = 0; i < 2; i++) {
+				out[i] = make(c, pixels * vl);
+				(i ? c->oracle : c->k)->pack(&(ad_pack_args){.halves = halves,
+									     .step = step,
+									     .channels = channels,
+									     .pixels = pixels,
+									     .out = out[i].data,
+									     .pixel = vl});
+			}
+			snprintf(what, sizeof(what), "pack of float16: %zu pixels, %zu channels", pixels, channels);
+			same(c, &out[0], &out[1], 0, what);
+			guard_drop_all(&c->memory);
+		}
 }
 
 /* -- detection and resampling ------------------------------------------------------------------------- */
@@ -710,9 +779,13 @@ long check_kernel(const ad_kernels *k, size_t index, char *why, size_t size)
 			check_binary(&c);
 		else if (!strcmp(name, "mean"))
 			check_mean(&c);
-		else if (!strcmp(name, "pack") || !strcmp(name, "unpack"))
-			check_pack(&c, !strcmp(name, "unpack"));
-		else if (!strcmp(name, "dots") || !strcmp(name, "subtract"))
+		else if (!strcmp(name, "unpack"))
+			check_pack(&c, 1);
+		else if (!strcmp(name, "pack")) {
+			check_pack(&c, 0);
+			check_halves(&c);
+			check_pack_halves(&c);
+		} else if (!strcmp(name, "dots") || !strcmp(name, "subtract"))
 			check_products(&c, !strcmp(name, "subtract"));
 		else if (!strcmp(name, "narrow"))
 			check_narrow(&c);

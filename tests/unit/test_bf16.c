@@ -366,7 +366,8 @@ static void build(struct made *m, size_t in, size_t out, size_t h, size_t w, ad_
 	add_value(m, out, outputs(h, &window, 0), outputs(w, &window, 1), x);
 	m->weights = random_floats(m, out * in * window.kernel[0] * window.kernel[1]);
 	m->bias = random_floats(m, out);
-	n->u.conv = (ad_conv){window, 1, m->weights, m->bias, residual, AD_WAY_BY_COST, 1};
+	n->u.conv = (ad_conv){
+	    .window = window, .groups = 1, .weights = m->weights, .bias = m->bias, .residual = residual, .bf16 = 1};
 }
 
 static void drop(struct made *m)

@@ -510,6 +510,89 @@ static void convolutions(void **state)
 	}
 }
 
+static float *run_once(struct made *m, const ad_kernels *kernels, const float *input, size_t count)
+{
+	ad_engine *e = NULL;
+	adtool_error err = {0};
+	float *output = malloc(count * sizeof(*output));
+	void *arena;
+
+	assert_int_equal(ad_engine_create(&m->g, kernels, NULL, NULL, &e, &err), 0);
+	arena = ad_malloc_aligned(ad_engine_arena_bytes(e), 1);
+	ad_engine_run(e, arena, NULL, input, output, NULL);
+	ad_free_aligned(arena);
+	ad_engine_free(e);
+	return output;
+}
+
+/* Weights of float16 give the bits that the same numbers as floats give, whatever way a convolution is computed. */
+static void halves(void **state)
+{
+	static const size_t sizes[] = {1, 3, 8, 16, 17, 32, 40, 64};
+
+	(void)state;
+	for (uint64_t seed = 1; seed <= 150; seed++) {
+		struct made m;
+		size_t channels, out, groups = 1, cg, count;
+		ad_loose_half *weights;
+		float *widened, *input;
+		ad_node *node;
+		const char *isa;
+		int v;
+
+		begin(&m, seed);
+		channels = sizes[below(&m, 8)];
+		out = sizes[below(&m, 8)];
+		if (below(&m, 3) == 0) {
+			groups = (size_t[]){2, 3, channels, channels}[below(&m, 4)];
+			channels = (channels + groups - 1) / groups * groups;
+			out = groups == channels && below(&m, 4) ? groups : (out + groups - 1) / groups * groups;
+		}
+		m.g.input = add_value(&m, 4, 1, channels, between(&m, 1, 20), between(&m, 1, 33));
+		v = add_conv(&m, m.g.input, groups, out, random_window(&m, 6, 1));
+		if (v < 0) {
+			drop(&m);
+			continue;
+		}
+		finish(&m, v);
+		node = &m.nodes[0];
+		node->u.conv.bf16 = (int)(seed % 2);
+		cg = channels / groups;
+		count = out * cg * node->u.conv.window.kernel[0] * node->u.conv.window.kernel[1];
+		weights = malloc(count * sizeof(*weights));
+		widened = malloc(count * sizeof(*widened));
+		for (size_t i = 0; i < count; i++) {
+			weights[i] = ad_float_to_half(node->u.conv.weights[i]);
+			widened[i] = ad_half_to_float(weights[i]);
+		}
+		input = malloc(m.values[m.g.input].count * sizeof(*input));
+		for (size_t i = 0; i < m.values[m.g.input].count; i++)
+			input[i] = (float)ad_rng_normal(&m.rng);
+		for (size_t k = 0; (isa = ad_kernels_known(k)) != NULL; k++) {
+			const ad_kernels *kernels = ad_kernels_isa(isa);
+			float *floats, *got;
+
+			if (!kernels)
+				continue;
+			node->u.conv.weights = widened;
+			node->u.conv.halves = NULL;
+			floats = run_once(&m, kernels, input, m.values[v].count);
+			node->u.conv.weights = NULL;
+			node->u.conv.halves = weights;
+			got = run_once(&m, kernels, input, m.values[v].count);
+			if (memcmp(got, floats, m.values[v].count * sizeof(*got)))
+				fail_msg("seed %d on %s: %zu channels to %zu in %zu groups", (int)seed, isa, channels, out,
+					 groups);
+			free(floats);
+			free(got);
+		}
+		free(weights);
+		free(widened);
+		free(input);
+		drop(&m);
+	}
+}
+
 /* A random node reading value v (and perhaps others); its output, or -1 when none was possible. */
 static int add_random(struct made *m, int v)
 {
@@ -1093,6 +1176,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(convolutions),
+	    cmocka_unit_test(halves),
 	    cmocka_unit_test(graphs),
 	    cmocka_unit_test(dense_block),
 	    cmocka_unit_test(inverted_residuals),

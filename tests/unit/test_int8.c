@@ -91,7 +91,8 @@ static int add_conv(struct made *m, int in, size_t out, ad_window w, size_t grou
 		m->weights[i][j] = random_float(m, -1, 1) / sqrtf((float)k);
 	for (size_t j = 0; j < out; j++)
 		m->bias[i][j] = random_float(m, -0.3f, 0.3f);
-	n->u.conv = (ad_conv){w, groups, m->weights[i], m->bias[i], residual >= 0, AD_WAY_BY_COST, 0};
+	n->u.conv = (ad_conv){
+	    .window = w, .groups = groups, .weights = m->weights[i], .bias = m->bias[i], .residual = residual >= 0};
 	n->activation.kind = relu ? AD_ACT_RELU : AD_ACT_NONE;
 	return y;
 }
@@ -260,12 +261,33 @@ static void convolutions(void **state)
 	}
 }
 
-/* A block as nets have them, from the picture on, against the same in floats. */
+/* The weights of all convolutions as float16, to which they are rounded first. */
+static void make_halves(struct made *m, ad_loose_half *halves[VALUES])
+{
+	for (size_t i = 0; i < m->g.n_nodes; i++) {
+		const ad_node *n = &m->nodes[i];
+		size_t count;
+
+		halves[i] = NULL;
+		if (n->op != AD_OP_CONV)
+			continue;
+		count = m->values[n->output].dims[1] * m->values[n->inputs[0]].dims[1] / n->u.conv.groups *
+			n->u.conv.window.kernel[0] * n->u.conv.window.kernel[1];
+		halves[i] = malloc(count * sizeof(*halves[i]));
+		for (size_t j = 0; j < count; j++) {
+			halves[i][j] = ad_float_to_half(m->weights[i][j]);
+			m->weights[i][j] = ad_half_to_float(halves[i][j]);
+		}
+	}
+}
+
+/* A block as nets have them, from the picture on, against the same in floats; and with weights of float16. */
 static void a_net_keeps_its_values(void **state)
 {
 	const ad_window three = {{3, 3}, {1, 1}, {1, 1}, {1, 1, 1, 1}}, one = {{1, 1}, {1, 1}, {1, 1}, {0, 0, 0, 0}},
 			pool = {{3, 3}, {2, 2}, {1, 1}, {1, 1, 1, 1}};
 	struct made m;
+	ad_loose_half *halves[VALUES] = {0};
 	float *input, *got, *wide;
 	double error = 0, norm = 0;
 	char algorithm[64];
@@ -286,8 +308,18 @@ static void a_net_keeps_its_values(void **state)
 	for (size_t i = 1; i < m.g.n_values; i++)
 		for (size_t c = 0; c < m.values[i].dims[1]; c++)
 			m.ranges[i][c] = (ad_range){i == 6 ? -3 : 0, 3};
+	make_halves(&m, halves);
 	input = make_input(&m);
 	got = same_bits(&m, input, "int8 direct");
+	for (size_t i = 0; i < m.g.n_nodes; i++) {
+		if (!halves[i])
+			continue;
+		m.nodes[i].u.conv.halves = halves[i];
+		m.nodes[i].u.conv.weights = NULL;
+	}
+	wide = same_bits(&m, input, "int8 direct");
+	assert_memory_equal(got, wide, m.values[m.output].count * sizeof(*got));
+	free(wide);
 	for (size_t i = 0; i < VALUES; i++)
 		m.of[i] = NULL;
 	wide = run(&m, "scalar", 1, input, algorithm);
@@ -298,6 +330,8 @@ static void a_net_keeps_its_values(void **state)
 	}
 	if (!(sqrt(error / norm) < 0.04 && error > 0))
 		fail_msg("the relative difference is %g", sqrt(error / norm));
+	for (size_t i = 0; i < VALUES; i++)
+		free(halves[i]);
 	free(input);
 	free(got);
 	free(wide);

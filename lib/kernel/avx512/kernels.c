@@ -7,6 +7,7 @@
 typedef __m512 vf;
 
 #define v_load(p) _mm512_loadu_ps(p)
+#define v_widen(p) _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)(p)))
 #define v_store(p, x) _mm512_storeu_ps(p, x)
 #define v_set1(x) _mm512_set1_ps(x)
 #define v_zero() _mm512_setzero_ps()

@@ -7,6 +7,7 @@
 typedef float32x4_t vf;
 
 #define v_load(p) vld1q_f32(p)
+#define v_widen(p) vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)))
 #define v_store(p, x) vst1q_f32(p, x)
 #define v_set1(x) vdupq_n_f32(x)
 #define v_zero() vdupq_n_f32(0)

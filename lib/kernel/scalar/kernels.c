@@ -292,7 +292,9 @@ static void pack(const ad_pack_args *a, size_t vl)
 {
 	for (size_t p = 0; p < a->pixels; p++)
 		for (size_t v = 0; v < vl; v++)
-			a->out[p * a->pixel + v] = v < a->channels ? a->in[v * a->step + p] : 0;
+			a->out[p * a->pixel + v] = v >= a->channels ? 0
+						   : a->in          ? a->in[v * a->step + p]
+								    : ad_half_to_float(a->halves[v * a->step + p]);
 }
 
 static void unpack(const ad_unpack_args *a, size_t vl)

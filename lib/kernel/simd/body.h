@@ -630,7 +630,7 @@ static void mean(const ad_mean_args *a)
 	v_store(a->out, v_div(v_add(v_add(sum[0], sum[1]), v_add(sum[2], sum[3])), v_set1((float)a->pixels)));
 }
 
-static void pack(const ad_pack_args *a)
+INLINE void pack_of(const ad_pack_args *a, const int halves)
 {
 	size_t p = 0;
 
@@ -638,14 +638,26 @@ static void pack(const ad_pack_args *a)
 		vf r[VL];
 
 		EACH (v, VL)
-			r[v] = v < a->channels ? v_load((const float *)(a->in + v * a->step + p)) : v_zero();
+			r[v] = v >= a->channels ? v_zero()
+			       : halves         ? v_widen(a->halves + v * a->step + p)
+						: v_load((const float *)(a->in + v * a->step + p));
 		v_transpose(r);
 		EACH (v, VL)
 			v_store(a->out + (p + v) * a->pixel, r[v]);
 	}
 	for (; p < a->pixels; p++)
 		for (size_t v = 0; v < VL; v++)
-			a->out[p * a->pixel + v] = v < a->channels ? a->in[v * a->step + p] : 0;
+			a->out[p * a->pixel + v] = v >= a->channels ? 0
+						   : halves         ? ad_half_to_float(a->halves[v * a->step + p])
+								    : a->in[v * a->step + p];
+}
+
+static void pack(const ad_pack_args *a)
+{
+	if (a->in)
+		pack_of(a, 0);
+	else
+		pack_of(a, 1);
 }
 
 static void unpack(const ad_unpack_args *a)
