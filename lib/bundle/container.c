@@ -33,10 +33,16 @@ static int open_api(struct api *api, adtool_error *err)
 
 /* -- writing ----------------------------------------------------------------------------------------- */
 
-/* The file that libzip writes to: a descriptor. It starts empty and is never read back. */
+/*
+ * The file that libzip writes to: a descriptor. It starts empty and is never read back. What libzip writes 8 KiB at a time
+ * is gathered: file systems then hold it in larger pieces, of which a page fault maps many at once when the model is opened.
+ */
+enum { GATHERED = 4 << 20 };
 struct sink {
 	const struct api *api;
 	int fd;
+	uint8_t *gathered;
+	size_t size; /* of what is gathered; it follows what was written */
 	int errno_value; /* of the first write that failed */
 	zip_error_t error;
 };
@@ -47,6 +53,29 @@ static zip_int64_t sink_fail(struct sink *s, int zip_code, int errno_value)
 		s->errno_value = errno_value;
 	s->api->zip_error_set(&s->error, zip_code, errno_value);
 	return -1;
+}
+
+static int sink_flush(struct sink *s)
+{
+	size_t size = s->size;
+
+	s->size = 0;
+	return ad_write_all(s->fd, s->gathered, size) ? (int)sink_fail(s, ZIP_ER_WRITE, errno) : 0;
+}
+
+static int sink_write(struct sink *s, const uint8_t *data, size_t size)
+{
+	while (size) {
+		size_t n = GATHERED - s->size < size ? GATHERED - s->size : size;
+
+		memcpy(s->gathered + s->size, data, n);
+		s->size += n;
+		data += n;
+		size -= n;
+		if (s->size == GATHERED && sink_flush(s))
+			return -1;
+	}
+	return 0;
 }
 
 static zip_int64_t sink_command(void *state, void *data, zip_uint64_t size, zip_source_cmd_t command)
@@ -65,21 +94,22 @@ static zip_int64_t sink_command(void *state, void *data, zip_uint64_t size, zip_
 	case ZIP_SOURCE_ERROR:
 		return s->api->zip_error_to_data(&s->error, data, size);
 	case ZIP_SOURCE_WRITE:
-		if (ad_write_all(s->fd, data, (size_t)size))
-			return sink_fail(s, ZIP_ER_WRITE, errno);
-		return (zip_int64_t)size;
+		return sink_write(s, data, (size_t)size) ? -1 : (zip_int64_t)size;
 	case ZIP_SOURCE_SEEK_WRITE:
 		if (size < sizeof(*seek))
 			return sink_fail(s, ZIP_ER_INVAL, 0);
 		seek = data;
+		if (sink_flush(s))
+			return -1;
 		if (lseek(s->fd, seek->offset, seek->whence) < 0)
 			return sink_fail(s, ZIP_ER_SEEK, errno);
 		return 0;
 	case ZIP_SOURCE_TELL_WRITE:
 		at = lseek(s->fd, 0, SEEK_CUR);
-		return at < 0 ? sink_fail(s, ZIP_ER_TELL, errno) : at;
-	case ZIP_SOURCE_BEGIN_WRITE:
+		return at < 0 ? sink_fail(s, ZIP_ER_TELL, errno) : at + (zip_int64_t)s->size;
 	case ZIP_SOURCE_COMMIT_WRITE:
+		return sink_flush(s);
+	case ZIP_SOURCE_BEGIN_WRITE:
 	case ZIP_SOURCE_ROLLBACK_WRITE:
 	case ZIP_SOURCE_FREE:
 		return 0;
@@ -138,10 +168,16 @@ int ad_container_write(int fd, const ad_packed *members, size_t n, int64_t time,
 	zip_uint16_t dos[2];
 	uint64_t at = 0;
 	size_t i;
-	int code = open_api(&api, err);
+	int code;
 
-	if (code)
+	sink.gathered = ad_malloc(GATHERED);
+	if (!sink.gathered)
+		return ad_fail_nomem(err);
+	code = open_api(&api, err);
+	if (code) {
+		ad_free(sink.gathered);
 		return code;
+	}
 	api.zip_error_init(&error);
 	api.zip_error_init(&sink.error);
 	target = api.zip_source_function_create(sink_command, &sink, &error);
@@ -171,6 +207,7 @@ out:
 	api.zip_error_fini(&sink.error);
 	api.zip_error_fini(&error);
 	ad_lazy_close(api.handle);
+	ad_free(sink.gathered);
 	return code;
 }
 
