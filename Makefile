@@ -95,10 +95,10 @@ ISA_FLAGS_neondot := -march=armv8.2-a+dotprod
 # Vector code takes a compiler many minutes under a sanitizer; nobody fuzzes it.
 ISA_CFLAGS := $(if $(filter fuzz,$(CONFIG)),-O1 -fno-sanitize=all,$(if $(SAN),-O1))
 
-CPPFLAGS += $(if $(filter msan,$(CONFIG)),-DXXH_INLINE_ALL) -Iinclude -I$(B)/gen -D_GNU_SOURCE -include lib/base/banned.h $(HARDEN) \
+CPPFLAGS += -Iinclude -I$(B)/gen -D_GNU_SOURCE -include lib/base/banned.h $(HARDEN) \
 	$(foreach r,$(ISA_ROOMS),-DAD_ROOM_$(r)=1)
 ALL_CFLAGS = -std=c11 $(WARN) $(CFLAGS) $(SAN) -pthread -MMD -MP
-LDLIBS := -ljpeg -lpng -lz -lprotobuf-c -ljansson -lxxhash -lmd -lm
+LDLIBS := -ljpeg -lpng -lz -lprotobuf-c -ljansson -lmd -lm
 
 LIB_SRC := $(wildcard lib/*.c lib/*/*.c) $(foreach r,$(ISA_ROOMS),$(wildcard lib/kernel/$(r)/*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o) $(B)/gen/onnx.pb-c.o
@@ -170,6 +170,9 @@ $(patsubst lib/%.c,$(B)/lib/%.o,$(wildcard lib/image/*.c)): $(B)/gen/formats
 $(B)/lib/%.o: lib/%.c | $(B)/gen/onnx.pb-c.h
 	@mkdir -p $(@D)
 	$(call quiet,CC)$(CC) $(CPPFLAGS) $(SONAMES) $(FORMATS) -DADTOOL_DATADIR='"$(DATADIR)"' $(ALL_CFLAGS) -fPIC -fvisibility=hidden -c -o $@ $<
+
+# The one file beside the kernels that is made for an instruction set.
+$(B)/lib/base/digest_avx2.o: ALL_CFLAGS += $(if $(filter x86_64,$(ARCH)),-mavx2)
 
 # .incbin is not seen by -MMD.
 $(B)/lib/net/embedded.o: lib/net/adnet.onnx

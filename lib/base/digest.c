@@ -4,7 +4,8 @@
 #include <sys/types.h>
 
 #include <sha256.h>
-#include <xxhash.h>
+
+#include "digest_avx2.h"
 
 static void to_hex(const uint8_t *bytes, size_t n, char *out)
 {
@@ -18,11 +19,20 @@ static void to_hex(const uint8_t *bytes, size_t n, char *out)
 	out[2 * n] = '\0';
 }
 
+static uint64_t xxh3(const void *data, size_t size)
+{
+#ifdef AD_ROOM_avx2
+	if (__builtin_cpu_supports("avx2"))
+		return ad_xxh3_avx2(data, size);
+#endif
+	return XXH3_64bits(data, size);
+}
+
 void ad_xxh3_hex(const void *data, size_t size, char out[17])
 {
 	XXH64_canonical_t canonical;
 
-	XXH64_canonicalFromHash(&canonical, XXH3_64bits(data, size));
+	XXH64_canonicalFromHash(&canonical, xxh3(data, size));
 	to_hex(canonical.digest, sizeof(canonical.digest), out);
 }
 

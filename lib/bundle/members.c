@@ -195,27 +195,41 @@ int ad_info_check(const adtool_model_info *info, int code, adtool_error *err)
 	return 0;
 }
 
-/* Whether a value of the 16 is infinite or NaN: all bits of its exponent are set. */
-static int any_wild32(const void *values)
+/* As many are looked at before it is asked whether one was wild. */
+enum { STRETCH = 1024 };
+
+/*
+ * Whether a value is infinite or NaN: all bits of its exponent are set, so that one more carries into its sign. Four words
+ * at a time: a vector that every machine has.
+ */
+static int any_wild32(const uint8_t *at)
 {
-	uint32_t v[16], wild = 0;
+	typedef uint32_t words __attribute__((vector_size(16)));
+	words wild = {0};
 	int i;
 
-	memcpy(v, values, sizeof(v));
-	for (i = 0; i < 16; i++)
-		wild |= (uint32_t)((v[i] & 0x7f800000u) == 0x7f800000u);
-	return wild != 0;
+	for (i = 0; i < STRETCH; i += 4) {
+		words v;
+
+		memcpy(&v, at + 4 * i, sizeof(v));
+		wild |= (v + 0x00800000u) ^ v;
+	}
+	return ((wild[0] | wild[1] | wild[2] | wild[3]) & 0x80000000u) != 0;
 }
 
-static int any_wild64(const void *values)
+static int any_wild64(const uint8_t *at)
 {
-	uint64_t v[16], wild = 0;
+	typedef uint64_t words __attribute__((vector_size(16)));
+	words wild = {0};
 	int i;
 
-	memcpy(v, values, sizeof(v));
-	for (i = 0; i < 16; i++)
-		wild |= (uint64_t)((v[i] & 0x7ff0000000000000u) == 0x7ff0000000000000u);
-	return wild != 0;
+	for (i = 0; i < STRETCH; i += 2) {
+		words v;
+
+		memcpy(&v, at + 8 * i, sizeof(v));
+		wild |= (v + 0x0010000000000000u) ^ v;
+	}
+	return ((wild[0] | wild[1]) & 0x8000000000000000u) != 0;
 }
 
 static double value_at(const ad_npy *npy, size_t i)
@@ -237,8 +251,8 @@ static size_t first_wild(const ad_npy *npy)
 	const uint8_t *data = npy->data;
 	size_t i = 0, item = (size_t)npy->item_size;
 
-	while (npy->count - i >= 16 && !(item == 4 ? any_wild32(data + i * item) : any_wild64(data + i * item)))
-		i += 16;
+	while (npy->count - i >= STRETCH && !(item == 4 ? any_wild32(data + i * item) : any_wild64(data + i * item)))
+		i += STRETCH;
 	while (i < npy->count && isfinite(value_at(npy, i)))
 		i++;
 	return i;

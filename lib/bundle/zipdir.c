@@ -34,14 +34,18 @@ static uint64_t get64(const uint8_t *p)
 uint32_t ad_crc32(const void *data, size_t size)
 {
 	const uint8_t *p = data;
-	uint32_t crc = 0xffffffffu;
-	size_t i;
+	uint32_t crc = 0xffffffffu, of[16];
+	uint32_t i;
 	int bit;
 
-	for (i = 0; i < size; i++) {
-		crc ^= p[i];
-		for (bit = 0; bit < 8; bit++)
-			crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
+	/* What four bits make of the rest. */
+	for (i = 0; i < 16; i++)
+		for (of[i] = i, bit = 0; bit < 4; bit++)
+			of[i] = of[i] >> 1 ^ (of[i] & 1 ? 0xedb88320u : 0);
+	for (; size; size--) {
+		crc ^= *p++;
+		crc = crc >> 4 ^ of[crc & 15];
+		crc = crc >> 4 ^ of[crc & 15];
 	}
 	return ~crc;
 }

@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -16,6 +17,9 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 #include "../../lib/base/buf.h"
 #include "../../lib/base/digest.h"
@@ -144,6 +148,22 @@ static void test_digests(void **state)
 	assert_string_equal(sha, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 	ad_xxh3_hex("", 0, xxh); /* the value of the XXH3 specification for no input, seed 0 */
 	assert_string_equal(xxh, "2d06800538d394c2");
+}
+
+/* The specification's digest (this file's copy is compiled for any machine), at lengths around all its steps. */
+static void test_xxh3(void **state)
+{
+	static unsigned char bytes[70000];
+	char got[17], want[17];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (unsigned char)(i * 2654435761u >> 13);
+	for (size_t n = 0; n <= sizeof(bytes); n += n < 3000 ? 1 : 991) {
+		snprintf(want, sizeof(want), "%016llx", (unsigned long long)XXH3_64bits(bytes + n % 7, n - n % 7));
+		ad_xxh3_hex(bytes + n % 7, n - n % 7, got);
+		assert_string_equal(got, want);
+	}
 }
 
 static void test_lazy(void **state)
@@ -536,6 +556,7 @@ int main(void)
 		cmocka_unit_test(test_mem),
 		cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_digests),
+		cmocka_unit_test(test_xxh3),
 		cmocka_unit_test(test_lazy),
 		cmocka_unit_test_setup_teardown(test_read, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(test_atomic, make_folder, remove_folder),

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <dirent.h>
+#include <float.h>
 #include <math.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -18,6 +19,7 @@
 #include "../../lib/base/mem.h"
 #include "../../lib/base/rng.h"
 #include "../../lib/bundle/bundle.h"
+#include "../../lib/bundle/members.h"
 #include "skip.h"
 
 static char folder[] = "/tmp/test_bundle.XXXXXX";
@@ -1277,6 +1279,52 @@ static void wrong_sizes(void **state)
 	release_zip(&z);
 }
 
+/* Wherever the value stands; the largest and the smallest finite ones are none. */
+static void one_wild_value_among_many(void **state)
+{
+	enum { MOST = 2 * 1024 + 7 };
+	static const size_t counts[] = {1, 1023, 1024, 1025, MOST};
+	const float finite[] = {FLT_MAX, -FLT_MAX, FLT_TRUE_MIN, -FLT_TRUE_MIN, -0.0f, 1}, bad[] = {NAN, INFINITY, -INFINITY};
+	static float narrow[MOST];
+	static double wide[MOST];
+	adtool_model_info info = {.method = ADTOOL_FRE};
+	char said[64];
+
+	(void)state;
+	for (size_t c = 0; c < sizeof(counts) / sizeof(counts[0]); c++) {
+		size_t n = counts[c];
+		ad_npy narrows = npy(4, 1, n, 1, narrow), wides = npy(8, 2, 1, n, wide);
+
+		for (size_t i = 0; i < n; i++) {
+			narrow[i] = finite[i % 6];
+			wide[i] = i % 2 ? DBL_MAX : -DBL_TRUE_MIN;
+		}
+		info.dimensions = n;
+		info.components = 1;
+		for (size_t i = 0; i <= n; i++) {
+			float was_narrow = narrow[i % n];
+			double was_wide = wide[i % n];
+			adtool_error err = {0};
+
+			if (i < n) {
+				narrow[i] = bad[i % 3];
+				wide[i] = (double)bad[i % 3];
+			}
+			snprintf(said, sizeof(said), ".npy: value %zu of %zu is %s", i, n, i % 3 ? "infinite" : "not a number");
+			info.method = ADTOOL_FRE;
+			assert_int_equal(ad_member_check(&info, AD_MEMBER_MEAN, &narrows, ADTOOL_EFORMAT, &err),
+					 i < n ? ADTOOL_EFORMAT : 0);
+			assert_true(i == n || strstr(err.message, said));
+			info.method = ADTOOL_PPCA;
+			assert_int_equal(ad_member_check(&info, AD_MEMBER_COMPONENTS, &wides, ADTOOL_EFORMAT, &err),
+					 i < n ? ADTOOL_EFORMAT : 0);
+			assert_true(i == n || strstr(err.message, said));
+			narrow[i % n] = was_narrow;
+			wide[i % n] = was_wide;
+		}
+	}
+}
+
 static void wild_values(void **state)
 {
 	static const char *const names[] = {"channels.npy", "channels_mean.npy", "mean.npy", "components.npy",
@@ -1870,6 +1918,7 @@ int main(void)
 		cmocka_unit_test(deflated_and_damaged),
 		cmocka_unit_test(wrong_members),
 		cmocka_unit_test(wrong_sizes),
+		cmocka_unit_test(one_wild_value_among_many),
 		cmocka_unit_test(wild_values),
 		cmocka_unit_test(manifest_values),
 		cmocka_unit_test(zip_structure),
