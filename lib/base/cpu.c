@@ -18,13 +18,16 @@ void ad_cpu_identity(ad_buf *out)
 #if defined(__x86_64__) || defined(__i386__)
 	{
 		static const unsigned leaves[][2] = {{0, 0}, {1, 0}, {7, 0}, {7, 1}};
+		unsigned most = 0;
 		size_t i;
 
-		for (i = 0; i < sizeof(leaves) / sizeof(leaves[0]); i++) {
+		/* Each costs microseconds on a virtual machine. */
+		for (i = 0; i < sizeof(leaves) / sizeof(leaves[0]) && leaves[i][0] <= most; i++) {
 			unsigned a = 0, b = 0, c = 0, d = 0;
 
-			if (!__get_cpuid_count(leaves[i][0], leaves[i][1], &a, &b, &c, &d))
-				continue;
+			__cpuid_count(leaves[i][0], leaves[i][1], a, b, c, d);
+			if (i == 0)
+				most = a;
 			if (leaves[i][0] == 1)
 				b = 0; /* which core this is */
 			ad_buf_printf(out, " %08x%08x%08x%08x", a, b, c, d);

@@ -5,7 +5,8 @@
 
 #include <adtool/error.h>
 
-enum { ALIGNMENT = 64, HUGE_PAGE = 2 << 20 };
+/* WORTH_A_PAGE: small pages of so many bytes take longer to come one by one than a large page, which is cleared at once. */
+enum { ALIGNMENT = 64, HUGE_PAGE = 2 << 20, WORTH_A_PAGE = 256 << 10 };
 
 static int overflows(size_t count, size_t size)
 {
@@ -71,10 +72,9 @@ void *ad_malloc_aligned(size_t count, size_t size)
 	if (overflows(count, size) || bytes > PTRDIFF_MAX - HUGE_PAGE)
 		return NULL;
 	bytes = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-	/* The last large page is taken only where little of it is wasted. */
-	whole = (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
-	if (whole - bytes > bytes / 8)
-		whole -= HUGE_PAGE;
+	whole = bytes / HUGE_PAGE * HUGE_PAGE;
+	if (bytes - whole >= WORTH_A_PAGE)
+		whole += HUGE_PAGE;
 	if (whole) {
 		alignment = HUGE_PAGE;
 		bytes = whole > bytes ? whole : bytes;

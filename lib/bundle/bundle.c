@@ -199,8 +199,8 @@ static void check_member(void *context, size_t task, unsigned worker)
 
 static int load_members(ad_bundle *b, adtool_error *err)
 {
-	/* A second thread takes some 50 microseconds to start and to end, in which 1 MB or so is read. */
-	enum { WORTH_A_THREAD = 2 << 20 };
+	/* A second thread takes some 150 microseconds to start and to end, in which 2 MB or so are read, and half of the rest. */
+	enum { WORTH_A_THREAD = 16 << 20 };
 	struct check c = {.b = b};
 	ad_pool *pool = NULL;
 	size_t bytes = 0, i;

@@ -8,9 +8,6 @@ void ad_scratch_release(struct ad_scratch *s)
 {
 	ad_free_aligned(s->arena);
 	ad_free_aligned(s->tensor);
-	ad_free_aligned(s->map);
-	ad_free_aligned(s->pooled);
-	ad_free_aligned(s->all);
 	memset(s, 0, sizeof(*s));
 }
 
@@ -26,19 +23,31 @@ size_t ad_extractor_pooled(const struct ad_extractor *e)
 	return e->grid ? e->shape[0] * ad_extractor_cells(e) : ad_plan_output_floats(e->plan);
 }
 
+/* In one block: less of it are small pages then. */
+static void create_arena(struct ad_scratch *s, const struct ad_extractor *e)
+{
+	enum { LINE = 64 };
+	const size_t floats[] = {ad_plan_output_floats(e->plan), ad_extractor_pooled(e),
+				 e->cells ? e->shape[0] * e->grid * e->grid : 0};
+	float **parts[] = {&s->map, &s->pooled, &s->all};
+	size_t bytes = (ad_plan_arena_bytes(e->plan) + LINE - 1) / LINE * LINE, at = bytes, i;
+
+	for (i = 0; i < 3; i++)
+		bytes += (floats[i] * sizeof(float) + LINE - 1) / LINE * LINE;
+	s->arena = ad_malloc_aligned(bytes, 1);
+	for (i = 0; s->arena && i < 3; i++) {
+		*parts[i] = (float *)(void *)((char *)s->arena + at);
+		at += (floats[i] * sizeof(float) + LINE - 1) / LINE * LINE;
+	}
+}
+
 int ad_scratch_create(struct ad_scratch *s, const struct ad_extractor *e, adtool_error *err)
 {
 	if (!s->arena)
-		s->arena = ad_malloc_aligned(ad_plan_arena_bytes(e->plan), 1);
+		create_arena(s, e);
 	if (!s->tensor)
 		s->tensor = ad_malloc_aligned((size_t)3 * e->width * e->height, sizeof(float));
-	if (!s->map)
-		s->map = ad_malloc_aligned(ad_plan_output_floats(e->plan), sizeof(float));
-	if (!s->pooled)
-		s->pooled = ad_malloc_aligned(ad_extractor_pooled(e), sizeof(float));
-	if (e->cells && !s->all)
-		s->all = ad_malloc_aligned(e->shape[0] * e->grid * e->grid, sizeof(float));
-	if (s->arena && s->tensor && s->map && s->pooled && (s->all || !e->cells))
+	if (s->arena && s->tensor)
 		return 0;
 	ad_scratch_release(s);
 	return ad_fail_nomem(err);

@@ -82,7 +82,7 @@ struct ad_extractor {
 
 /* What one thread needs for one picture at a time. */
 struct ad_scratch {
-	void *arena;
+	void *arena; /* and what follows but the tensor */
 	float *tensor, *map, *pooled;
 	float *all; /* the pooled map's cells, with `cells` */
 };
