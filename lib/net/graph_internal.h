@@ -1,4 +1,4 @@
-/* How graphs are made: shared by graph.c, import.c and passes.c only. */
+/* How graphs are made: shared by graph.c, the importer and passes.c only. */
 #ifndef AD_GRAPH_INTERNAL_H
 #define AD_GRAPH_INTERNAL_H
 
