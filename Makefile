@@ -408,9 +408,12 @@ fuzz: ## look for inputs that break a parser, with libFuzzer; FUZZ_SECONDS=60 ea
 	@sh tests/fuzz/seeds.sh $(B) build/fuzz/seeds
 	@sh tests/fuzz/run.sh build/fuzz $(FUZZ_SECONDS) $(or $(FUZZ),$(FUZZ_TARGETS))
 
+# Tests whose networks and pictures are small; of others one may take an hour.
+VALGRIND_TESTS ?= $(patsubst %,tests/cli/%.t,completion limits sandbox synopsis)
 .PHONY: check-valgrind
-check-valgrind: all examples $(REPLAY_BIN) ## the commands under valgrind: no errors, no leaks
+check-valgrind: test-programs ## the commands, and tests of the command line, under valgrind; VALGRIND_TESTS= picks others
 	@sh tests/valgrind/run.sh $(B)
+	@PERL5LIB=$(CURDIR)/tests/lib sh tests/valgrind/cli.sh $(B) $(VALGRIND_TESTS)
 
 .PHONY: soak
 SOAK ?= 100000
