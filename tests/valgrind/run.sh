@@ -29,9 +29,9 @@ memcheck() {
 		failed=1
 	fi
 }
-net="--backbone seeds/onnx/small.onnx --size 16x16 --grid 2 --channels 4"
+net="--backbone seeds/onnx/small.onnx --size 16x16 --grid 2"
 # shellcheck disable=SC2086 # words are wanted
-memcheck 0 train -q -j 2 $net --keep-stats -o m.zip set/train/normal
+memcheck 0 train -q -j 2 $net --channels 4 --keep-stats -o m.zip set/train/normal
 memcheck 0 train -q -j 1 --backbone seeds/onnx/small.onnx --size 16x16 --method ppca -o p.zip set/train/normal
 memcheck 2 score -q -j 2 --no-sandbox -m m.zip --format jsonl --heatmap h --overlay o --map n set/test archive.tar bad.png
 memcheck 0 score -q -j 1 --no-sandbox -m p.zip --fdr 0.1 set/test
