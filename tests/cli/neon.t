@@ -13,7 +13,7 @@ run aarch64-linux-gnu-gcc $flags -march=armv8.2-a+dotprod -c -o "$TMP/neondot.o"
 exits 'the room of the dot product is built' 0
 run aarch64-linux-gnu-gcc $flags -static -o "$TMP/kernels" tests/neon/kernels.c tests/unit/kernel_check.c \
 	tests/unit/int8_check.c lib/kernel/dispatch.c lib/kernel/int8.c lib/kernel/scalar/kernels.c lib/kernel/scalar/int8.c \
-	lib/kernel/neon/kernels.c lib/kernel/neon/int8.c "$TMP/neondot.o" lib/base/fail.c lib/base/mem.c -lm
+	lib/kernel/neon/kernels.c lib/kernel/neon/int8.c "$TMP/neondot.o" lib/base/fail.c lib/base/half.c lib/base/mem.c -lm
 exits 'the kernels are built for AArch64' 0
 run qemu-aarch64 "$TMP/kernels"
 exits 'and run' 0
