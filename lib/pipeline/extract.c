@@ -135,6 +135,7 @@ int ad_extractor_check(const struct ad_extractor *e, adtool_error *err)
 	if (e->grid <= e->shape[1] && e->grid <= e->shape[2])
 		return 0;
 	return ad_fail(err, ADTOOL_EINVAL,
-		       "a grid of %u x %u is larger than the feature map of %zu x %zu (height x width)", e->grid,
-		       e->grid, e->shape[1], e->shape[2]);
+		       "a grid of %u x %u is larger than the feature map of %zu x %zu (height x width): take a smaller "
+		       "--grid, or a larger --size or --tiles",
+		       e->grid, e->grid, e->shape[1], e->shape[2]);
 }

@@ -286,6 +286,29 @@ static void flips(void **state)
 	}
 }
 
+#if defined(AD_SONAME_HEIF) && defined(AD_SONAME_DE265)
+/* libheif 1.15 takes both, with pixels that were never set. */
+static void damage_that_libheif_takes(void **state)
+{
+	static const char *const names[] = {"pixels-not-decoded", "grid-not-covered"};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		char path[256];
+		ad_buf file = {0};
+		adtool_image *image = NULL;
+		adtool_error err = {0};
+
+		snprintf(path, sizeof(path), "tests/fuzz/regressions/picture-heif/%s", names[i]);
+		assert_int_equal(ad_file_read(path, 1 << 24, &file, NULL), 0);
+		assert_int_equal(decode(file.data, file.size, 0, &image, &err), ADTOOL_EFORMAT);
+		assert_non_null(strstr(err.message, "damaged HEIF: "));
+		ad_buf_release(&file);
+	}
+}
+#endif
+
 /* The size is held against the limit, in every format; of an animation or a turned picture too. */
 static void limits(void **state)
 {
@@ -486,6 +509,9 @@ int main(void)
 	    cmocka_unit_test(backgrounds),
 	    cmocka_unit_test(pieces),
 	    cmocka_unit_test(flips),
+#if defined(AD_SONAME_HEIF) && defined(AD_SONAME_DE265)
+	    cmocka_unit_test(damage_that_libheif_takes),
+#endif
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
