@@ -165,7 +165,7 @@ $(B)/gen/formats: FORCE
 	@printf '%s\n' '$(FORMATS)' | cmp -s - $@ || printf '%s\n' '$(FORMATS)' >$@
 .PHONY: FORCE
 FORCE:
-$(patsubst lib/%.c,$(B)/lib/%.o,$(wildcard lib/image/*.c)): $(B)/gen/formats
+$(patsubst lib/%.c,$(B)/lib/%.o,$(wildcard lib/image/*.c)) $(B)/tests/unit/test_formats.o: $(B)/gen/formats
 
 $(B)/lib/%.o: lib/%.c | $(B)/gen/onnx.pb-c.h
 	@mkdir -p $(@D)
