@@ -150,8 +150,9 @@ static void check_conv(struct check *c)
 	char what[256];
 
 	for (size_t blocks = 1; blocks <= c->k->conv_blocks; blocks++) {
-		for (size_t pixels = 1; pixels <= 2 * 14 + 3; pixels++) {
-			/* 1x1; 3x3; strided; the planar stem; a run that is not a multiple of four. */
+		/* In the end 56: two or more whole tiles of every kind. */
+		for (size_t pixels = 1; pixels <= 56; pixels += pixels < 2 * 14 + 3 ? 1 : 25) {
+			/* 1x1; 3x3; strided; the planar stem; a run that is not a multiple of four; a short one. */
 			const ad_conv_args shapes[] = {
 			    {.pixel = vl, .n = {3, 1, 1}, .step = {(pixels + 2) * vl, 0, 0}, .run = vl, .last = vl},
 			    {.pixel = vl, .n = {1, 1, 1}, .step = {0, 0, 0}, .run = vl, .last = 1},
@@ -180,6 +181,7 @@ static void check_conv(struct check *c)
 			     .step = {3 * (pixels + 9), pixels + 9, 2},
 			     .run = 1,
 			     .last = 1},
+			    {.pixel = vl, .n = {2, 1, 1}, .step = {(pixels + 1) * vl, 0, 0}, .run = vl, .last = 2},
 			};
 
 			for (size_t s = 0; s < sizeof(shapes) / sizeof(shapes[0]) && !c->failed; s++) {

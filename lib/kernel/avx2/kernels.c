@@ -5,6 +5,7 @@
 
 #define VL 8
 typedef __m256 vf;
+typedef __m256 vm;
 
 #define v_load(p) _mm256_loadu_ps(p)
 #define v_store(p, x) _mm256_storeu_ps(p, x)
@@ -14,6 +15,9 @@ typedef __m256 vf;
 #define v_sub(a, b) _mm256_sub_ps(a, b)
 #define v_mul(a, b) _mm256_mul_ps(a, b)
 #define v_div(a, b) _mm256_div_ps(a, b)
+#define v_mask(on) _mm256_castsi256_ps(_mm256_set1_epi32((on) ? -1 : 0))
+#define v_if(mask, x) _mm256_and_ps(mask, x)
+#define v_keep(x) __asm__("" : "+x"(x))
 #define v_fma(a, b, c) _mm256_fmadd_ps(a, b, c)
 #define v_max(a, b) _mm256_max_ps(a, b)
 #define v_min(a, b) _mm256_min_ps(a, b)

@@ -5,6 +5,7 @@
 
 #define VL 16
 typedef __m512 vf;
+typedef __mmask16 vm;
 
 #define v_load(p) _mm512_loadu_ps(p)
 #define v_widen(p) _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)(p)))
@@ -15,6 +16,10 @@ typedef __m512 vf;
 #define v_sub(a, b) _mm512_sub_ps(a, b)
 #define v_mul(a, b) _mm512_mul_ps(a, b)
 #define v_div(a, b) _mm512_div_ps(a, b)
+#define v_mask(on) (__mmask16)((on) ? 0xffff : 0)
+#define v_if(mask, x) _mm512_maskz_mov_ps(mask, x)
+#define v_keep_pointer(p) __asm__("" : "+r"(p))
+#define v_keep(x) __asm__("" : "+v"(x))
 #define v_fma(a, b, c) _mm512_fmadd_ps(a, b, c)
 #define v_max(a, b) _mm512_max_ps(a, b)
 #define v_min(a, b) _mm512_min_ps(a, b)
@@ -145,6 +150,9 @@ static void narrow(const ad_narrow_args *a)
 #define TILE1 14
 #define TILE2 14
 #define TILE3 9
+#define WHOLE1 28
+#define WHOLE2 14
+#define WHOLE3 9
 #define DEPTHWISE_TILE 7
 #define DOTS_ROWS 4
 #define SUBTRACT_STEP 4

@@ -5,6 +5,7 @@
 
 #define VL 4
 typedef float32x4_t vf;
+typedef uint32x4_t vm;
 
 #define v_load(p) vld1q_f32(p)
 #define v_widen(p) vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)))
@@ -15,6 +16,9 @@ typedef float32x4_t vf;
 #define v_sub(a, b) vsubq_f32(a, b)
 #define v_mul(a, b) vmulq_f32(a, b)
 #define v_div(a, b) vdivq_f32(a, b)
+#define v_mask(on) vdupq_n_u32((on) ? UINT32_MAX : 0)
+#define v_if(mask, x) vreinterpretq_f32_u32(vandq_u32(mask, vreinterpretq_u32_f32(x)))
+#define v_keep(x) __asm__("" : "+w"(x))
 #define v_fma(a, b, c) vfmaq_f32(c, a, b)
 #define v_round(x) vrndnq_f32(x)
 

@@ -13,6 +13,8 @@
  *   v_ldexp(x, n)           x 2^n, n whole, -126 .. 127
  *   v_bf16(x)               rounded to bfloat16, as bf16.h says
  *   v_transpose(r)          VL registers, VL x VL
+ *   vm v_mask(on)           of an int; v_if(mask, x): x, or 0 where that was 0; never a branch
+ *   v_keep(x)               a statement: x is in a register, and not read from memory at each use
  *   TILE1 TILE2 TILE3       pixels of the convolution's register tile with 1, 2, 3 blocks of channels
  *   DEPTHWISE_TILE          pixels of each of the two rows of the depthwise convolution's register tile
  *   AD_TABLE AD_ISA         the table's name; the room's name as a string
@@ -239,57 +241,86 @@ INLINE void window(const ad_window_args *a, const size_t KW, const enum window w
 	}
 }
 
+/* Tiles of equal size side by side, in rows y0 .. y1 - 1. */
+typedef struct depthwise_run {
+	size_t first, count; /* output pixel, tiles */
+	int left, right;     /* the first column of the first window, the last one of the last are outside */
+	size_t y0, y1;
+} depthwise_run;
+
 /*
- * 3x3 depthwise: P pixels of ROWS output rows (1, 2) in registers, and the weights; each input pixel is read once.
- * in: rows of input, NULL where outside, from the window of the first pixel on. left, right: that its first column, the
- * last window's last one are outside. The taps of an output come in the same order as in window_inside.
+ * 3x3 depthwise: P pixels of ROWS output rows (1, 2) in registers, and the weights; each input pixel is read once, and
+ * nothing branches within a tile. The taps of an output come in the same order as in window_inside.
  */
-INLINE void depthwise_tile(const ad_window_args *a, const float *const *in, int left, int right, float *out,
-			   const float *res, const size_t P, const size_t ROWS, const size_t S)
+INLINE void depthwise_tiles(const ad_window_args *a, const depthwise_run *run, const size_t P, const size_t ROWS,
+			    const size_t S)
 {
-	const size_t columns = (P - 1) * S + 3, pitch = a->ow * VL;
-	vf w[9], sum[16];
+	const size_t columns = (P - 1) * S + 3, rows = (ROWS - 1) * S + 3, line = a->w * VL, pitch = a->ow * VL;
+	vf w[9], bias = a->bias ? v_load(a->bias) : v_zero();
 	clamp c = clamp_of(&a->fn);
 
 	EACH (t, 9)
 		w[t] = v_load(a->weights + t * VL);
-	EACH (p, P * ROWS)
-		sum[p] = a->bias ? v_load(a->bias) : v_zero();
-	EACH (i, (ROWS - 1) * S + 3) {
-		if (!in[i])
-			continue;
-		EACH (j, columns) {
-			vf x;
+	for (size_t y = run->y0; y + ROWS <= run->y1; y += ROWS) {
+		size_t start = ((y - a->y0) * a->ow + run->first) * VL, first = y * S - a->pads[0];
+		const float *in = a->in + ((first - a->row0) * a->w + run->first * S - a->pads[1]) * VL;
+		const float *res = a->res ? a->res + start : NULL;
+		float *out = a->out + start;
 
-			if ((j == 0 && left) || (j == columns - 1 && right))
-				continue;
-			x = v_load(in[i] + j * VL);
-			EACH (r, ROWS) {
-				EACH (p, P) {
-					if (i >= r * S && i - r * S < 3 && j >= p * S && j - p * S < 3)
-						sum[r * P + p] =
-						    v_fma(x, w[(i - r * S) * 3 + j - p * S], sum[r * P + p]);
+		for (size_t tile = 0; tile < run->count; tile++) {
+			/* A column that is outside: 0, in place of its neighbour. */
+			size_t no_left = tile == 0 && run->left, no_right = tile + 1 == run->count && run->right;
+			size_t at_left = no_left * VL, at_right = (columns - 1 - no_right) * VL;
+			vm left = v_mask(!no_left), right = v_mask(!no_right);
+			vf sum[16];
+
+			EACH (p, P * ROWS)
+				sum[p] = bias;
+			EACH (i, rows) {
+				const float *row = in + i * line;
+
+				if (first + i >= a->h) /* above the plane, too */
+					continue;
+				EACH (j, columns) {
+					vf x = j == 0             ? v_if(left, v_load(row + at_left))
+					       : j == columns - 1 ? v_if(right, v_load(row + at_right))
+								  : v_load(row + j * VL);
+
+					v_keep(x);
+					EACH (r, ROWS) {
+						EACH (p, P) {
+							const size_t ky = i - r * S, kx = j - p * S; /* wrap */
+
+							if (ky < 3 && kx < 3)
+								sum[r * P + p] =
+								    v_fma(x, w[ky * 3 + kx], sum[r * P + p]);
+						}
+					}
 				}
 			}
-		}
-	}
-	EACH (r, ROWS) {
-		EACH (p, P) {
-			if (res)
-				sum[r * P + p] = v_add(sum[r * P + p], v_load(res + r * pitch + p * VL));
-			v_store(out + r * pitch + p * VL, v_clamp(&c, sum[r * P + p]));
+			if (res) {
+				EACH (r, ROWS)
+					EACH (p, P)
+						sum[r * P + p] =
+						    v_add(sum[r * P + p], v_load(res + r * pitch + p * VL));
+				res += P * VL;
+			}
+			EACH (r, ROWS)
+				EACH (p, P)
+					v_store(out + r * pitch + p * VL, v_clamp(&c, sum[r * P + p]));
+			in += P * S * VL;
+			out += P * VL;
 		}
 	}
 }
 
-typedef void depthwise_tile_fn(const ad_window_args *a, const float *const *in, int left, int right, float *out,
-			       const float *res);
+typedef void depthwise_fn(const ad_window_args *a, const depthwise_run *run);
 
 #define DEPTHWISE_FN(P, ROWS, S)                                                                                       \
-	static __attribute__((noinline)) void depthwise_##P##_##ROWS##_##S(                                            \
-	    const ad_window_args *a, const float *const *in, int left, int right, float *out, const float *res)        \
+	static __attribute__((noinline)) void depthwise_##P##_##ROWS##_##S(const ad_window_args *a,                    \
+									   const depthwise_run *run)                   \
 	{                                                                                                              \
-		depthwise_tile(a, in, left, right, out, res, P, ROWS, S);                                              \
+		depthwise_tiles(a, run, P, ROWS, S);                                                                   \
 	}
 #define DEPTHWISE_FNS(P, R) DEPTHWISE_FN(P, 1, 1) DEPTHWISE_FN(P, 1, 2) DEPTHWISE_FN(P, 2, 1) DEPTHWISE_FN(P, 2, 2)
 #define DEPTHWISE_NAMES(P, R)                                                                                          \
@@ -300,30 +331,22 @@ TILES(DEPTHWISE_TILE, DEPTHWISE_FNS, )
 /* 3x3, stride 1 or 2, not dilated, at most a column of a window outside at either side. */
 static void depthwise_3x3(const ad_window_args *a)
 {
-	static depthwise_tile_fn *const tiles[][2][2] = {TILES(DEPTHWISE_TILE, DEPTHWISE_NAMES, )};
-	size_t s = a->stride[0], count = (a->ow + DEPTHWISE_TILE - 1) / DEPTHWISE_TILE, rows;
-	int over = (a->ow - 1) * s + 3 > a->w + a->pads[1];
+	static depthwise_fn *const fns[][2][2] = {TILES(DEPTHWISE_TILE, DEPTHWISE_NAMES, )};
+	/* As even as they come: first those of `size` pixels, then those of one more. */
+	size_t s = a->stride[0], count = (a->ow + DEPTHWISE_TILE - 1) / DEPTHWISE_TILE, size = a->ow / count;
+	size_t bigger = a->ow % count, smaller = count - bigger, even = a->y0 + (a->y1 - a->y0) / 2 * 2;
+	int left = a->pads[1] != 0, right = (a->ow - 1) * s + 3 > a->w + a->pads[1];
+	const depthwise_run runs[] = {
+	    {0, smaller, left, right && !bigger, a->y0, even},
+	    {0, smaller, left, right && !bigger, even, a->y1},
+	    {smaller * size, bigger, 0, right, a->y0, even},
+	    {smaller * size, bigger, 0, right, even, a->y1},
+	};
 
-	for (size_t y = a->y0; y < a->y1; y += rows) {
-		size_t start = (y - a->y0) * a->ow * VL;
-
-		rows = a->y1 - y > 1 ? 2 : 1;
-		for (size_t t = 0, x = 0; t < count; t++) {
-			size_t size = (a->ow - x) / (count - t), at = start + x * VL;
-			const float *in[5];
-
-			for (size_t i = 0; i < (rows - 1) * s + 3; i++) {
-				size_t iy = y * s + i - a->pads[0]; /* wraps to more than h above the plane */
-
-				in[i] = iy < a->h ? a->in + ((iy - a->row0) * a->w + x * s - a->pads[1]) * VL : NULL;
-			}
-			tiles[size - 1][rows - 1][s - 1](a, in, x == 0 && a->pads[1], t + 1 == count && over,
-							 a->out + at, a->res ? a->res + at : NULL);
-			x += size;
-		}
-		if (is_late(&a->fn))
-			apply_late(&a->fn, a->out + start, rows * a->ow);
-	}
+	for (size_t i = 0; i < 4; i++)
+		if (runs[i].count && runs[i].y0 < runs[i].y1)
+			fns[size - 1 + i / 2][1 - i % 2][s - 1](a, &runs[i]);
+	apply_late(&a->fn, a->out, (a->y1 - a->y0) * a->ow);
 }
 
 static void depthwise(const ad_window_args *a)

@@ -8,6 +8,7 @@
  *   c_load(p)              unaligned
  *   c_set1(p)              the PER at p, in every lane
  *   c_fma(one, wide, sum)  adds the products of a step to VL sums
+ *   WHOLE1 WHOLE2 WHOLE3   may be there: pixels of a register tile for lines of nothing but whole tiles (conv_whole)
  */
 #include <math.h>
 
@@ -161,6 +162,129 @@ TILES(TILE1, TILE_FN, 1)
 TILES(TILE2, TILE_FN, 2)
 TILES(TILE3, TILE_FN, 3)
 
+#ifdef WHOLE1
+enum { TAIL = 2 };
+
+/* The bounds of a clamp; where there is none, some that change nothing. */
+INLINE clamp bounds_of(const ad_fn *fn)
+{
+	clamp c = clamp_of(fn);
+
+	c.low = c.on ? c.low : v_set1(-INFINITY);
+	c.high = c.on ? c.high : v_set1(INFINITY);
+	return c;
+}
+
+/*
+ * Pointwise, neighbouring pixels, `count` whole tiles of P pixels x R blocks. The last TAIL steps are taken pixel by
+ * pixel, each written as soon as it is done: were all of them done at the same time, then in the core's queues their
+ * writing would wait for the multiplying, and the next tile's multiplying for the writing. The order of an element's
+ * sum is that of conv_tile. RES: whether there is something to add.
+ */
+INLINE void conv_whole(const CONV_ARGS *a, ahead *next, size_t count, const size_t P, const size_t R, const int RES)
+{
+	const size_t blocks = a->n[0], step = a->step[0], out_block = a->out_block, res_block = a->res_block;
+	const c_number *in = a->in, *fetch = next->at;
+	const float *res = a->res;
+	float *out = a->out;
+	clamp c = bounds_of(&a->fn);
+
+	for (size_t tile = 0; tile < count; tile++, in += P * VL, out += P * VL) {
+		const c_number *w = a->w, *again, *x = in;
+		c_wide wide[TAIL][3];
+		vf sum[32];
+
+		if (RES && a->res != a->out) {
+			EACH (r, R)
+				EACH (p, P)
+					__builtin_prefetch(res + r * res_block + p * VL);
+		}
+		EACH (r, R) {
+			vf bias = a->bias ? v_load(a->bias + r * VL) : v_zero();
+
+			EACH (p, P)
+				sum[p * R + r] = bias;
+		}
+		for (size_t i = 0; i < blocks; i++) {
+			size_t n = i + 1 < blocks ? a->run : a->last - TAIL;
+
+			x = in + i * step;
+			for (size_t line = next->lines * (n / 4); line > 0; line--, fetch += LINE)
+				__builtin_prefetch(fetch, 0, 2);
+			for (size_t k = 0; k < n; k++, x += PER, w += R * PER * VL) {
+				EACH (r, R)
+					wide[0][r] = c_load(w + r * PER * VL);
+				EACH (p, P) {
+					c_wide one = c_set1(x + p * VL);
+
+					v_keep(one);
+					EACH (r, R)
+						sum[p * R + r] = c_fma(one, wide[0][r], sum[p * R + r]);
+				}
+			}
+		}
+		/* The first pixel's weights come from memory: as long as all sums are held, registers are short. */
+		again = w;
+		v_keep_pointer(again);
+		EACH (p, P) {
+			EACH (t, TAIL) {
+				c_wide one = c_set1(x + p * VL + t * PER);
+
+				EACH (r, R) {
+					c_wide weights = p ? wide[t][r] : c_load(again + (t * R + r) * PER * VL);
+
+					sum[p * R + r] = c_fma(one, weights, sum[p * R + r]);
+				}
+			}
+			EACH (r, R) {
+				vf y = sum[p * R + r];
+
+				if (RES)
+					y = v_add(y, v_load(res + r * res_block + p * VL));
+				v_store(out + r * out_block + p * VL, v_min(c.high, v_max(c.low, y)));
+			}
+			if (p == 0) {
+				EACH (t, TAIL)
+					EACH (r, R)
+						wide[t][r] = c_load(w + (t * R + r) * PER * VL);
+			}
+		}
+		if (RES)
+			res += P * VL;
+	}
+}
+
+#define WHOLE_FN(R, RES)                                                                                               \
+	static __attribute__((noinline)) void whole_##R##_##RES(const CONV_ARGS *a, ahead *next, size_t count)         \
+	{                                                                                                              \
+		conv_whole(a, next, count, WHOLE##R, R, RES);                                                          \
+	}
+WHOLE_FN(1, 0)
+WHOLE_FN(1, 1)
+WHOLE_FN(2, 0)
+WHOLE_FN(2, 1)
+WHOLE_FN(3, 0)
+WHOLE_FN(3, 1)
+
+/* Returns 0 when it is not for conv_whole. */
+static int conv_whole_tiles(const CONV_ARGS *a)
+{
+	static void (*const fns[][2])(const CONV_ARGS *a, ahead *next, size_t count) = {
+	    {whole_1_0, whole_1_1}, {whole_2_0, whole_2_1}, {whole_3_0, whole_3_1}};
+	size_t pixels = a->blocks == 1 ? WHOLE1 : a->blocks == 2 ? WHOLE2 : WHOLE3;
+	size_t count = a->pixels / pixels, quads;
+	ahead next = {a->next, 0};
+
+	if (a->pixels % pixels || a->pixel != VL || a->n[1] != 1 || a->n[2] != 1 || a->last < TAIL)
+		return 0;
+	quads = ((a->n[0] - 1) * (a->run / 4) + (a->last - TAIL) / 4) * count;
+	if (a->next && quads)
+		next.lines = (a->next_count / LINE + quads - 1) / quads;
+	fns[a->blocks - 1][a->res != NULL](a, &next, count);
+	return 1;
+}
+#endif
+
 static void conv_tiles(const CONV_ARGS *a)
 {
 	static conv_tile_fn *const tiles1[][2] = {TILES(TILE1, TILE_NAME, 1)};
@@ -173,6 +297,10 @@ static void conv_tiles(const CONV_ARGS *a)
 	ahead next = {a->next, a->next && quads ? (a->next_count / LINE + quads - 1) / quads : 0};
 	int any = a->pixel != VL;
 
+#ifdef WHOLE1
+	if (conv_whole_tiles(a))
+		return;
+#endif
 	/* As even as they come: a last tile of a pixel or two would be slow. */
 	for (size_t t = 0; t < count; t++) {
 		size_t size = (a->pixels - first) / (count - t);
