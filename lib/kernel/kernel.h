@@ -46,6 +46,8 @@ typedef struct ad_fn {
  *       sum over i < n[0], j < n[1], l < n[2], k < run of
  *           in[p pixel + i step[0] + j step[1] + l step[2] + k] w[...][r vl + v])
  * w is read front to back: [n0][n1][n2][run][blocks vl]. For i = n[0] - 1 the run is `last`.
+ * half: of the last block only the first vl / 2 channels are multiplied; blocks is 2, n[1] and n[2] are 1, run and last even,
+ * and w is [n0][run / 2][3 vl / 2][2]: two steps of each channel side by side.
  * res may be out.
  */
 typedef struct ad_conv_args {
@@ -55,6 +57,7 @@ typedef struct ad_conv_args {
 	size_t run, last; /* >= 1 */
 	const float *w;
 	size_t blocks; /* 1 .. the table's conv_blocks */
+	int half;      /* only where the table has conv_half */
 	float *out;
 	size_t out_block; /* floats between output blocks */
 	size_t pixels;
@@ -244,6 +247,7 @@ typedef struct ad_kernels {
 	unsigned vl;
 	unsigned conv_blocks; /* most blocks a conv call takes */
 	unsigned conv_pixels; /* pixels that conv's register tile holds with that many blocks */
+	int conv_half;        /* knows ad_conv_args.half */
 	/*
 	 * Makes denormals zero on this thread, so that they cost nothing; returns what fp_leave takes to put the old
 	 * mode back. scalar: does nothing, its arithmetic being strict.

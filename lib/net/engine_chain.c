@@ -54,6 +54,7 @@ static void product(const conv_step *c, const run *r, const out_group *g, const 
 	    .last = c->last,
 	    .w = w,
 	    .blocks = g->blocks,
+	    .half = g->half,
 	    .out = out,
 	    .out_block = out_block,
 	    .pixels = pixels,

@@ -33,6 +33,7 @@ void engine_conv_call(const step *s, const run *r, const out_group *g, ad_conv_a
 	a->next = a->w + g->floats;
 	a->next_count = last ? g->floats : 0;
 	a->blocks = g->blocks;
+	a->half = g->half;
 	a->out = out + at0;
 	a->out_block = c->out.plane;
 	a->pixels = pixels;
@@ -282,12 +283,21 @@ int engine_conv_suits(const ad_engine *e, const ad_conv *conv, size_t in, size_t
 	       merged_groups(conv->groups, in / conv->groups, out / conv->groups, e->k->vl) <= AD_VL_MAX;
 }
 
+/* Channels of a group whose weights are kept. */
+static size_t width_of(const out_group *g, size_t vl)
+{
+	return g->blocks * vl - (g->half ? vl / 2 : 0);
+}
+
 static int make_groups(ad_engine *e, step *s, size_t index, const ad_node *node, int is_planar)
 {
 	conv_step *c = &s->u.conv;
 	size_t vl = e->k->vl, groups = node->u.conv.groups,
 	       m = merged_groups(groups, c->in.c / groups, c->out.c / groups, vl);
 	size_t sets = groups / m, out_blocks = div_up(c->out.c / sets, vl), n = 0, taps;
+	/* The last two blocks, of which the last is no more than half full. */
+	int half = e->k->conv_half && groups == 1 && !is_planar && !c->bf16 && out_blocks > 1 && c->out.c % vl &&
+		   c->out.c % vl <= vl / 2 && c->in.c % 2 == 0 && is_pointwise(&c->window) && c->out.h * c->out.w > 1;
 
 	c->in_channels = c->in.c / sets;
 	c->in_blocks = is_planar ? c->in.c : div_up(c->in_channels, vl);
@@ -297,10 +307,10 @@ static int make_groups(ad_engine *e, step *s, size_t index, const ad_node *node,
 		return ADTOOL_ENOMEM;
 	for (size_t set = 0; set < sets; set++) {
 		for (size_t b = 0; b < out_blocks;) {
-			size_t left = out_blocks - b, size = left == 1 ? 1 : left == 3 ? 3 : 2;
+			size_t left = out_blocks - b, size = left == 1 || (half && left == 3) ? 1 : left == 3 ? 3 : 2;
 
-			c->groups[n++] =
-			    (out_group){set * (c->in_channels / vl), set * (c->out.c / sets / vl) + b, size, 0, 0};
+			c->groups[n++] = (out_group){set * (c->in_channels / vl), set * (c->out.c / sets / vl) + b, size, 0, 0,
+						     half && left == 2};
 			b += size;
 		}
 	}
@@ -312,7 +322,7 @@ static int make_groups(ad_engine *e, step *s, size_t index, const ad_node *node,
 		if (!f)
 			return ADTOOL_ENOMEM;
 		c->groups[g].floats = c->bf16 ? engine_bf16_floats(e, c->in_channels, taps, c->groups[g].blocks)
-					      : taps * c->in_channels * c->groups[g].blocks * vl;
+					      : taps * c->in_channels * width_of(&c->groups[g], vl);
 		c->groups[g].weights = engine_weights(e, c->groups[g].floats);
 		*f = (fill){.kind = FILL_CONV, .step = index, .group = g, .node = node};
 	}
@@ -586,6 +596,15 @@ static void fill_pairs(const ad_engine *e, const conv_step *c, const out_group *
 	}
 }
 
+/* Inputs i .. i + n - 1 of `count` channels from `channel` on, of `width`, two inputs side by side. */
+static void fill_half(float *to, size_t width, size_t channel, size_t count, const float *from, size_t vl, size_t i,
+		      size_t n)
+{
+	for (size_t end = i + n; i < end; i++, from += vl)
+		for (size_t v = 0; v < count; v++)
+			to[(i / 2 * width + channel + v) * 2 + i % 2] = from[v];
+}
+
 void engine_conv_fill(const ad_engine *e, const fill *f)
 {
 	const step *s = &e->steps[f->step];
@@ -606,6 +625,13 @@ void engine_conv_fill(const ad_engine *e, const fill *f)
 		size_t o = (g->out_block + b) * vl;
 		float *to = e->weights + g->weights + b * vl;
 
+		for (q = 0; g->half && q < all; q += n) {
+			n = min_size(FETCHED, all - q);
+			fetch_taps(e, c, conv, o, q, n, fetched);
+			fill_half(e->weights + g->weights, width_of(g, vl), b * vl, b ? vl / 2 : vl, fetched, vl, q, n);
+		}
+		if (g->half)
+			continue;
 		if (!merged && !c->m && (taps == 1 || s->run == planar)) {
 			/* The order is that of the file. */
 			pack_weights(e, conv, o * all, all, min_size(vl, c->out.c - o), all, to, width);

@@ -454,7 +454,7 @@ int engine_int8_conv(ad_engine *e, step *s, size_t index, const ad_node *node, s
 		}
 		*f = (fill){.kind = FILL_INT8, .step = index, .group = n, .node = node};
 		/* A picture's quads hold all its channels. */
-		c->groups[n] = (out_group){0, b, size, 0, div_up(in.c, QUAD) * taps * size * BLOCK};
+		c->groups[n] = (out_group){0, b, size, 0, div_up(in.c, QUAD) * taps * size * BLOCK, 0};
 		c->groups[n].weights = engine_weights(e, c->groups[n].floats);
 		b += size;
 	}

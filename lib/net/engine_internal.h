@@ -35,6 +35,7 @@ typedef struct shape {
 typedef struct out_group {
 	size_t in_block, out_block, blocks;
 	size_t weights, floats; /* where in the engine's weights, and how many */
+	int half;               /* ad_conv_args.half */
 } out_group;
 
 struct step;

@@ -120,7 +120,7 @@ static void one_conv(struct check *c, const ad_conv_args *shape, size_t gap, int
 						in.data[p * a.pixel + i * a.step[0] + j * a.step[1] + l * a.step[2] +
 							k] = random_float(c);
 	taps = ((a.n[0] - 1) * a.run + a.last) * a.n[1] * a.n[2];
-	w = make_random(c, taps * width);
+	w = make_random(c, taps * (a.half ? width - vl / 2 : width));
 	a.out_block = a.pixels * vl + gap;
 	out[0] = make(c, (a.blocks - 1) * a.out_block + a.pixels * vl);
 	if (with_bias)
@@ -182,12 +182,27 @@ static void check_conv(struct check *c)
 			     .run = 1,
 			     .last = 1},
 			    {.pixel = vl, .n = {2, 1, 1}, .step = {(pixels + 1) * vl, 0, 0}, .run = vl, .last = 2},
+			    /* half a block; these two only where there is such a thing */
+			    {.pixel = vl,
+			     .n = {3, 1, 1},
+			     .step = {(pixels + 2) * vl, 0, 0},
+			     .run = vl,
+			     .last = vl,
+			     .half = 1},
+			    {.pixel = vl,
+			     .n = {2, 1, 1},
+			     .step = {(pixels + 1) * vl, 0, 0},
+			     .run = vl,
+			     .last = 2,
+			     .half = 1},
 			};
 
 			for (size_t s = 0; s < sizeof(shapes) / sizeof(shapes[0]) && !c->failed; s++) {
 				ad_conv_args a = shapes[s];
 				size_t f = (pixels + s) % FNS;
 
+				if (a.half && (!c->k->conv_half || blocks != 2))
+					continue;
 				a.blocks = blocks;
 				a.pixels = pixels;
 				a.fn = fns[f];

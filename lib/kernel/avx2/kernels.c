@@ -165,6 +165,7 @@ static void narrow(const ad_narrow_args *a)
 #define TILE2 6
 #define TILE3 4
 #define DEPTHWISE_TILE 3
+#define CONV_HALF 0
 #define DOTS_ROWS 2
 #define SUBTRACT_STEP 4
 #define AD_TABLE ad_kernels_avx2

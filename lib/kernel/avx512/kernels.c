@@ -154,6 +154,20 @@ static void narrow(const ad_narrow_args *a)
 #define WHOLE2 14
 #define WHOLE3 9
 #define DEPTHWISE_TILE 7
+#define CONV_HALF 1
+#define v_pair(p) _mm512_castpd_ps(_mm512_set1_pd(*(const pair_of_floats *)(const void *)(p)))
+
+/* Two floats, moved as one. */
+typedef double pair_of_floats __attribute__((aligned(4), may_alias));
+
+static inline __attribute__((always_inline)) vf v_fold(vf a, vf b)
+{
+	const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+	const __m512i odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+
+	return _mm512_add_ps(_mm512_permutex2var_ps(a, even, b), _mm512_permutex2var_ps(a, odd, b));
+}
+
 #define DOTS_ROWS 4
 #define SUBTRACT_STEP 4
 #define AD_TABLE ad_kernels_avx512

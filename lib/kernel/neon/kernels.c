@@ -98,6 +98,7 @@ static void narrow(const ad_narrow_args *a)
 #define TILE2 14
 #define TILE3 9
 #define DEPTHWISE_TILE 6
+#define CONV_HALF 0
 #define DOTS_ROWS 4
 #define SUBTRACT_STEP 4
 #define AD_TABLE ad_kernels_neon

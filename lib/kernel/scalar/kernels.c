@@ -38,7 +38,7 @@ static float apply(ad_fn fn, float x)
 
 static void conv(const ad_conv_args *a, size_t vl)
 {
-	size_t width = a->blocks * vl;
+	size_t width = a->blocks * vl, of_half = width - vl / 2;
 
 	for (size_t p = 0; p < a->pixels; p++) {
 		float sum[AD_CONV_R_MAX * AD_VL_MAX];
@@ -55,7 +55,10 @@ static void conv(const ad_conv_args *a, size_t vl)
 					const float *in =
 					    a->in + p * a->pixel + i * a->step[0] + j * a->step[1] + l * a->step[2];
 
-					for (size_t k = 0; k < run; k++, w += width)
+					for (size_t k = 0; k < run && a->half; k++, w += k % 2 ? 0 : 2 * of_half)
+						for (size_t v = 0; v < of_half; v++)
+							sum[v] += in[k] * w[2 * v + k % 2];
+					for (size_t k = 0; k < run && !a->half; k++, w += width)
 						for (size_t v = 0; v < width; v++)
 							sum[v] += in[k] * w[v];
 				}
@@ -380,6 +383,7 @@ const ad_kernels *ad_kernels_scalar(unsigned vl)
 		4,
 		AD_CONV_R_MAX,
 		1,
+		0,
 		fp_enter,
 		fp_leave,
 #define K(name, args) name##_4,
@@ -391,6 +395,7 @@ const ad_kernels *ad_kernels_scalar(unsigned vl)
 		8,
 		AD_CONV_R_MAX,
 		1,
+		0,
 		fp_enter,
 		fp_leave,
 #define K(name, args) name##_8,
@@ -402,6 +407,7 @@ const ad_kernels *ad_kernels_scalar(unsigned vl)
 		16,
 		AD_CONV_R_MAX,
 		1,
+		0,
 		fp_enter,
 		fp_leave,
 #define K(name, args) name##_16,

@@ -17,6 +17,9 @@
  *   v_keep(x)               a statement: x is in a register, and not read from memory at each use
  *   TILE1 TILE2 TILE3       pixels of the convolution's register tile with 1, 2, 3 blocks of channels
  *   DEPTHWISE_TILE          pixels of each of the two rows of the depthwise convolution's register tile
+ *   CONV_HALF               0, or 1 with what conv_half needs:
+ *   v_pair(p)               the two floats at p, VL / 2 times
+ *   v_fold(a, b)            the sums of neighbouring elements of a, then of b
  *   AD_TABLE AD_ISA         the table's name; the room's name as a string
  *   fp_enter fp_leave       as in kernel.h
  */
@@ -97,9 +100,85 @@ static void apply_late(const ad_fn *fn, float *x, size_t pixels)
 
 /* -- convolution ------------------------------------------------------------------------------------- */
 
+#if CONV_HALF
+/*
+ * A block and half a block: three registers hold their channels' sums over even and over odd inputs, side by side, which are
+ * added in the end.
+ */
+INLINE void conv_half_tile(const ad_conv_args *a, size_t first, const size_t P)
+{
+	const float *w = a->w, *block = a->in + first * a->pixel;
+	vf sum[3 * TILE3];
+
+	EACH (i, 3 * P)
+		sum[i] = v_zero();
+	if (a->res && a->res != a->out) {
+		EACH (p, P) {
+			__builtin_prefetch(a->res + (first + p) * VL);
+			__builtin_prefetch(a->res + a->res_block + (first + p) * VL);
+		}
+	}
+	for (size_t i = 0; i < a->n[0]; i++, block += a->step[0]) {
+		const float *x = block;
+
+		for (size_t k = i + 1 < a->n[0] ? a->run : a->last; k > 0; k -= 2, x += 2, w += 3 * VL) {
+			vf wide[3];
+
+			EACH (r, 3)
+				wide[r] = v_load(w + r * VL);
+			EACH (p, P) {
+				vf pair = v_pair(x + p * a->pixel);
+
+				EACH (r, 3)
+					sum[p * 3 + r] = v_fma(pair, wide[r], sum[p * 3 + r]);
+			}
+		}
+	}
+	EACH (p, P) {
+		const vf both[2] = {v_fold(sum[p * 3], sum[p * 3 + 1]), v_fold(sum[p * 3 + 2], v_zero())};
+		clamp c = clamp_of(&a->fn);
+
+		EACH (r, 2) {
+			vf y = a->bias ? v_add(both[r], v_load(a->bias + r * VL)) : both[r];
+
+			if (a->res)
+				y = v_add(y, v_load(a->res + r * a->res_block + (first + p) * VL));
+			v_store(a->out + r * a->out_block + (first + p) * VL, v_clamp(&c, y));
+		}
+	}
+}
+
+#define HALF_FN(P, R)                                                                                                  \
+	static __attribute__((noinline)) void half_##P(const ad_conv_args *a, size_t first)                            \
+	{                                                                                                              \
+		conv_half_tile(a, first, P);                                                                           \
+	}
+#define HALF_NAME(P, R) half_##P,
+
+TILES(TILE3, HALF_FN, )
+
+static void conv_half(const ad_conv_args *a)
+{
+	static void (*const tiles[])(const ad_conv_args *a, size_t first) = {TILES(TILE3, HALF_NAME, )};
+	size_t count = (a->pixels + TILE3 - 1) / TILE3, first = 0;
+
+	for (size_t t = 0; t < count; t++) {
+		size_t size = (a->pixels - first) / (count - t);
+
+		tiles[size - 1](a, first);
+		first += size;
+	}
+}
+#endif
+
 static void conv(const ad_conv_args *a)
 {
-	conv_tiles(a);
+#if CONV_HALF
+	if (a->half)
+		conv_half(a);
+	else
+#endif
+		conv_tiles(a);
 	if (is_late(&a->fn))
 		for (size_t r = 0; r < a->blocks; r++)
 			apply_late(&a->fn, a->out + r * a->out_block, a->pixels);
@@ -862,7 +941,7 @@ static void subtract(const ad_subtract_args *a)
 }
 
 const ad_kernels AD_TABLE = {
-    AD_ISA, VL, 3, TILE2, fp_enter, fp_leave,
+    AD_ISA, VL, 3, TILE2, CONV_HALF, fp_enter, fp_leave,
 #define K(name, args) name,
 #include "../kernels.def"
 #undef K
