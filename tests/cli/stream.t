@@ -56,11 +56,12 @@ done
 # Rows that wait for the last picture, and a page, are made of what there is.
 rm -f fifo
 mkfifo fifo
-adtool score --fdr 0.5 --report page - <fifo >out 2>err &
+adtool score --fdr 0.5 --report page --heatmap maps - <fifo >out 2>err &
 pid=$!
 exec 4>fifo
 head -n 2 names >&4
-sleep 1
+maps() { [ "$(find maps -name '*.png' 2>/dev/null | wc -l)" -eq 2 ]; }
+ok '--fdr: two pictures are scored' until_true maps
 kill -s TERM $pid
 wait $pid
 is '--fdr: SIGTERM ends it' $? 143
