@@ -213,9 +213,8 @@ static int stream_process(void *context, size_t slot, unsigned worker, int alone
 	if (code)
 		ad_picture_fail(p, code, why.message);
 	adtool_image_free(image);
-	/* What waits for others must not hold much meanwhile, nor what was done for those before it. */
-	if (p->bytes.capacity > (size_t)1 << 20)
-		ad_buf_release(&p->bytes);
+	/* What waits, for others or for those before it, holds little meanwhile. */
+	ad_buf_release(&p->bytes);
 	return !code && waits;
 }
 
