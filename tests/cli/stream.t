@@ -45,6 +45,7 @@ num 'in a folder: not all of them' "$(($(wc -l <out)))" '<' "$count"
 for signal in INT TERM; do
 	number=2
 	[ $signal = INT ] || number=15
+	rm -f out
 	(trap '' INT TERM; exec adtool score --limit-rate 1 $good d/test/anomalous >out 2>err) &
 	pid=$!
 	ok "SIG$signal ignored at the start: the first row is out" until_true has_lines out 1
