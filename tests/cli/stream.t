@@ -13,7 +13,7 @@ count=$(($(wc -l <names)))
 for signal in INT TERM; do
 	number=2
 	[ $signal = INT ] || number=15
-	rm -f fifo
+	rm -f fifo out
 	mkfifo fifo
 	adtool score - <fifo >out 2>err &
 	pid=$!
@@ -31,6 +31,7 @@ for signal in INT TERM; do
 done
 
 # In the middle of a folder, at a pace that leaves time for it: a beginning of all rows.
+rm -f out
 adtool score --limit-rate 1 $good d/test/anomalous >out 2>err &
 pid=$!
 ok 'in a folder: the first row is out' until_true has_lines out 1
@@ -148,7 +149,7 @@ run adtool score --limit-rate 0 $good
 exits '--limit-rate 0' 129
 run adtool score --limit-rate inf $good
 exits '--limit-rate inf' 129
-rm -f fifo
+rm -f fifo out
 mkfifo fifo
 adtool score -j 2 --nice 7 - <fifo >out 2>err &
 pid=$!
@@ -211,6 +212,7 @@ cross/b/p.png'
 cp -r $good vanish
 first=$(find vanish -name '*.png' | LC_ALL=C sort | head -n 1)
 rows=$(find vanish -name '*.png' | wc -l | tr -d ' ')
+rm -f out
 adtool score --limit-rate 1 vanish >out 2>err &
 pid=$!
 ok 'vanishing: the first row is out' until_true has_lines out 1
