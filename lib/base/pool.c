@@ -168,3 +168,43 @@ void ad_pool_run(ad_pool *pool, ad_task_fn *fn, void *context, size_t tasks)
 		pthread_cond_wait(&pool->idle, &pool->lock);
 	pthread_mutex_unlock(&pool->lock);
 }
+
+struct attempt {
+	ad_try_fn *fn;
+	void *context;
+	pthread_mutex_t lock; /* of what follows */
+	size_t first;         /* of those that failed */
+	int code;
+	adtool_error error;
+};
+
+static void attempt_task(void *context, size_t task, unsigned worker)
+{
+	struct attempt *a = context;
+	adtool_error why = {0};
+	int code = a->fn(a->context, task, worker, &why);
+
+	if (!code)
+		return;
+	pthread_mutex_lock(&a->lock);
+	if (!a->code || task < a->first) {
+		a->first = task;
+		a->code = code;
+		a->error = why;
+	}
+	pthread_mutex_unlock(&a->lock);
+}
+
+int ad_pool_try(ad_pool *pool, ad_try_fn *fn, void *context, size_t tasks, size_t *which, adtool_error *err)
+{
+	struct attempt a = {.fn = fn, .context = context};
+
+	pthread_mutex_init(&a.lock, NULL);
+	ad_pool_run(pool, attempt_task, &a, tasks);
+	pthread_mutex_destroy(&a.lock);
+	if (a.code && which)
+		*which = a.first;
+	if (a.code && err)
+		*err = a.error;
+	return a.code;
+}

@@ -24,4 +24,11 @@ unsigned ad_cpu_count(void);
 typedef void ad_task_fn(void *context, size_t task, unsigned worker);
 void ad_pool_run(ad_pool *pool, ad_task_fn *fn, void *context, size_t tasks);
 
+/*
+ * The same for tasks that can fail. All are run; 0, or code and error of the first in their order that failed, whose
+ * number *which is, if that is not NULL.
+ */
+typedef int ad_try_fn(void *context, size_t task, unsigned worker, adtool_error *err);
+int ad_pool_try(ad_pool *pool, ad_try_fn *fn, void *context, size_t tasks, size_t *which, adtool_error *err);
+
 #endif

@@ -449,6 +449,38 @@ static void test_pool(void **state)
 	assert_int_equal(ad_pool_size(NULL), 1);
 }
 
+static int fail_from(void *context, size_t task, unsigned worker, adtool_error *err)
+{
+	const size_t *from = context;
+
+	(void)worker;
+	return task < *from ? 0 : ad_fail(err, task % 2 ? ADTOOL_EFORMAT : ADTOOL_ELIMIT, "task %zu", task);
+}
+
+/* Of all that fail the first in order is told, whatever the threads. */
+static void test_pool_try(void **state)
+{
+	unsigned size;
+
+	(void)state;
+	for (size = 0; size <= 4; size++) {
+		size_t from = 37, which = 0;
+		adtool_error e = {0};
+		ad_pool *pool = NULL;
+
+		if (size)
+			assert_int_equal(ad_pool_create(size, &pool, NULL), 0);
+		assert_int_equal(ad_pool_try(pool, fail_from, &from, 500, &which, &e), ADTOOL_EFORMAT);
+		assert_int_equal(which, 37);
+		assert_string_equal(e.message, "task 37");
+		assert_int_equal(ad_pool_try(pool, fail_from, &from, 500, NULL, NULL), ADTOOL_EFORMAT);
+		which = 5;
+		assert_int_equal(ad_pool_try(pool, fail_from, &from, 37, &which, &e), 0);
+		assert_int_equal(which, 5);
+		ad_pool_free(pool);
+	}
+}
+
 struct line {
 	size_t slots, company; /* the most that were joined at once */
 	int values[64], results[64];
@@ -564,6 +596,7 @@ int main(void)
 		cmocka_unit_test(test_npy),
 		cmocka_unit_test(test_rng),
 		cmocka_unit_test(test_pool),
+		cmocka_unit_test(test_pool_try),
 		cmocka_unit_test(test_ordered),
 		cmocka_unit_test(doubles_are_put_in_order),
 	};
