@@ -41,16 +41,11 @@ struct fold_model {
 	struct ad_tile_room room;
 };
 
-static struct ad_tiles tiles_of(const struct ad_gathered *p)
-{
-	return (struct ad_tiles){p->width, p->height, p->tiles, p->rows[0], NULL};
-}
-
 /* By all its tiles; *map (ad_free) is out->map. */
 static int score_tiles(const struct crossval *c, struct fold_model *m, const struct ad_gathered *p, adtool_row *out,
 		       struct adtool_view *view, float **map, adtool_error *err)
 {
-	const struct ad_tiles tiles = tiles_of(p);
+	const struct ad_tiles tiles = ad_gathered_tiles(p, 0);
 	const struct ad_source source = {.kept = &tiles};
 	struct ad_extractor e = c->extractor;
 	struct ad_tiled_score got = {0};
@@ -158,7 +153,7 @@ static int train_fold_tiled(const struct crossval *c, struct fold_model *m, adto
 	for (i = 0; !code && i < c->normals.count; i++) {
 		if (c->fold_of_normal[i] == m->fold)
 			continue;
-		tiles[n] = tiles_of(&c->normals.pictures[i]);
+		tiles[n] = ad_gathered_tiles(&c->normals.pictures[i], 0);
 		names[n++] = c->normals.pictures[i].name;
 	}
 	if (!code)
@@ -174,17 +169,7 @@ static int train_fold_tiled(const struct crossval *c, struct fold_model *m, adto
 static int train_fold(const struct crossval *c, struct fold_model *m, adtool_error *err)
 {
 	const adtool_train_options *o = c->options->train;
-	ad_fit_options fit = {
-		.method = o->method,
-		.dimensions = c->kept * c->cells,
-		.cells = c->cells,
-		.energy = o->energy,
-		.components = o->components,
-		.aggregate = o->aggregate,
-		.top = o->top,
-		.alpha = o->alpha,
-		.seed = o->seed,
-	};
+	ad_fit_options fit = ad_train_fit_options(o, c->kept, c->cells);
 	size_t n = 0, i, *group = NULL;
 	const float **rows = ad_malloc_array(c->normals.count, sizeof(*rows));
 	float *projected = NULL;
@@ -337,10 +322,9 @@ int adtool_cross_validate(const adtool_backbone *backbone, const char *const *no
 	pooled = (struct ad_pooled){.shape = {e.shape[0], e.shape[1], e.shape[2]},
 				    .grid = c.grid,
 				    .cells = c.kept_cells.index ? &c.kept_cells : NULL};
-	c.channels = c.kept = e.shape[0];
+	c.channels = e.shape[0];
+	c.kept = ad_train_channels(o, c.channels);
 	c.cells = ad_pooled_cells(&pooled);
-	if (o->method == ADTOOL_FRE && o->channels && o->channels < c.channels)
-		c.kept = o->channels;
 	c.normals = (struct ad_gather){
 		.extractor = &e,
 		.pooled = &pooled,

@@ -58,9 +58,14 @@ size_t ad_pooled_cells(const struct ad_pooled *p)
 	return p->cells ? p->cells->count : (size_t)p->grid * p->grid;
 }
 
-static size_t pooled_floats(const struct ad_pooled *p)
+size_t ad_pooled_floats(const struct ad_pooled *p)
 {
 	return (p->basis ? p->basis->to : p->shape[0]) * ad_pooled_cells(p);
+}
+
+struct ad_tiles ad_gathered_tiles(const struct ad_gathered *p, size_t pooled)
+{
+	return (struct ad_tiles){p->width, p->height, p->tiles, p->rows[pooled], NULL};
 }
 
 /* Bytes of one picture's, or one tile's, rows. */
@@ -69,7 +74,7 @@ static uint64_t row_bytes(const struct ad_gather *g)
 	uint64_t bytes = 0;
 
 	for (size_t i = 0; i < g->pooled_count; i++)
-		bytes += pooled_floats(&g->pooled[i]) * sizeof(float);
+		bytes += ad_pooled_floats(&g->pooled[i]) * sizeof(float);
 	return bytes;
 }
 
@@ -111,7 +116,7 @@ static int make_rows(const struct ad_gather *g, struct ad_gathered *p, size_t ma
 	if (!p->rows)
 		return ad_fail_nomem(err);
 	for (i = 0; i < g->pooled_count; i++) {
-		p->rows[i] = ad_malloc_aligned(maps * pooled_floats(&g->pooled[i]), sizeof(float));
+		p->rows[i] = ad_malloc_aligned(maps * ad_pooled_floats(&g->pooled[i]), sizeof(float));
 		if (!p->rows[i])
 			return ad_fail_nomem(err);
 	}
@@ -179,7 +184,7 @@ static int tiling_tile(void *context, size_t tile, const ad_fitting *fitting, co
 
 	(void)fitting, (void)worker;
 	for (i = 0; !code && i < g->pooled_count; i++) {
-		size_t floats = pooled_floats(&g->pooled[i]);
+		size_t floats = ad_pooled_floats(&g->pooled[i]);
 		float *to = of->to->rows[i] + place * floats;
 
 		code = pool_one(&g->pooled[i], row, to, err);

@@ -324,6 +324,10 @@ int ad_precision_measure(const struct ad_precision *p, struct ad_measured *out, 
 enum { AD_BASIS_PICTURES = 512, AD_MINIMUM_PICTURES = 3 };
 
 int ad_train_check_options(const adtool_train_options *o, adtool_error *err);
+/* Of the channels of a layer, those that a fit is made of; fewer: there is a basis. */
+size_t ad_train_channels(const adtool_train_options *o, size_t channels);
+/* A fit on maps of so many channels and cells. Pictures and groups are the caller's. */
+ad_fit_options ad_train_fit_options(const adtool_train_options *o, size_t channels, size_t cells);
 /* The bytes that a job may take: those asked for; 0: three quarters of the machine's. */
 uint64_t ad_memory_limit(uint64_t asked);
 
@@ -345,8 +349,11 @@ struct ad_pooled {
 	const ad_channels *basis; /* NULL: all channels are kept */
 };
 
-/* Cells of a row. */
+/* Cells of a row, and floats: of one picture, or one tile. */
 size_t ad_pooled_cells(const struct ad_pooled *p);
+size_t ad_pooled_floats(const struct ad_pooled *p);
+/* With tiles: those of a picture, as views of p's memory. */
+struct ad_tiles ad_gathered_tiles(const struct ad_gathered *p, size_t pooled);
 
 struct ad_gather {
 	const struct ad_extractor *extractor; /* of whole maps (grid 0) */

@@ -97,9 +97,6 @@ struct visit {
 	ad_tiling tiling;
 	unsigned width, height; /* of the picture */
 	const ad_cutter *cutter;
-	pthread_mutex_t lock; /* of what follows */
-	int code;
-	adtool_error error;
 };
 
 static int visit_begin(void *context, unsigned width, unsigned height, ad_tiling *out, adtool_error *err)
@@ -116,8 +113,9 @@ static int visit_begin(void *context, unsigned width, unsigned height, ad_tiling
 	return job->v->begin(job->v->context, &job->tiling, width, height, err);
 }
 
-static int visit_one(struct visit *job, size_t i, unsigned worker, adtool_error *err)
+static int visit_one(void *context, size_t i, unsigned worker, adtool_error *err)
 {
+	const struct visit *job = context;
 	const struct ad_visitor *v = job->v;
 	const struct ad_extractor *e = v->extractor;
 	struct ad_scratch *scratch = &v->scratch[worker];
@@ -149,31 +147,12 @@ static int visit_one(struct visit *job, size_t i, unsigned worker, adtool_error 
 	return v->tile(v->context, tile, &fitting, v->rows[worker], worker, err);
 }
 
-static void visit_task(void *context, size_t i, unsigned worker)
-{
-	struct visit *job = context;
-	adtool_error why = {0};
-	int code = visit_one(job, i, worker, &why);
-
-	if (!code)
-		return;
-	pthread_mutex_lock(&job->lock);
-	if (!job->code) {
-		job->code = code;
-		job->error = why;
-	}
-	pthread_mutex_unlock(&job->lock);
-}
-
 static int visit_band(void *context, const ad_cutter *cutter, size_t count, adtool_error *err)
 {
 	struct visit *job = context;
 
 	job->cutter = cutter;
-	ad_pool_run(job->v->pool, visit_task, job, count);
-	if (job->code && err)
-		*err = job->error;
-	return job->code;
+	return ad_pool_try(job->v->pool, visit_one, job, count, NULL, err);
 }
 
 /* All on the caller's thread, worker 0. */
@@ -218,12 +197,10 @@ int ad_visit_tiles(const struct ad_visitor *v, const struct ad_source *source, a
 		return code;
 	options = ad_extractor_decoding(v->extractor);
 	options.page = source->page;
-	pthread_mutex_init(&job.lock, NULL);
 	code = source->image ? ad_image_rows(source->image, ad_cutter_rows(cutter), err)
 			     : ad_image_decode_rows(source->data, source->size, &options, ad_cutter_rows(cutter), err);
 	if (!code)
 		code = ad_cutter_end(cutter, err);
-	pthread_mutex_destroy(&job.lock);
 	ad_cutter_free(cutter);
 	return code;
 }

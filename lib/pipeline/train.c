@@ -576,20 +576,10 @@ int adtool_train(const adtool_backbone *backbone, const char *const *inputs, siz
 		goto out;
 	r.seconds_list = ad_now() - start;
 
-	channels = t.extractor.shape[0];
-	with_basis = o->method == ADTOOL_FRE && o->channels && o->channels < channels;
-	if (with_basis)
-		channels = o->channels;
-	fit.method = o->method;
+	channels = ad_train_channels(o, t.extractor.shape[0]);
+	with_basis = channels < t.extractor.shape[0];
+	fit = ad_train_fit_options(o, channels, ad_extractor_cells(&t.extractor));
 	fit.pictures = o->geometry.tile_width ? ad_train_tiles_most(t.list.count) : t.list.count;
-	fit.cells = ad_extractor_cells(&t.extractor);
-	fit.dimensions = channels * fit.cells;
-	fit.energy = o->energy;
-	fit.components = o->components;
-	fit.aggregate = o->aggregate;
-	fit.top = o->top;
-	fit.alpha = o->alpha;
-	fit.seed = o->seed;
 	fit.keep_maps = o->held_out != NULL && !o->geometry.tile_width;
 	code = group_pictures(&t, &fit, err);
 	if (code)

@@ -75,6 +75,26 @@ int ad_train_check_options(const adtool_train_options *o, adtool_error *err)
 	return ad_stream_check_threads(o->threads, err);
 }
 
+size_t ad_train_channels(const adtool_train_options *o, size_t channels)
+{
+	return o->method == ADTOOL_FRE && o->channels && o->channels < channels ? o->channels : channels;
+}
+
+ad_fit_options ad_train_fit_options(const adtool_train_options *o, size_t channels, size_t cells)
+{
+	return (ad_fit_options){
+	    .method = o->method,
+	    .dimensions = channels * cells,
+	    .cells = cells,
+	    .energy = o->energy,
+	    .components = o->components,
+	    .aggregate = o->aggregate,
+	    .top = o->top,
+	    .alpha = o->alpha,
+	    .seed = o->seed,
+	};
+}
+
 uint64_t ad_memory_limit(uint64_t asked)
 {
 	long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);

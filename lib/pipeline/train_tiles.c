@@ -317,28 +317,14 @@ struct held_fold {
 	struct calibrating *c;
 	size_t *pictures;
 	struct ad_tile_room *rooms; /* per worker */
-	pthread_mutex_t lock; /* of what follows */
-	size_t first; /* of those that failed, so that the message does not depend on threads */
-	int code;
-	adtool_error error;
 };
 
-static void held_task(void *context, size_t task, unsigned worker)
+static int held_task(void *context, size_t task, unsigned worker, adtool_error *err)
 {
 	struct held_fold *f = context;
 	const struct ad_source source = {.kept = &f->t->tiles[f->pictures[task]]};
-	adtool_error why = {0};
-	int code = calibrate_one(f->t, f->c, f->pictures[task], &source, NULL, &f->rooms[worker], &why);
 
-	if (!code)
-		return;
-	pthread_mutex_lock(&f->lock);
-	if (!f->code || task < f->first) {
-		f->first = task;
-		f->code = code;
-		f->error = why;
-	}
-	pthread_mutex_unlock(&f->lock);
+	return calibrate_one(f->t, f->c, f->pictures[task], &source, NULL, &f->rooms[worker], err);
 }
 
 static int calibrate_held(struct trainer *t, struct calibrating *c, const unsigned *fold_of, unsigned fold, ad_pool *pool,
@@ -346,7 +332,7 @@ static int calibrate_held(struct trainer *t, struct calibrating *c, const unsign
 {
 	struct held_fold f = {.t = t, .c = c};
 	unsigned workers = ad_pool_size(pool), i;
-	size_t n = 0, j;
+	size_t n = 0, first = 0, j;
 	int code = 0;
 
 	f.pictures = ad_malloc_array(t->list.count, sizeof(*f.pictures));
@@ -356,12 +342,11 @@ static int calibrate_held(struct trainer *t, struct calibrating *c, const unsign
 	for (j = 0; !code && j < t->list.count; j++)
 		if (t->used[j] && fold_of[j] == fold)
 			f.pictures[n++] = j;
-	pthread_mutex_init(&f.lock, NULL);
-	if (!code)
-		ad_pool_run(pool, held_task, &f, n);
-	if (f.code)
-		code = ad_fail(err, f.code, "%s: %s", t->names[f.pictures[f.first]], f.error.message);
-	pthread_mutex_destroy(&f.lock);
+	if (!code) {
+		code = ad_pool_try(pool, held_task, &f, n, &first, err);
+		if (code)
+			ad_fail_within(err, code, "%s", t->names[f.pictures[first]]);
+	}
 	for (i = 0; f.rooms && i < workers; i++)
 		ad_tile_room_release(&f.rooms[i]);
 	ad_free(f.rooms);
@@ -469,19 +454,8 @@ int ad_fit_tiled(const adtool_train_options *o, const struct ad_extractor *e, st
 {
 	struct trainer t = {.options = o, .list = {.count = count}, .extractor = *e, .holds_tiles = 1, .tiles = tiles,
 			    .group = group, .groups = groups};
-	size_t channels = e->shape[0], cells = ad_extractor_cells(e);
-	int with_basis = o->method == ADTOOL_FRE && o->channels && o->channels < channels;
-	ad_fit_options fit = {
-		.method = o->method,
-		.cells = cells,
-		.dimensions = (with_basis ? o->channels : channels) * cells,
-		.energy = o->energy,
-		.components = o->components,
-		.aggregate = o->aggregate,
-		.top = o->top,
-		.alpha = o->alpha,
-		.seed = o->seed,
-	};
+	size_t kept = ad_train_channels(o, e->shape[0]);
+	const ad_fit_options fit = ad_train_fit_options(o, kept, ad_extractor_cells(e));
 	ad_calibration calibration = {0};
 	struct ad_fit f = {0};
 	int code;
@@ -492,7 +466,7 @@ int ad_fit_tiled(const adtool_train_options *o, const struct ad_extractor *e, st
 	if (!code) {
 		memcpy(t.names, names, count * sizeof(*names));
 		memset(t.used, 1, count);
-		code = ad_train_tiles_join(&t, &fit, with_basis, pool, err);
+		code = ad_train_tiles_join(&t, &fit, kept < e->shape[0], pool, err);
 	}
 	if (!code)
 		code = ad_train_tiles_fit(&t, pool, &f.detector, &f.energy_kept, &calibration, err);

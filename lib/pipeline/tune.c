@@ -94,11 +94,9 @@ static size_t maps_of(const struct ad_gathered *p)
 
 static int train_rows(const struct stage *s, size_t source, const float ***out, size_t *count, adtool_error *err)
 {
-	size_t size = s->sources[source].kept * cells_of(s, source), n = 0, i, j;
+	size_t size = ad_pooled_floats(&s->pooled[source]), n = 0, i, j;
 	const float **rows;
 
-	if (!s->pooled[source].basis)
-		size = s->pooled[source].shape[0] * cells_of(s, source);
 	for (i = 0; i < s->train.count; i++)
 		n += maps_of(&s->train.pictures[i]);
 	rows = ad_malloc_array(n, sizeof(*rows));
@@ -254,16 +252,24 @@ struct mapping {
 	void **work; /* per worker */
 };
 
+/* Normals, then anomalies. */
+static const struct ad_gathered *picture_of(const struct stage *s, size_t i)
+{
+	size_t normals = s->normals.count;
+
+	return i < normals ? &s->normals.pictures[i] : &s->anomalies.pictures[i - normals];
+}
+
 static void map_pictures(void *context, size_t task, unsigned worker)
 {
 	const struct mapping *m = context;
 	const struct stage *s = m->s;
-	size_t normals = s->normals.count, first = task * AD_SCORE_ROWS, n = 0, i;
+	size_t first = task * AD_SCORE_ROWS, n = 0, i;
 	const float *rows[AD_SCORE_ROWS];
 	double scores[AD_SCORE_ROWS];
 
-	for (i = first; n < AD_SCORE_ROWS && i < normals + s->anomalies.count; i++)
-		rows[n++] = (i < normals ? &s->normals.pictures[i] : &s->anomalies.pictures[i - normals])->rows[m->source];
+	for (i = first; n < AD_SCORE_ROWS && i < s->normals.count + s->anomalies.count; i++)
+		rows[n++] = picture_of(s, i)->rows[m->source];
 	ad_detector_score(m->d, n, rows, scores, m->maps + first * m->d->cells, m->work[worker]);
 }
 
@@ -317,34 +323,18 @@ struct tiled_scoring {
 	ad_detector detector;          /* the mapping's, with the aggregate that is tried */
 	struct ad_tile_room *rooms;    /* per worker */
 	double *scores;
-	pthread_mutex_t lock; /* of what follows */
-	size_t first;         /* of those that failed */
-	int code;
-	adtool_error error;
 };
 
-static void score_tiled(void *context, size_t i, unsigned worker)
+static int score_tiled(void *context, size_t i, unsigned worker, adtool_error *err)
 {
 	struct tiled_scoring *of = context;
-	const struct stage *s = of->m->s;
-	size_t normals = s->normals.count;
-	const struct ad_gathered *p = i < normals ? &s->normals.pictures[i] : &s->anomalies.pictures[i - normals];
-	const struct ad_tiles tiles = {p->width, p->height, p->tiles, p->rows[of->m->source], NULL};
+	const struct ad_tiles tiles = ad_gathered_tiles(picture_of(of->m->s, i), of->m->source);
 	const struct ad_source source = {.kept = &tiles};
 	struct ad_tiled_score got = {0};
-	adtool_error why = {0};
-	int code = ad_score_tiles(&of->extractor, &of->detector, &of->rooms[worker], NULL, &source, 0, &got, &why);
+	int code = ad_score_tiles(&of->extractor, &of->detector, &of->rooms[worker], NULL, &source, 0, &got, err);
 
 	of->scores[i] = got.score;
-	if (!code)
-		return;
-	pthread_mutex_lock(&of->lock);
-	if (!of->code || i < of->first) {
-		of->first = i;
-		of->code = code;
-		of->error = why;
-	}
-	pthread_mutex_unlock(&of->lock);
+	return code;
 }
 
 static int score_all_tiled(struct tuner *t, const struct mapping *m, enum adtool_aggregate aggregate, double *scores,
@@ -353,6 +343,7 @@ static int score_all_tiled(struct tuner *t, const struct mapping *m, enum adtool
 	struct tiled_scoring of = {.m = m, .extractor = m->s->extractor, .detector = *m->d, .scores = scores};
 	const struct ad_pooled *pooled = &m->s->pooled[m->source];
 	unsigned workers = ad_pool_size(t->pool), i;
+	int code;
 
 	of.extractor.grid = pooled->grid;
 	memcpy(of.extractor.shape, pooled->shape, sizeof(of.extractor.shape));
@@ -362,13 +353,11 @@ static int score_all_tiled(struct tuner *t, const struct mapping *m, enum adtool
 	of.rooms = ad_calloc(workers, sizeof(*of.rooms));
 	if (!of.rooms)
 		return ad_fail_nomem(err);
-	pthread_mutex_init(&of.lock, NULL);
-	ad_pool_run(t->pool, score_tiled, &of, t->pictures);
-	pthread_mutex_destroy(&of.lock);
+	code = ad_pool_try(t->pool, score_tiled, &of, t->pictures, NULL, err);
 	for (i = 0; i < workers; i++)
 		ad_tile_room_release(&of.rooms[i]);
 	ad_free(of.rooms);
-	return of.code ? ad_fail(err, of.code, "%s", of.error.message) : 0;
+	return code;
 }
 
 static int score_all(struct tuner *t, const struct mapping *m, enum adtool_aggregate aggregate, double *scores,
@@ -428,26 +417,19 @@ static int add_candidate(struct tuner *t, const struct mapping *m, double energy
 static int try_energy(struct tuner *t, struct stage *s, size_t source, double energy, adtool_error *err)
 {
 	const adtool_train_options *o = &t->o->train;
-	size_t cells = cells_of(s, source), count, i;
-	ad_fit_options options = {
-		.method = ADTOOL_FRE,
-		.dimensions = s->sources[source].kept * cells,
-		.cells = cells,
-		.energy = energy,
-		.components = SIZE_MAX,
-		.aggregate = ADTOOL_TOP,
-		.top = o->top,
-		.alpha = o->alpha,
-		.seed = o->seed,
-		.only_fit = t->tiles,
-	};
+	size_t count, i;
+	ad_fit_options options = ad_train_fit_options(o, s->sources[source].kept, cells_of(s, source));
 	uint64_t held = s->train.held + s->normals.held + s->anomalies.held;
 	struct ad_fit fit = {0};
 	struct mapping m = {.s = s, .d = &fit.detector, .source = source};
 	const float **rows = NULL;
 	int code = train_rows(s, source, &rows, &count, err);
 
+	options.energy = energy;
+	options.components = SIZE_MAX;
+	options.aggregate = ADTOOL_TOP;
 	options.pictures = count;
+	options.only_fit = t->tiles;
 	if (!code && ad_fit_memory(&options, ad_pool_size(t->pool)) > t->limit - (held < t->limit ? held : t->limit))
 		code = ad_fail(err, ADTOOL_ELIMIT, "a grid of %u x %u needs more than the limit of %llu MiB",
 			       s->pooled[source].grid, s->pooled[source].grid, (unsigned long long)(t->limit >> 20));
