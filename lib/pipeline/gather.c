@@ -142,7 +142,8 @@ static int pool_rows(struct ad_gather *g, const float *maps, struct ad_gathered 
 struct tiling {
 	struct ad_gather *g;
 	struct ad_gathered *to;
-	size_t picture, *tiles, count;
+	size_t picture;
+	struct ad_drawn drawn;
 	uint64_t held;
 };
 
@@ -151,27 +152,20 @@ static int tiling_begin(void *context, const ad_tiling *t, unsigned width, unsig
 	struct tiling *of = context;
 	struct ad_gather *g = of->g;
 	size_t most = g->names ? ad_tiles_of_each(g->name_count) : SIZE_MAX;
-	int code = ad_tiles_draw(t, g->extractor->look->mask, width, height, g->seed, of->picture, most, &of->tiles,
-				 &of->count, err);
+	int code = ad_tiles_draw(t, g->extractor->look->mask, width, height, g->seed, of->picture, most, &of->drawn,
+				 err);
 
 	if (code)
 		return code;
 	of->to->width = width;
 	of->to->height = height;
-	of->to->tiles = of->count;
-	of->held = of->count * row_bytes(g);
+	of->to->tiles = of->drawn.count;
+	of->held = of->drawn.count * row_bytes(g);
 	if (atomic_fetch_add(&g->held, of->held) + of->held > g->limit) {
 		atomic_store(&g->too_many, 1);
 		return ad_fail(err, ADTOOL_ELIMIT, "its tiles do not fit into memory");
 	}
-	return make_rows(g, of->to, of->count, err);
-}
-
-static int tiling_wants(void *context, size_t tile)
-{
-	const struct tiling *of = context;
-
-	return ad_tiles_find(of->tiles, of->count, tile) != NULL;
+	return make_rows(g, of->to, of->drawn.count, err);
 }
 
 static int tiling_tile(void *context, size_t tile, const ad_fitting *fitting, const float *row, unsigned worker,
@@ -179,13 +173,13 @@ static int tiling_tile(void *context, size_t tile, const ad_fitting *fitting, co
 {
 	const struct tiling *of = context;
 	const struct ad_gather *g = of->g;
-	size_t place = (size_t)(ad_tiles_find(of->tiles, of->count, tile) - of->tiles), i, j;
+	size_t i, j;
 	int code = 0;
 
 	(void)fitting, (void)worker;
 	for (i = 0; !code && i < g->pooled_count; i++) {
 		size_t floats = ad_pooled_floats(&g->pooled[i]);
-		float *to = of->to->rows[i] + place * floats;
+		float *to = of->to->rows[i] + tile * floats;
 
 		code = pool_one(&g->pooled[i], row, to, err);
 		for (j = 0; !code && j < floats; j++)
@@ -200,16 +194,11 @@ static int gather_tiled(struct ad_stream *s, struct ad_picture *p, size_t slot, 
 {
 	struct ad_gather *g = s->context;
 	struct tiling of = {.g = g, .to = &g->pending[slot], .picture = p->index};
-	struct ad_visitor v = {.extractor = g->extractor, .pool = pool, .begin = tiling_begin, .wants = tiling_wants,
-			       .tile = tiling_tile, .context = &of};
-	int code = ad_tile_room_create(room, g->extractor, NULL, ad_pool_size(pool), err);
+	const struct ad_visitor v = {.extractor = g->extractor, .pool = pool, .room = room, .drawn = &of.drawn,
+				     .begin = tiling_begin, .tile = tiling_tile, .context = &of};
+	int code = ad_visit_tiles(&v, source, err);
 
-	if (!code) {
-		v.scratch = room->scratch;
-		v.rows = room->rows;
-		code = ad_visit_tiles(&v, source, err);
-	}
-	ad_free(of.tiles);
+	ad_free(of.drawn.tiles);
 	p->width = of.to->width;
 	p->height = of.to->height;
 	if (code) {

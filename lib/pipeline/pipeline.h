@@ -114,16 +114,31 @@ int ad_extractor_check(const struct ad_extractor *e, adtool_error *err);
 
 /* -- tiled.c: pictures cut into tiles ------------------------------------------------------------------------ */
 
-/* Sends the tiles of a picture through the network. All that it may call can be called by several threads, but begin. */
+/* What each worker needs. Zeroed at first; the first picture makes it. */
+struct ad_tile_room {
+	unsigned workers;
+	struct ad_scratch *scratch;
+	float **rows, **maps;
+	void **work;
+};
+
+void ad_tile_room_release(struct ad_tile_room *r);
+
+/* Some of a picture's tiles: their numbers in the tiling, ascending. */
+struct ad_drawn {
+	size_t *tiles, count; /* ad_free */
+};
+
+/* Sends the tiles of a picture in which something is seen through the network. `tile` may be called by several threads. */
 struct ad_visitor {
 	const struct ad_extractor *extractor; /* with a look that has tiles */
+	const ad_detector *detector;          /* that `room` is for, too; NULL: nothing is scored */
 	ad_pool *pool;                        /* tiles beside each other; NULL: on the caller's thread */
-	struct ad_scratch *scratch;           /* per worker of the pool; filled in as needed */
-	float **rows;                         /* per worker: ad_extractor_row floats */
+	struct ad_tile_room *room;            /* of one extractor, detector and size of the pool */
+	struct ad_drawn *drawn;               /* filled by begin: only these are wanted; NULL: all */
 	/* Once the size is known, before any tile. */
 	int (*begin)(void *context, const ad_tiling *t, unsigned width, unsigned height, adtool_error *err);
-	/* May be NULL: all. Of those in which something is seen, whether a tile is wanted. */
-	int (*wants)(void *context, size_t tile);
+	/* tile: its number, or with `drawn` its place among those. row: ad_extractor_row floats. */
 	int (*tile)(void *context, size_t tile, const ad_fitting *fitting, const float *row, unsigned worker,
 		    adtool_error *err);
 	void *context;
@@ -163,27 +178,12 @@ size_t ad_tiles_of_each(size_t pictures);
  * smaller `most` a part of them. chosen: room for `seen`, ascending. Returns how many.
  */
 size_t ad_tiles_choose(uint64_t seed, size_t picture, size_t seen, size_t most, size_t *chosen);
-/* The same as numbers of the tiling, ascending; the caller frees *tiles. ADTOOL_EINVAL: the mask hides all. */
+/* The same as numbers of the tiling. ADTOOL_EINVAL: the mask hides all. */
 int ad_tiles_draw(const ad_tiling *t, const ad_mask *mask, unsigned width, unsigned height, uint64_t seed, size_t picture,
-		  size_t most, size_t **tiles, size_t *count, adtool_error *err);
-/* Where a tile is among these; NULL: it is not. */
-const size_t *ad_tiles_find(const size_t *tiles, size_t count, size_t tile);
+		  size_t most, struct ad_drawn *out, adtool_error *err);
 
 /* Floats of a row as the extractor gives it. */
 size_t ad_extractor_row(const struct ad_extractor *e);
-
-/* What each worker needs. Zeroed at first. */
-struct ad_tile_room {
-	unsigned workers;
-	struct ad_scratch *scratch;
-	float **rows, **maps;
-	void **work;
-};
-
-/* Unless it is there. d may be NULL: nothing is scored. */
-int ad_tile_room_create(struct ad_tile_room *r, const struct ad_extractor *e, const ad_detector *d, unsigned workers,
-			adtool_error *err);
-void ad_tile_room_release(struct ad_tile_room *r);
 
 /* Zeroed at first. */
 struct ad_tiled_score {

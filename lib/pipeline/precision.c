@@ -81,7 +81,8 @@ static int measuring_observe(struct ad_stream *s, struct ad_picture *p, size_t s
 struct visiting {
 	struct measuring *m;
 	const struct ad_tile_room *room;
-	size_t picture, *tiles, count;
+	size_t picture;
+	struct ad_drawn drawn;
 };
 
 static int visiting_begin(void *context, const ad_tiling *t, unsigned width, unsigned height, adtool_error *err)
@@ -90,14 +91,7 @@ static int visiting_begin(void *context, const ad_tiling *t, unsigned width, uns
 	const struct ad_precision *p = v->m->p;
 
 	return ad_tiles_draw(t, p->extractor->look->mask, width, height, p->seed, v->picture,
-			     v->m->rows ? v->m->most : share(MEASURED, p->count), &v->tiles, &v->count, err);
-}
-
-static int visiting_wants(void *context, size_t tile)
-{
-	const struct visiting *v = context;
-
-	return ad_tiles_find(v->tiles, v->count, tile) != NULL;
+			     v->m->rows ? v->m->most : share(MEASURED, p->count), &v->drawn, err);
 }
 
 static int visiting_tile(void *context, size_t tile, const ad_fitting *fitting, const float *row, unsigned worker,
@@ -105,12 +99,11 @@ static int visiting_tile(void *context, size_t tile, const ad_fitting *fitting, 
 {
 	struct visiting *v = context;
 	struct measuring *m = v->m;
-	size_t place = (size_t)(ad_tiles_find(v->tiles, v->count, tile) - v->tiles);
 
 	(void)fitting;
 	if (!m->rows)
 		return observe(m, v->room->scratch[worker].map, err);
-	memcpy(m->rows + (m->slot[v->picture] + place) * m->size, row, m->size * sizeof(*row));
+	memcpy(m->rows + (m->slot[v->picture] + tile) * m->size, row, m->size * sizeof(*row));
 	return 0;
 }
 
@@ -119,18 +112,13 @@ static int measuring_tiled(struct ad_stream *s, struct ad_picture *p, size_t slo
 {
 	struct measuring *m = s->context;
 	struct visiting v = {.m = m, .room = room, .picture = p->index};
-	struct ad_visitor visitor = {.extractor = s->extractor, .pool = pool, .begin = visiting_begin,
-				     .wants = visiting_wants, .tile = visiting_tile, .context = &v};
-	int code = ad_tile_room_create(room, s->extractor, NULL, ad_pool_size(pool), err);
+	const struct ad_visitor visitor = {.extractor = s->extractor, .pool = pool, .room = room, .drawn = &v.drawn,
+					   .begin = visiting_begin, .tile = visiting_tile, .context = &v};
+	int code = ad_visit_tiles(&visitor, source, err);
 
 	(void)slot;
-	if (!code) {
-		visitor.scratch = room->scratch;
-		visitor.rows = room->rows;
-		code = ad_visit_tiles(&visitor, source, err);
-	}
-	ad_free(v.tiles);
-	m->slots[p->index] = v.count;
+	ad_free(v.drawn.tiles);
+	m->slots[p->index] = v.drawn.count;
 	return code;
 }
 

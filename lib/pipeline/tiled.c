@@ -65,7 +65,7 @@ size_t ad_tiles_seen(const ad_tiling *t, const ad_mask *mask, unsigned width, un
 }
 
 int ad_tiles_draw(const ad_tiling *t, const ad_mask *mask, unsigned width, unsigned height, uint64_t seed, size_t picture,
-		  size_t most, size_t **tiles, size_t *count, adtool_error *err)
+		  size_t most, struct ad_drawn *out, adtool_error *err)
 {
 	size_t seen = ad_tiles_seen(t, mask, width, height), at = 0, done = 0, n, i, *chosen;
 	ad_area area;
@@ -80,129 +80,8 @@ int ad_tiles_draw(const ad_tiling *t, const ad_mask *mask, unsigned width, unsig
 	for (i = 0; mask && done < n; i++)
 		if (sees(mask, t, i, width, height, &area) && chosen[done] == at++)
 			chosen[done++] = i;
-	*tiles = chosen;
-	*count = n;
+	*out = (struct ad_drawn){chosen, n};
 	return 0;
-}
-
-const size_t *ad_tiles_find(const size_t *tiles, size_t count, size_t tile)
-{
-	return bsearch(&tile, tiles, count, sizeof(tile), compare_places);
-}
-
-/* -- visiting -------------------------------------------------------------------------------------------- */
-
-struct visit {
-	const struct ad_visitor *v;
-	ad_tiling tiling;
-	unsigned width, height; /* of the picture */
-	const ad_cutter *cutter;
-};
-
-static int visit_begin(void *context, unsigned width, unsigned height, ad_tiling *out, adtool_error *err)
-{
-	struct visit *job = context;
-	const struct ad_extractor *e = job->v->extractor;
-	int code = ad_tiles_of(e->look, e->grid, width, height, &job->tiling, err);
-
-	if (code)
-		return code;
-	job->width = width;
-	job->height = height;
-	*out = job->tiling;
-	return job->v->begin(job->v->context, &job->tiling, width, height, err);
-}
-
-static int visit_one(void *context, size_t i, unsigned worker, adtool_error *err)
-{
-	const struct visit *job = context;
-	const struct ad_visitor *v = job->v;
-	const struct ad_extractor *e = v->extractor;
-	struct ad_scratch *scratch = &v->scratch[worker];
-	size_t tile = ad_cutter_index(job->cutter, i);
-	const ad_mask *mask = e->look->mask;
-	adtool_image *image = NULL;
-	ad_fitting fitting;
-	uint8_t colour[3];
-	ad_area area;
-	int code;
-
-	if (!sees(mask, &job->tiling, tile, job->width, job->height, &area) || (v->wants && !v->wants(v->context, tile)))
-		return 0;
-	code = ad_scratch_create(scratch, e, err);
-	if (!code)
-		code = ad_cutter_tile(job->cutter, i, &image, err);
-	if (code)
-		return code;
-	if (mask) {
-		ad_padding_colour(&e->preprocessing, colour);
-		ad_mask_paint(mask, job->width, job->height, area.x, area.y, image, colour);
-	}
-	ad_fit_tile(&e->look->geometry, &area, e->width, e->height, &fitting);
-	code = ad_fitting_to_tensor(image, &fitting, &e->preprocessing, e->width, e->height, scratch->tensor, err);
-	adtool_image_free(image);
-	if (code)
-		return code;
-	ad_extract_row(e, scratch, NULL, v->rows[worker]);
-	return v->tile(v->context, tile, &fitting, v->rows[worker], worker, err);
-}
-
-static int visit_band(void *context, const ad_cutter *cutter, size_t count, adtool_error *err)
-{
-	struct visit *job = context;
-
-	job->cutter = cutter;
-	return ad_pool_try(job->v->pool, visit_one, job, count, NULL, err);
-}
-
-/* All on the caller's thread, worker 0. */
-static int visit_kept(struct visit *job, const struct ad_tiles *kept, adtool_error *err)
-{
-	const struct ad_visitor *v = job->v;
-	const struct ad_extractor *e = v->extractor;
-	const float *row = kept->rows;
-	ad_fitting fitting;
-	ad_tiling tiling;
-	ad_area area;
-	size_t i, n, size = ad_extractor_pooled(e);
-	int code = visit_begin(job, kept->width, kept->height, &tiling, err);
-
-	n = code ? 0 : ad_tiling_count(&tiling);
-	for (i = 0; !code && i < n; i++) {
-		if (!sees(e->look->mask, &tiling, i, kept->width, kept->height, &area))
-			continue;
-		if (!v->wants || v->wants(v->context, i)) {
-			if (e->basis)
-				ad_channels_apply(e->basis, row, ad_extractor_cells(e), v->rows[0]);
-			ad_fit_tile(&e->look->geometry, &area, e->width, e->height, &fitting);
-			code = v->tile(v->context, i, &fitting, e->basis ? v->rows[0] : row, 0, err);
-		}
-		row += size;
-	}
-	return code;
-}
-
-int ad_visit_tiles(const struct ad_visitor *v, const struct ad_source *source, adtool_error *err)
-{
-	struct visit job = {.v = v};
-	ad_cutter_client client = {visit_begin, visit_band, &job};
-	adtool_image_options options;
-	ad_cutter *cutter = NULL;
-	int code;
-
-	if (source->kept)
-		return visit_kept(&job, source->kept, err);
-	code = ad_cutter_create(&client, v->extractor->max_pixels, &cutter, err);
-	if (code)
-		return code;
-	options = ad_extractor_decoding(v->extractor);
-	options.page = source->page;
-	code = source->image ? ad_image_rows(source->image, ad_cutter_rows(cutter), err)
-			     : ad_image_decode_rows(source->data, source->size, &options, ad_cutter_rows(cutter), err);
-	if (!code)
-		code = ad_cutter_end(cutter, err);
-	ad_cutter_free(cutter);
-	return code;
 }
 
 /* -- room for it ----------------------------------------------------------------------------------------- */
@@ -233,8 +112,9 @@ void ad_tile_room_release(struct ad_tile_room *r)
 	memset(r, 0, sizeof(*r));
 }
 
-int ad_tile_room_create(struct ad_tile_room *r, const struct ad_extractor *e, const ad_detector *d, unsigned workers,
-			adtool_error *err)
+/* Unless it is there. */
+static int create_room(struct ad_tile_room *r, const struct ad_extractor *e, const ad_detector *d, unsigned workers,
+		       adtool_error *err)
 {
 	size_t scratch = d ? ad_detector_scratch(d, 1) : 0, cells = (size_t)e->grid * e->grid;
 	unsigned i;
@@ -261,12 +141,144 @@ fail:
 	return ad_fail_nomem(err);
 }
 
+/* -- visiting -------------------------------------------------------------------------------------------- */
+
+struct visit {
+	const struct ad_visitor *v;
+	ad_tiling tiling;
+	unsigned width, height; /* of the picture */
+	const ad_cutter *cutter;
+};
+
+static int visit_begin(void *context, unsigned width, unsigned height, ad_tiling *out, adtool_error *err)
+{
+	struct visit *job = context;
+	const struct ad_extractor *e = job->v->extractor;
+	int code = ad_tiles_of(e->look, e->grid, width, height, &job->tiling, err);
+
+	if (code)
+		return code;
+	job->width = width;
+	job->height = height;
+	*out = job->tiling;
+	return job->v->begin(job->v->context, &job->tiling, width, height, err);
+}
+
+/* From a tile's number to what is told of it; 0: it is not wanted. */
+static int is_wanted(const struct ad_drawn *drawn, size_t *tile)
+{
+	const size_t *found;
+
+	if (!drawn)
+		return 1;
+	found = bsearch(tile, drawn->tiles, drawn->count, sizeof(*tile), compare_places);
+	if (found)
+		*tile = (size_t)(found - drawn->tiles);
+	return found != NULL;
+}
+
+static int visit_one(void *context, size_t i, unsigned worker, adtool_error *err)
+{
+	const struct visit *job = context;
+	const struct ad_visitor *v = job->v;
+	const struct ad_extractor *e = v->extractor;
+	struct ad_scratch *scratch = &v->room->scratch[worker];
+	size_t tile = ad_cutter_index(job->cutter, i);
+	const ad_mask *mask = e->look->mask;
+	adtool_image *image = NULL;
+	ad_fitting fitting;
+	uint8_t colour[3];
+	ad_area area;
+	int code;
+
+	if (!sees(mask, &job->tiling, tile, job->width, job->height, &area) || !is_wanted(v->drawn, &tile))
+		return 0;
+	code = ad_scratch_create(scratch, e, err);
+	if (!code)
+		code = ad_cutter_tile(job->cutter, i, &image, err);
+	if (code)
+		return code;
+	if (mask) {
+		ad_padding_colour(&e->preprocessing, colour);
+		ad_mask_paint(mask, job->width, job->height, area.x, area.y, image, colour);
+	}
+	ad_fit_tile(&e->look->geometry, &area, e->width, e->height, &fitting);
+	code = ad_fitting_to_tensor(image, &fitting, &e->preprocessing, e->width, e->height, scratch->tensor, err);
+	adtool_image_free(image);
+	if (code)
+		return code;
+	ad_extract_row(e, scratch, NULL, v->room->rows[worker]);
+	return v->tile(v->context, tile, &fitting, v->room->rows[worker], worker, err);
+}
+
+static int visit_band(void *context, const ad_cutter *cutter, size_t count, adtool_error *err)
+{
+	struct visit *job = context;
+
+	job->cutter = cutter;
+	return ad_pool_try(job->v->pool, visit_one, job, count, NULL, err);
+}
+
+/* All on the caller's thread, worker 0. */
+static int visit_kept(struct visit *job, const struct ad_tiles *kept, adtool_error *err)
+{
+	const struct ad_visitor *v = job->v;
+	const struct ad_extractor *e = v->extractor;
+	const float *row = kept->rows;
+	float *projected = v->room->rows[0];
+	ad_fitting fitting;
+	ad_tiling tiling;
+	ad_area area;
+	size_t i, n, tile, size = ad_extractor_pooled(e);
+	int code = visit_begin(job, kept->width, kept->height, &tiling, err);
+
+	n = code ? 0 : ad_tiling_count(&tiling);
+	for (i = 0; !code && i < n; i++) {
+		if (!sees(e->look->mask, &tiling, i, kept->width, kept->height, &area))
+			continue;
+		tile = i;
+		if (is_wanted(v->drawn, &tile)) {
+			if (e->basis)
+				ad_channels_apply(e->basis, row, ad_extractor_cells(e), projected);
+			ad_fit_tile(&e->look->geometry, &area, e->width, e->height, &fitting);
+			code = v->tile(v->context, tile, &fitting, e->basis ? projected : row, 0, err);
+		}
+		row += size;
+	}
+	return code;
+}
+
+int ad_visit_tiles(const struct ad_visitor *v, const struct ad_source *source, adtool_error *err)
+{
+	struct visit job = {.v = v};
+	ad_cutter_client client = {visit_begin, visit_band, &job};
+	adtool_image_options options;
+	ad_cutter *cutter = NULL;
+	int code = create_room(v->room, v->extractor, v->detector, ad_pool_size(v->pool), err);
+
+	if (code)
+		return code;
+	if (source->kept)
+		return visit_kept(&job, source->kept, err);
+	code = ad_cutter_create(&client, v->extractor->max_pixels, &cutter, err);
+	if (code)
+		return code;
+	options = ad_extractor_decoding(v->extractor);
+	options.page = source->page;
+	code = source->image ? ad_image_rows(source->image, ad_cutter_rows(cutter), err)
+			     : ad_image_decode_rows(source->data, source->size, &options, ad_cutter_rows(cutter), err);
+	if (!code)
+		code = ad_cutter_end(cutter, err);
+	ad_cutter_free(cutter);
+	return code;
+}
+
 /* -- scoring --------------------------------------------------------------------------------------------- */
 
 struct scoring {
 	const struct ad_extractor *extractor;
 	const ad_detector *detector;
-	const struct ad_tile_room *room;
+	const struct ad_tile_room *room; /* made before any tile comes */
 	struct ad_tiled_score *out;
 	ad_tiling tiling;
 	int with_map, any;
@@ -346,13 +358,10 @@ int ad_score_tiles(const struct ad_extractor *e, const ad_detector *d, struct ad
 {
 	struct scoring s = {.extractor = e, .detector = d, .room = room, .out = out,
 			    .with_map = with_map && d->method == ADTOOL_FRE};
-	struct ad_visitor v = {.extractor = e, .pool = pool, .begin = score_begin, .tile = score_tile, .context = &s};
-	int code = ad_tile_room_create(room, e, d, ad_pool_size(pool), err);
+	const struct ad_visitor v = {.extractor = e, .detector = d, .pool = pool, .room = room, .begin = score_begin,
+				     .tile = score_tile, .context = &s};
+	int code;
 
-	if (code)
-		return code;
-	v.scratch = room->scratch;
-	v.rows = room->rows;
 	pthread_mutex_init(&s.lock, NULL);
 	code = ad_visit_tiles(&v, source, err);
 	pthread_mutex_destroy(&s.lock);

@@ -37,9 +37,9 @@ void ad_train_tiles_release(struct ad_tiles *tiles)
 struct sampling {
 	struct trainer *t;
 	size_t picture; /* its entry */
-	size_t *chosen; /* count, ascending */
-	size_t count, size;
-	float *rows; /* count x size */
+	struct ad_drawn drawn;
+	size_t size;
+	float *rows; /* drawn.count x size */
 	uint64_t held;
 	unsigned width, height;
 };
@@ -47,7 +47,7 @@ struct sampling {
 /* Where all tiles are held, their number is known last. */
 static int hold(struct sampling *s, adtool_error *err)
 {
-	uint64_t bytes = (uint64_t)s->count * s->size * sizeof(float);
+	uint64_t bytes = (uint64_t)s->drawn.count * s->size * sizeof(float);
 
 	s->held = bytes;
 	if (atomic_fetch_add(&s->t->tiles_held, bytes) + bytes <= s->t->tiles_limit)
@@ -61,8 +61,8 @@ static int sample_begin(void *context, const ad_tiling *tiling, unsigned width, 
 	struct sampling *s = context;
 	struct trainer *t = s->t;
 	size_t most = t->holds_tiles ? SIZE_MAX : ad_tiles_of_each(t->list.count);
-	int code = ad_tiles_draw(tiling, t->look.mask, width, height, t->options->seed, s->picture, most, &s->chosen,
-				 &s->count, err);
+	int code = ad_tiles_draw(tiling, t->look.mask, width, height, t->options->seed, s->picture, most, &s->drawn,
+				 err);
 
 	if (code)
 		return code;
@@ -70,22 +70,14 @@ static int sample_begin(void *context, const ad_tiling *tiling, unsigned width, 
 	s->height = height;
 	if (t->holds_tiles && hold(s, err))
 		return ADTOOL_ELIMIT;
-	s->rows = ad_malloc_aligned(s->count, s->size * sizeof(float));
+	s->rows = ad_malloc_aligned(s->drawn.count, s->size * sizeof(float));
 	return s->rows ? 0 : ad_fail_nomem(err);
-}
-
-static int sample_wants(void *context, size_t tile)
-{
-	const struct sampling *s = context;
-
-	return ad_tiles_find(s->chosen, s->count, tile) != NULL;
 }
 
 static int sample_tile(void *context, size_t tile, const ad_fitting *fitting, const float *row, unsigned worker,
 		       adtool_error *err)
 {
 	struct sampling *s = context;
-	const size_t *at = ad_tiles_find(s->chosen, s->count, tile);
 	size_t i;
 
 	(void)fitting;
@@ -93,7 +85,7 @@ static int sample_tile(void *context, size_t tile, const ad_fitting *fitting, co
 	for (i = 0; i < s->size; i++)
 		if (!isfinite(row[i]))
 			return ad_fail(err, ADTOOL_ENUMERIC, "feature %zu of %zu is not a finite number", i + 1, s->size);
-	memcpy(s->rows + (size_t)(at - s->chosen) * s->size, row, s->size * sizeof(float));
+	memcpy(s->rows + tile * s->size, row, s->size * sizeof(float));
 	return 0;
 }
 
@@ -102,23 +94,18 @@ static int read_tiled(struct ad_stream *stream, struct ad_picture *p, size_t slo
 {
 	struct trainer *t = stream->context;
 	struct sampling s = {.t = t, .picture = p->index, .size = ad_extractor_pooled(&t->extractor)};
-	struct ad_visitor v = {.extractor = &t->extractor, .pool = pool, .begin = sample_begin, .wants = sample_wants,
-			       .tile = sample_tile, .context = &s};
+	const struct ad_visitor v = {.extractor = &t->extractor, .pool = pool, .room = room, .drawn = &s.drawn,
+				     .begin = sample_begin, .tile = sample_tile, .context = &s};
 	struct ad_thumbnail *thumbnail = t->thumbnails ? &t->thumbnails[p->index] : NULL;
-	int code = ad_tile_room_create(room, &t->extractor, NULL, ad_pool_size(pool), err);
+	int code = ad_visit_tiles(&v, source, err);
 
 	(void)slot;
-	if (!code) {
-		v.scratch = room->scratch;
-		v.rows = room->rows;
-		code = ad_visit_tiles(&v, source, err);
-	}
 	if (!code && thumbnail) {
 		thumbnail->width = s.width;
 		thumbnail->height = s.height;
 		code = ad_image_thumbnail(source->image, NULL, t->options->thumbnail, &thumbnail->jpeg, err);
 	}
-	ad_free(s.chosen);
+	ad_free(s.drawn.tiles);
 	if (code) {
 		ad_free_aligned(s.rows);
 		atomic_fetch_sub(&t->tiles_held, s.held);
@@ -126,7 +113,7 @@ static int read_tiled(struct ad_stream *stream, struct ad_picture *p, size_t slo
 	}
 	p->width = s.width;
 	p->height = s.height;
-	t->tiles[p->index] = (struct ad_tiles){s.width, s.height, s.count, s.rows, s.rows};
+	t->tiles[p->index] = (struct ad_tiles){s.width, s.height, s.drawn.count, s.rows, s.rows};
 	return 0;
 }
 
