@@ -31,14 +31,6 @@ int ad_plan_create(const adtool_backbone *backbone, const char *layer, unsigned 
 		   ad_plan **out, adtool_error *err);
 
 /*
- * The same, the operands of convolutions where it pays rounded to bfloat16 (kernel/bf16.h): faster where the CPU multiplies
- * such numbers, about as fast elsewhere. Each instruction set rounds the same tensors, to the same bits but where sums, which
- * differ in their last digits, lie on both sides of a tie.
- */
-int ad_plan_create_bf16(const adtool_backbone *backbone, const char *layer, unsigned width, unsigned height,
-			ad_pool *pool, ad_plan **out, adtool_error *err);
-
-/*
  * As ad_plan_create for `count` (at least 1) layers in one pass; a layer may be there twice. Each has the bits of its own plan,
  * unless one of them is a tensor that the others' plans need not make (a convolution before its batch norm, say): then
  * what lies beyond it may differ by rounding, no more than 1e-5 of the largest value in the deepest nets tried.
@@ -59,15 +51,23 @@ typedef struct ad_tuning {
 } ad_tuning;
 int ad_tuning_here(char on[ADTOOL_TUNED_ON_SIZE], adtool_error *err);
 
-/* How a plan computes, beside what its shapes and the ISA say. */
+/*
+ * How a plan computes, beside what its shapes and the ISA say.
+ * bf16: the operands of convolutions where it pays are rounded to bfloat16 (kernel/bf16.h): faster where the CPU multiplies
+ * such numbers, about as fast elsewhere. Each instruction set rounds the same tensors, to the same bits but where sums, which
+ * differ in their last digits, lie on both sides of a tie.
+ * ranges: in 8 bits where it can be (ranges.h); ADTOOL_EFORMAT: what is no such line, a name twice, or other numbers of
+ * channels than there are. NULL: in floats.
+ * tuning: these ways; ADTOOL_EFORMAT when they are not those of this graph; `on` is not looked at. NULL: by the cost model.
+ */
 struct ad_ranges;
 typedef struct ad_how {
-	int bf16;                       /* as ad_plan_create_bf16 */
-	const struct ad_ranges *ranges; /* as ad_plan_create_int8 (ranges.h); NULL: in floats */
-	const ad_tuning *tuning;        /* as ad_plan_create_tuned; NULL: by the cost model */
+	int bf16;
+	const struct ad_ranges *ranges;
+	const ad_tuning *tuning;
 } ad_how;
-int ad_plan_create_as(const adtool_backbone *backbone, const char *layer, unsigned width, unsigned height, const ad_how *how,
-		      ad_pool *pool, ad_plan **out, adtool_error *err);
+int ad_plan_create_as(const adtool_backbone *backbone, const char *layer, unsigned width, unsigned height,
+		      const ad_how *how, ad_pool *pool, ad_plan **out, adtool_error *err);
 
 /*
  * how: NULL, in floats; its tuning is not looked at. With it, ADTOOL_EUNSUPPORTED when there is nothing to choose: what is
@@ -75,9 +75,6 @@ int ad_plan_create_as(const adtool_backbone *backbone, const char *layer, unsign
  */
 int ad_tune(const adtool_backbone *backbone, const char *layer, unsigned width, unsigned height, const ad_how *how,
 	    ad_tuning *out, adtool_error *err);
-/* As ad_plan_create, with these ways; ADTOOL_EFORMAT when they are not those of this graph. `on` is not looked at. */
-int ad_plan_create_tuned(const adtool_backbone *backbone, const char *layer, unsigned width, unsigned height,
-			 const ad_tuning *tuning, ad_pool *pool, ad_plan **out, adtool_error *err);
 
 /* Layer `index` of one picture: C, H, W (H = W = 1 for a vector). */
 void ad_plan_output_shape(const ad_plan *plan, size_t index, size_t shape[3]);

@@ -123,8 +123,8 @@ int ad_how_apply(ad_graph *graph, const ad_how *how, adtool_error *err)
 	return how->tuning ? ad_tuning_apply(graph, how->tuning, err) : 0;
 }
 
-int ad_plan_create_as(const adtool_backbone *backbone, const char *layer, unsigned width, unsigned height, const ad_how *how,
-		      ad_pool *pool, ad_plan **out, adtool_error *err)
+int ad_plan_create_as(const adtool_backbone *backbone, const char *layer, unsigned width, unsigned height,
+		      const ad_how *how, ad_pool *pool, ad_plan **out, adtool_error *err)
 {
 	const size_t shape[3] = {3, height, width};
 	const ad_range **ranges = NULL;
@@ -140,12 +140,6 @@ int ad_plan_create_as(const adtool_backbone *backbone, const char *layer, unsign
 	ad_graph_free(graph);
 	ad_free(ranges);
 	return code;
-}
-
-int ad_plan_create_bf16(const adtool_backbone *backbone, const char *layer, unsigned width, unsigned height,
-			ad_pool *pool, ad_plan **out, adtool_error *err)
-{
-	return ad_plan_create_as(backbone, layer, width, height, &(ad_how){.bf16 = 1}, pool, out, err);
 }
 
 void ad_plan_free(ad_plan *plan)

@@ -240,9 +240,3 @@ int ad_ranges_match(const ad_graph *graph, const ad_ranges *ranges, const ad_ran
 		*out = of_values;
 	return code;
 }
-
-int ad_plan_create_int8(const adtool_backbone *backbone, const char *layer, unsigned width, unsigned height,
-			const ad_ranges *ranges, ad_pool *pool, ad_plan **out, adtool_error *err)
-{
-	return ad_plan_create_as(backbone, layer, width, height, &(ad_how){.ranges = ranges}, pool, out, err);
-}

@@ -1,5 +1,5 @@
 /*
- * Plans that compute in 8 bits where they can, and the ranges of tensors that they need.
+ * The ranges of tensors that plans need to compute in 8 bits where they can (ad_how, net.h).
  *
  * A range goes by the name of the ONNX tensor, so that it holds for another version's graph of the same file; a tensor
  * without one is computed in floats.
@@ -19,11 +19,6 @@ typedef struct ad_ranges {
 	const float *ranges;
 	size_t count; /* channels of all tensors */
 } ad_ranges;
-
-/* As ad_plan_create. ADTOOL_EFORMAT: what is no such line, a name twice, or other numbers of
- * channels than there are. */
-int ad_plan_create_int8(const adtool_backbone *backbone, const char *layer, unsigned width, unsigned height,
-			const ad_ranges *ranges, ad_pool *pool, ad_plan **out, adtool_error *err);
 
 /*
  * Measuring: a plan whose outputs are all tensors that convolutions read or write, which the caller runs on pictures,

@@ -198,9 +198,3 @@ int ad_tuning_apply(ad_graph *graph, const ad_tuning *tuning, adtool_error *err)
 	}
 	return 0;
 }
-
-int ad_plan_create_tuned(const adtool_backbone *backbone, const char *layer, unsigned width, unsigned height,
-			 const ad_tuning *tuning, ad_pool *pool, ad_plan **out, adtool_error *err)
-{
-	return ad_plan_create_as(backbone, layer, width, height, &(ad_how){.tuning = tuning}, pool, out, err);
-}

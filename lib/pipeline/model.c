@@ -79,14 +79,15 @@ static int plan_of_parts(const ad_bundle_parts *parts, const adtool_model_info *
 	adtool_backbone *backbone = NULL;
 	ad_plan *plan = NULL;
 	ad_tuning tuning;
-	ad_how how = {.bf16 = info->precision == ADTOOL_BF16,
-		      .ranges = info->precision == ADTOOL_INT8 ? &ranges : NULL,
-		      .tuning = is_tuned_here(info) ? &tuning : NULL};
+	ad_how how = ad_precision_how(info->precision, &ranges);
 	size_t shape[3];
 	int code = ad_backbone_open_view(parts->onnx, parts->onnx_size, &backbone, err);
 
-	memcpy(tuning.on, info->tuned_on, sizeof(tuning.on));
-	memcpy(tuning.ways, info->tuned_ways, sizeof(tuning.ways));
+	if (is_tuned_here(info)) {
+		memcpy(tuning.on, info->tuned_on, sizeof(tuning.on));
+		memcpy(tuning.ways, info->tuned_ways, sizeof(tuning.ways));
+		how.tuning = &tuning;
+	}
 	if (!code)
 		code = ad_plan_create_as(backbone, info->layer, info->width, info->height, &how, pool, &plan, err);
 	adtool_backbone_free(backbone);

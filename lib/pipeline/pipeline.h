@@ -310,6 +310,8 @@ struct ad_measured {
 };
 
 ad_ranges ad_measured_ranges(const struct ad_measured *m);
+/* How plans of such a precision compute, in int8 with these ranges. */
+ad_how ad_precision_how(enum adtool_precision precision, const ad_ranges *ranges);
 void ad_measured_release(struct ad_measured *m); /* harmless on a zeroed one */
 
 /*

@@ -225,7 +225,7 @@ static int measure_ranges(struct measuring *m, struct ad_measured *out, adtool_e
 	bytes *= has_tiles(p) ? 2 : 1;
 	if (bytes > p->memory)
 		return ad_fail(err, ADTOOL_ELIMIT, "measuring ranges needs about %llu MiB, more than the limit of %llu MiB",
-			       (unsigned long long)(bytes >> 20), (unsigned long long)(p->memory >> 20));
+			       (unsigned long long)(bytes >> 20) + 1, (unsigned long long)(p->memory >> 20));
 	code = measuring_pass(m, &e, 1, err);
 	if (!code)
 		code = ad_observer_finish(m->observer, &out->names, &out->ranges, &out->count, err);
@@ -291,6 +291,11 @@ ad_ranges ad_measured_ranges(const struct ad_measured *m)
 	return (ad_ranges){(const char *)m->names.data, m->names.size, m->ranges, m->count};
 }
 
+ad_how ad_precision_how(enum adtool_precision precision, const ad_ranges *ranges)
+{
+	return (ad_how){.bf16 = precision == ADTOOL_BF16, .ranges = precision == ADTOOL_INT8 ? ranges : NULL};
+}
+
 void ad_measured_release(struct ad_measured *m)
 {
 	ad_buf_release(&m->names);
@@ -311,32 +316,23 @@ static int too_different(enum adtool_precision precision, double difference, adt
 		       is_int8 ? "int8" : "bf16", 100 * difference, 100 * most);
 }
 
-static int measure_int8(struct measuring *m, struct ad_measured *out, ad_plan **plan, adtool_error *err)
-{
-	const struct ad_precision *p = m->p;
-	ad_ranges ranges;
-	int code = measure_ranges(m, out, err);
-
-	if (code)
-		return code;
-	ranges = ad_measured_ranges(out);
-	return ad_plan_create_int8(p->backbone, p->layer, p->extractor->width, p->extractor->height, &ranges, p->pool, plan,
-				   err);
-}
-
 int ad_precision_measure(const struct ad_precision *p, struct ad_measured *out, ad_plan **plan, adtool_error *err)
 {
 	struct measuring m = {.p = p};
 	struct ad_measured measured = {0};
 	ad_plan *narrow = NULL;
+	ad_ranges ranges;
+	ad_how how;
 	int code = choose(&m, err);
 
 	pthread_mutex_init(&m.lock, NULL);
 	if (!code && p->precision == ADTOOL_INT8)
-		code = measure_int8(&m, &measured, &narrow, err);
-	else if (!code)
-		code = ad_plan_create_bf16(p->backbone, p->layer, p->extractor->width, p->extractor->height, p->pool, &narrow,
-					   err);
+		code = measure_ranges(&m, &measured, err);
+	ranges = ad_measured_ranges(&measured);
+	how = ad_precision_how(p->precision, &ranges);
+	if (!code)
+		code = ad_plan_create_as(p->backbone, p->layer, p->extractor->width, p->extractor->height, &how, p->pool,
+					 &narrow, err);
 	if (!code)
 		code = compare_features(&m, narrow, &measured.difference, err);
 	if (!code)

@@ -469,22 +469,22 @@ static int train_narrow(const struct trainer *t, const adtool_backbone *backbone
 	    .context = o->context,
 	};
 	ad_ranges ranges;
-	int code = 0;
+	ad_how how;
 
 	if (!o->update)
 		return ad_precision_measure(&p, &m->measured, plan, err);
-	if (o->precision == ADTOOL_BF16)
-		return ad_plan_create_bf16(backbone, o->layer, o->width, o->height, pool, plan, err);
-	/* The kept maps were made with these. */
-	m->measured.count = o->from->info.ranges;
-	m->measured.ranges = ad_malloc_array(m->measured.count, 2 * sizeof(float));
-	ad_buf_add(&m->measured.names, o->from->parts.ranges_names, o->from->parts.ranges_names_size);
-	if (!m->measured.ranges || m->measured.names.failed)
-		return ad_fail_nomem(err);
-	memcpy(m->measured.ranges, o->from->parts.ranges.data, m->measured.count * 2 * sizeof(float));
+	if (o->precision == ADTOOL_INT8) {
+		/* The kept maps were made with these. */
+		m->measured.count = o->from->info.ranges;
+		m->measured.ranges = ad_malloc_array(m->measured.count, 2 * sizeof(float));
+		ad_buf_add(&m->measured.names, o->from->parts.ranges_names, o->from->parts.ranges_names_size);
+		if (!m->measured.ranges || m->measured.names.failed)
+			return ad_fail_nomem(err);
+		memcpy(m->measured.ranges, o->from->parts.ranges.data, m->measured.count * 2 * sizeof(float));
+	}
 	ranges = ad_measured_ranges(&m->measured);
-	code = ad_plan_create_int8(backbone, o->layer, o->width, o->height, &ranges, pool, plan, err);
-	return code;
+	how = ad_precision_how(o->precision, &ranges);
+	return ad_plan_create_as(backbone, o->layer, o->width, o->height, &how, pool, plan, err);
 }
 
 /* The same plan with the ways that are fastest here. */
@@ -493,7 +493,7 @@ static int tune_narrow(const struct trainer *t, const adtool_backbone *backbone,
 {
 	const adtool_train_options *o = t->options;
 	const ad_ranges ranges = ad_measured_ranges(&m->measured);
-	ad_how how = {.bf16 = o->precision == ADTOOL_BF16, .ranges = o->precision == ADTOOL_INT8 ? &ranges : NULL};
+	ad_how how = ad_precision_how(o->precision, &ranges);
 	ad_plan *tuned = NULL;
 	int code = ad_tune(backbone, o->layer, o->width, o->height, &how, tuning, err);
 
@@ -525,7 +525,7 @@ int adtool_train(const adtool_backbone *backbone, const char *const *inputs, siz
 	size_t channels = 0, i;
 	double start = ad_now(), energy_kept = 0;
 	uint64_t limit;
-	int with_basis, code = ad_train_check_options(o, err);
+	int with_basis, tunes, code = ad_train_check_options(o, err);
 
 	if (!code && !o->from && (!backbone || o->update))
 		code = ad_fail(err, ADTOOL_EINVAL, "no %s", o->update ? "model to update" : "backbone");
@@ -550,12 +550,12 @@ int adtool_train(const adtool_backbone *backbone, const char *const *inputs, siz
 	if (!code)
 		code = adtool_backbone_get_info(backbone, &b, err);
 	/* What is narrow is tuned when it is known. */
-	if (!code && o->tune && o->precision == ADTOOL_FLOAT32)
+	tunes = o->tune && o->precision == ADTOOL_FLOAT32;
+	if (!code && tunes)
 		code = ad_tune(backbone, o->layer, o->width, o->height, NULL, &tuning, err);
-	if (!code && o->tune && o->precision == ADTOOL_FLOAT32)
-		code = ad_plan_create_tuned(backbone, o->layer, o->width, o->height, &tuning, pool, &plan, err);
-	else if (!code)
-		code = ad_plan_create(backbone, o->layer, o->width, o->height, pool, &plan, err);
+	if (!code)
+		code = ad_plan_create_as(backbone, o->layer, o->width, o->height,
+					 &(ad_how){.tuning = tunes ? &tuning : NULL}, pool, &plan, err);
 	if (code)
 		goto out;
 	ad_extractor_init(&t.extractor, plan, &b.preprocessing, o->width, o->height,

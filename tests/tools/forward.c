@@ -109,7 +109,7 @@ static void plan_int8(struct job *j, const char *layer, unsigned width, unsigned
 	r.ranges = ranges;
 	ad_plan_free(j->plan);
 	start = now();
-	check(ad_plan_create_int8(j->backbone, layer, width, height, &r, j->pool, &j->plan, &err));
+	check(ad_plan_create_as(j->backbone, layer, width, height, &(ad_how){.ranges = &r}, j->pool, &j->plan, &err));
 	j->planned = now() - start;
 	ad_observer_free(o);
 	ad_free_aligned(arena);
@@ -140,7 +140,7 @@ static void open_job(struct job *j, const char *backbone, const char *layer, uns
 		ad_plan_free(j->plan);
 		j->plan = NULL;
 		start = now();
-		check(ad_plan_create_bf16(j->backbone, layer, width, height, j->pool, &j->plan, &err));
+		check(ad_plan_create_as(j->backbone, layer, width, height, &(ad_how){.bf16 = 1}, j->pool, &j->plan, &err));
 		j->planned = now() - start;
 	}
 	j->count = ad_plan_output_floats(j->plan);

@@ -573,7 +573,7 @@ static float *features(const char *path, const char *layer, const char *isa, int
 
 	setenv("ADTOOL_ISA", isa, 1);
 	if (adtool_backbone_open(path, &b, &err) ||
-	    (bf16 ? ad_plan_create_bf16 : ad_plan_create)(b, layer, SIDE, SIDE, NULL, &plan, &err))
+	    ad_plan_create_as(b, layer, SIDE, SIDE, &(ad_how){.bf16 = bf16}, NULL, &plan, &err))
 		fail_msg("%s: %s", path, err.message);
 	for (size_t i = 0; i < 3 * SIDE * SIDE; i++)
 		input[i] = (float)(sin((double)i * 12.9898) + sin((double)(i % SIDE) * 0.1));

@@ -1023,6 +1023,7 @@ static void ways(void **state)
 	adtool_backbone *backbone;
 	adtool_error err = {0};
 	ad_tuning tuned;
+	const ad_how how = {.tuning = &tuned};
 	ad_plan *plan;
 	ad_rng rng;
 	float *input = ad_malloc_aligned(COUNT, sizeof(float)), *first, *other;
@@ -1052,7 +1053,7 @@ static void ways(void **state)
 		else
 			for (size_t i = 0; tuned.ways[i]; i++)
 				tuned.ways[i] = letters[i % 3];
-		assert_int_equal(ad_plan_create_tuned(backbone, NULL, SIDE, SIDE, &tuned, NULL, &plan, &err), 0);
+		assert_int_equal(ad_plan_create_as(backbone, NULL, SIDE, SIDE, &how, NULL, &plan, &err), 0);
 		arena = ad_malloc_aligned(ad_plan_arena_bytes(plan), 1);
 		ad_plan_run(plan, arena, NULL, input, other);
 		for (size_t i = 0; i < floats; i++) {
@@ -1064,9 +1065,9 @@ static void ways(void **state)
 		ad_plan_free(plan);
 	}
 	tuned.ways[2] = 'e';
-	assert_int_equal(ad_plan_create_tuned(backbone, NULL, SIDE, SIDE, &tuned, NULL, &plan, &err), ADTOOL_EFORMAT);
+	assert_int_equal(ad_plan_create_as(backbone, NULL, SIDE, SIDE, &how, NULL, &plan, &err), ADTOOL_EFORMAT);
 	tuned.ways[2] = '\0';
-	assert_int_equal(ad_plan_create_tuned(backbone, NULL, SIDE, SIDE, &tuned, NULL, &plan, &err), ADTOOL_EFORMAT);
+	assert_int_equal(ad_plan_create_as(backbone, NULL, SIDE, SIDE, &how, NULL, &plan, &err), ADTOOL_EFORMAT);
 	adtool_backbone_free(backbone);
 	ad_free_aligned(input);
 	ad_free_aligned(first);

@@ -404,7 +404,7 @@ static void hostile_names(void **state)
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		const ad_ranges r = {texts[i].text, strlen(texts[i].text), ranges, texts[i].count};
 		ad_plan *plan = NULL;
-		int code = ad_plan_create_int8(b, NULL, 32, 32, &r, NULL, &plan, &err);
+		int code = ad_plan_create_as(b, NULL, 32, 32, &(ad_how){.ranges = &r}, NULL, &plan, &err);
 
 		if (texts[i].why ? code != ADTOOL_EFORMAT || !strstr(err.message, texts[i].why) : code != 0)
 			fail_msg("text %zu: code %d: %s", i, code, code ? err.message : "");
