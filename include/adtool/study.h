@@ -76,7 +76,8 @@ typedef struct adtool_tune_options {
 	enum adtool_goal goal;
 	unsigned folds;             /* of the estimate; default 5, fewer when there are fewer pictures of a kind */
 	unsigned repeats;           /* of dealing the pictures to the folds; default 20 */
-	adtool_train_options train; /* all else: channels, top, alpha, seed, threads, memory, callbacks */
+	/* All else: channels, top, alpha, seed, geometry, mask, threads, memory, callbacks. Method fre, in float32. */
+	adtool_train_options train;
 } adtool_tune_options;
 
 /* Fills in the defaults of folds, repeats, goal and train; lists are the caller's. */

@@ -339,7 +339,7 @@ int adtool_cross_validate(const adtool_backbone *backbone, const char *const *no
 	code = ad_gather_run(&c.normals, normals, normal_count, dataset_options, err);
 	if (!code) {
 		ad_gather_sort(&c.normals);
-		c.anomalies.limit -= c.normals.held;
+		c.anomalies.others = c.normals.held;
 		code = ad_gather_run(&c.anomalies, anomalies, anomaly_count, dataset_options, err);
 	}
 	if (!code)

@@ -81,9 +81,9 @@ static uint64_t row_bytes(const struct ad_gather *g)
 static int fail_limit(const struct ad_gather *g, adtool_error *err)
 {
 	return ad_fail(err, ADTOOL_ELIMIT,
-		       "the features of %zu pictures take more than the limit of %llu MiB; fewer grids, layers "
+		       "the features of the pictures take more than the limit of %llu MiB; fewer grids, layers "
 		       "or pictures need less",
-		       g->count, (unsigned long long)(g->limit >> 20));
+		       (unsigned long long)(g->limit >> 20));
 }
 
 /* maps: of all layers, whole. */
@@ -129,7 +129,7 @@ static int pool_rows(struct ad_gather *g, const float *maps, struct ad_gathered 
 	int code;
 
 	g->held += row_bytes(g);
-	if (g->held > g->limit)
+	if (g->held + g->others > g->limit)
 		return fail_limit(g, err);
 	code = make_rows(g, p, 1, err);
 	for (i = 0; !code && i < g->pooled_count; i++)
@@ -161,7 +161,7 @@ static int tiling_begin(void *context, const ad_tiling *t, unsigned width, unsig
 	of->to->height = height;
 	of->to->tiles = of->drawn.count;
 	of->held = of->drawn.count * row_bytes(g);
-	if (atomic_fetch_add(&g->held, of->held) + of->held > g->limit) {
+	if (atomic_fetch_add(&g->held, of->held) + of->held + g->others > g->limit) {
 		atomic_store(&g->too_many, 1);
 		return ad_fail(err, ADTOOL_ELIMIT, "its tiles do not fit into memory");
 	}
@@ -307,40 +307,49 @@ void ad_gather_sort(struct ad_gather *g)
 		return;
 	qsort(g->pictures, g->count, sizeof(*g->pictures), compare_names);
 	for (i = 0; i < g->count; i++) {
-		if (kept && !strcmp(g->pictures[kept - 1].name, g->pictures[i].name))
-			gathered_release(&g->pictures[i], g->pooled_count);
-		else
-			g->pictures[kept++] = g->pictures[i];
+		struct ad_gathered *p = &g->pictures[i];
+
+		if (kept && !strcmp(g->pictures[kept - 1].name, p->name)) {
+			g->held -= (p->tiles ? p->tiles : 1) * row_bytes(g);
+			gathered_release(p, g->pooled_count);
+		} else {
+			g->pictures[kept++] = *p;
+		}
 	}
 	g->count = kept;
 }
 
 /* -- fits -------------------------------------------------------------------------------------------- */
 
+int ad_basis_draw(uint64_t seed, size_t count, unsigned char *taken, adtool_error *err)
+{
+	size_t i, *order;
+	ad_rng rng;
+
+	ad_rng_seed(&rng, seed);
+	order = ad_rng_order(&rng, count);
+	if (!order)
+		return ad_fail_nomem(err);
+	for (i = 0; i < count && i < AD_BASIS_PICTURES; i++)
+		taken[order[i]] = 1;
+	ad_free(order);
+	return 0;
+}
+
 int ad_fit_basis(const float *const *maps, size_t count, size_t channels, size_t cells, size_t keep, uint64_t seed,
 		 ad_pool *pool, ad_channels *out, adtool_error *err)
 {
 	const float **chosen = ad_malloc_array(count, sizeof(*chosen));
-	size_t *order, i, n = 0;
 	unsigned char *taken = ad_calloc(count, 1);
-	ad_rng rng;
-	int code;
+	size_t i, n = 0;
+	int code = chosen && taken ? ad_basis_draw(seed, count, taken, err) : ad_fail_nomem(err);
 
-	ad_rng_seed(&rng, seed);
-	order = ad_rng_order(&rng, count);
-	if (!chosen || !order || !taken) {
-		code = ad_fail_nomem(err);
-		goto out;
-	}
-	for (i = 0; i < count && i < AD_BASIS_PICTURES; i++)
-		taken[order[i]] = 1;
-	for (i = 0; i < count; i++)
+	for (i = 0; !code && i < count; i++)
 		if (taken[i])
 			chosen[n++] = maps[i];
-	code = ad_channels_fit(chosen, n, channels, cells, keep, pool, out, err);
-out:
+	if (!code)
+		code = ad_channels_fit(chosen, n, channels, cells, keep, pool, out, err);
 	ad_free(chosen);
-	ad_free(order);
 	ad_free(taken);
 	return code;
 }

@@ -40,6 +40,40 @@ int ad_look_is_plain(const struct ad_look *l)
 	return !l->mask && g->fit == ADTOOL_STRETCH && !g->tile_width && !(g->roi_width > 0);
 }
 
+/* -- regions --------------------------------------------------------------------------------------------- */
+
+int ad_look_region(const struct ad_look *l, unsigned width, unsigned height, ad_area *out, adtool_error *err)
+{
+	const adtool_geometry *g = &l->geometry;
+	int code = l->mask ? ad_mask_check(l->mask, width, height, err) : 0;
+
+	/* Which cells the mask leaves must not depend on the picture's size. */
+	if (!code && l->mask && g->roi_width > 0 && !g->roi_percent &&
+	    (width != l->mask->width || height != l->mask->height))
+		code = ad_fail(err, ADTOOL_EINVAL,
+			       "%u x %u pixels, where the model's mask has %u x %u: with a region of interest in pixels "
+			       "both must have the same size",
+			       width, height, l->mask->width, l->mask->height);
+	return code ? code : ad_region_of(g, width, height, out, err);
+}
+
+/* Without tiles: how a picture is fitted, and where its map lies. view may be NULL. */
+static int fit_picture(const struct ad_look *l, unsigned picture_width, unsigned picture_height, unsigned width,
+		       unsigned height, ad_fitting *fitting, ad_view *view, adtool_error *err)
+{
+	ad_area region;
+	int code = ad_look_region(l, picture_width, picture_height, &region, err);
+
+	if (code)
+		return code;
+	ad_fit_area(l->geometry.fit, &region, width, height, fitting);
+	if (view) {
+		*view = (ad_view){.width = picture_width, .height = picture_height, .seen = fitting->from, .mask = l->mask};
+		memcpy(view->box, fitting->box, sizeof(view->box));
+	}
+	return 0;
+}
+
 /* -- cells ----------------------------------------------------------------------------------------------- */
 
 int ad_look_cells(const struct ad_look *l, unsigned width, unsigned height, unsigned grid, struct ad_cells *out,
@@ -51,7 +85,7 @@ int ad_look_cells(const struct ad_look *l, unsigned width, unsigned height, unsi
 	memset(out, 0, sizeof(*out));
 	if (!l->mask || l->geometry.tile_width)
 		return 0;
-	code = ad_look_fit(l, l->mask->width, l->mask->height, width, height, &fitting, NULL, err);
+	code = fit_picture(l, l->mask->width, l->mask->height, width, height, &fitting, NULL, err);
 	if (code)
 		return ad_fail_within(err, code, "the mask");
 	code = ad_mask_cells(l->mask, l->mask->width, l->mask->height, &fitting, width, height, grid, &out->index,
@@ -89,37 +123,6 @@ void ad_cells_spread(const struct ad_cells *c, const float *from, unsigned grid,
 
 /* -- pictures -------------------------------------------------------------------------------------------- */
 
-int ad_look_region(const struct ad_look *l, unsigned width, unsigned height, ad_area *out, adtool_error *err)
-{
-	const adtool_geometry *g = &l->geometry;
-	int code = l->mask ? ad_mask_check(l->mask, width, height, err) : 0;
-
-	/* Which cells the mask leaves must not depend on the picture's size. */
-	if (!code && l->mask && g->roi_width > 0 && !g->roi_percent &&
-	    (width != l->mask->width || height != l->mask->height))
-		code = ad_fail(err, ADTOOL_EINVAL,
-			       "%u x %u pixels, where the model's mask has %u x %u: with a region of interest in pixels "
-			       "both must have the same size",
-			       width, height, l->mask->width, l->mask->height);
-	return code ? code : ad_region_of(g, width, height, out, err);
-}
-
-int ad_look_fit(const struct ad_look *l, unsigned picture_width, unsigned picture_height, unsigned width,
-		unsigned height, ad_fitting *fitting, ad_view *view, adtool_error *err)
-{
-	ad_area region;
-	int code = ad_look_region(l, picture_width, picture_height, &region, err);
-
-	if (code)
-		return code;
-	ad_fit_area(l->geometry.fit, &region, width, height, fitting);
-	if (view) {
-		*view = (ad_view){.width = picture_width, .height = picture_height, .seen = fitting->from, .mask = l->mask};
-		memcpy(view->box, fitting->box, sizeof(view->box));
-	}
-	return 0;
-}
-
 int ad_look_tensor(const struct ad_look *l, const adtool_image *image, const adtool_preprocessing *p, unsigned width,
 		   unsigned height, float *tensor, adtool_error *err)
 {
@@ -131,7 +134,7 @@ int ad_look_tensor(const struct ad_look *l, const adtool_image *image, const adt
 
 	if (!l)
 		return ad_image_to_tensor(image, p, width, height, tensor, err);
-	code = ad_look_fit(l, picture_width, picture_height, width, height, &f, NULL, err);
+	code = fit_picture(l, picture_width, picture_height, width, height, &f, NULL, err);
 	if (code)
 		return code;
 	if (l->mask || f.from.width != picture_width || f.from.height != picture_height) {
@@ -160,7 +163,7 @@ int ad_row_place(const struct ad_look *l, unsigned width, unsigned height, adtoo
 	row->map_box[3] = row->height;
 	if (ad_look_is_plain(l))
 		return 0;
-	code = ad_look_fit(l, row->width, row->height, width, height, &f, &at->view, err);
+	code = fit_picture(l, row->width, row->height, width, height, &f, &at->view, err);
 	if (code)
 		return code;
 	memcpy(row->map_box, f.box, sizeof(row->map_box));

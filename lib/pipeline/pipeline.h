@@ -46,9 +46,6 @@ void ad_cells_keep(const struct ad_cells *c, const float *from, size_t channels,
 void ad_cells_spread(const struct ad_cells *c, const float *from, unsigned grid, float *to);
 /* The part of a picture that is looked at, whatever becomes of it; ADTOOL_EINVAL when it has none, or not the mask's shape. */
 int ad_look_region(const struct ad_look *l, unsigned width, unsigned height, ad_area *out, adtool_error *err);
-/* Without tiles: how a picture that has such a region is fitted, and where its map lies. view may be NULL. */
-int ad_look_fit(const struct ad_look *l, unsigned picture_width, unsigned picture_height, unsigned width,
-		unsigned height, ad_fitting *fitting, ad_view *view, adtool_error *err);
 /* The input for a picture without tiles; l may be NULL. */
 int ad_look_tensor(const struct ad_look *l, const adtool_image *image, const adtool_preprocessing *p, unsigned width,
 		   unsigned height, float *tensor, adtool_error *err);
@@ -362,7 +359,7 @@ struct ad_gather {
 	const struct ad_pooled *pooled;
 	size_t pooled_count;
 	unsigned threads;
-	uint64_t limit; /* bytes that `held` may reach */
+	uint64_t limit, others; /* bytes that `held` may reach together with those of other gathers */
 	/*
 	 * With tiles, for a fit: all pictures' names in their order, and the seed, so that of each as many tiles are taken as
 	 * adtool_train takes. NULL: all tiles of all pictures.
@@ -411,6 +408,8 @@ struct ad_fit {
 	double energy_kept;
 };
 
+/* At most AD_BASIS_PICTURES of so many, drawn by the seed: taken (count, 0 before) is 1 for them. */
+int ad_basis_draw(uint64_t seed, size_t count, unsigned char *taken, adtool_error *err);
 /* The basis of `maps` (count of C x cells floats, in the order of names) as adtool_train chooses it. */
 int ad_fit_basis(const float *const *maps, size_t count, size_t channels, size_t cells, size_t keep, uint64_t seed,
 		 ad_pool *pool, ad_channels *out, adtool_error *err);

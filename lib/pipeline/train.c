@@ -4,7 +4,6 @@
 #include "../base/clock.h"
 #include "../base/fail.h"
 #include "../base/mem.h"
-#include "../base/rng.h"
 #include "../bundle/members.h"
 
 int ad_train_progress(const adtool_train_options *o, const char *stage, uint64_t done, uint64_t total,
@@ -141,20 +140,10 @@ static int check_enough(size_t pictures, adtool_error *err)
 		       AD_MINIMUM_PICTURES);
 }
 
-/* Every picture's map is held until the basis is known, so not more than AD_BASIS_PICTURES, chosen by the seed. */
+/* Every picture's map is held until the basis is known, so not more than AD_BASIS_PICTURES. */
 static int choose_sample(struct trainer *t, adtool_error *err)
 {
-	size_t n = t->list.count, i, *order;
-	ad_rng rng;
-
-	ad_rng_seed(&rng, t->options->seed);
-	order = ad_rng_order(&rng, n);
-	if (!order)
-		return ad_fail_nomem(err);
-	for (i = 0; i < n && i < AD_BASIS_PICTURES; i++)
-		t->sampled[order[i]] = 1;
-	ad_free(order);
-	return 0;
+	return ad_basis_draw(t->options->seed, t->list.count, t->sampled, err);
 }
 
 static int fit_basis(struct trainer *t, size_t keep, ad_pool *pool, adtool_error *err)
@@ -585,15 +574,15 @@ int adtool_train(const adtool_backbone *backbone, const char *const *inputs, siz
 	if (code)
 		goto out;
 	r.memory_estimate = train_memory(&t, &fit, with_basis);
-	t.tiles_limit = limit - r.memory_estimate;
 	if (r.memory_estimate > limit) {
 		code = ad_fail(err, ADTOOL_ELIMIT,
 			       "%zu pictures need about %llu MiB, more than the limit of %llu MiB; fewer channels, "
 			       "a smaller grid or fewer pictures need less",
-			       t.list.count, (unsigned long long)(r.memory_estimate >> 20),
+			       t.list.count, (unsigned long long)(r.memory_estimate >> 20) + 1,
 			       (unsigned long long)(limit >> 20));
 		goto out;
 	}
+	t.tiles_limit = limit - r.memory_estimate;
 
 	start = ad_now();
 	if (o->precision != ADTOOL_FLOAT32) {

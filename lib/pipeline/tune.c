@@ -233,11 +233,11 @@ static int gather_stage(struct tuner *t, struct stage *s, adtool_error *err)
 		if (code)
 			return code;
 	}
-	s->normals.limit -= s->train.held < t->limit ? s->train.held : t->limit;
+	s->normals.others = s->train.held;
 	code = ad_gather_run(&s->normals, t->normals.items, t->normals.count, t->dataset_options, err);
 	if (code)
 		return code;
-	s->anomalies.limit = s->normals.limit - s->normals.held;
+	s->anomalies.others = s->train.held + s->normals.held;
 	code = ad_gather_run(&s->anomalies, t->anomalies.items, t->anomalies.count, t->dataset_options, err);
 	return code ? code : count_pictures(t, s, err);
 }
@@ -500,9 +500,7 @@ static void find_maps(const struct tuner *t, struct stage *s, const ad_plan *pla
 		}
 		p->offset = offset;
 		memcpy(p->shape, shape, sizeof(shape));
-		s->sources[i].kept = shape[0];
-		if (t->o->train.channels && t->o->train.channels < shape[0])
-			s->sources[i].kept = t->o->train.channels;
+		s->sources[i].kept = ad_train_channels(&t->o->train, shape[0]);
 	}
 }
 
@@ -734,6 +732,8 @@ static int check_options(const adtool_tune_options *o, adtool_error *err)
 		return ad_fail(err, ADTOOL_EINVAL, "nothing to try: a backbone, size, grid, energy and aggregate are needed");
 	if (o->train.method != ADTOOL_FRE)
 		return ad_fail(err, ADTOOL_EINVAL, "only the method fre is tuned");
+	if (o->train.precision != ADTOOL_FLOAT32)
+		return ad_fail(err, ADTOOL_EINVAL, "tuning computes in float32 only");
 	if (o->folds < 2 || !o->repeats || o->repeats > 10000)
 		return ad_fail(err, ADTOOL_EINVAL, "%u folds, %u repeats; at least 2, and 1 to 10000, make sense", o->folds,
 			       o->repeats);

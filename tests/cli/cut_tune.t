@@ -81,6 +81,10 @@ same 'which the command it prints has, too' best.zip again.zip
 run adtool tune --backbone adnet $sets --tiles 112x112 --memory 1M
 exits 'too little memory' 128
 err_like 'is said' 'more than the limit of 1 MiB'
+# 2.7 MB to learn from, and as many to choose by.
+run adtool tune --backbone adnet $sets --tiles 112x112 --layer layer16 --grid 7 --channels 0 --memory 4M
+exits 'enough for those to learn from alone' 128
+err_like 'with the limit that was given' 'the features of the pictures take more than the limit of 4 MiB; fewer grids'
 run adtool tune --backbone adnet $sets --tiles 112x112 --fit crop
 exits 'no crop' 129
 done_testing
