@@ -258,6 +258,17 @@ static void pieces(void **state)
 	}
 }
 
+/* libheif alone takes pictures with pixels that were never decoded. */
+static int is_told(const char *file)
+{
+#ifdef AD_SONAME_DE265
+	(void)file;
+	return 1;
+#else
+	return !strstr(file, ".heic");
+#endif
+}
+
 static void flips(void **state)
 {
 	static const uint8_t masks[] = {0x01, 0x80, 0xff, 0x40};
@@ -276,8 +287,7 @@ static void flips(void **state)
 
 			file.data[n] ^= masks[n % sizeof(masks)];
 			decode_piece(p, file.data, file.size, NULL);
-			/* What libde265 does not say it left out is as it found it: tests/fuzz/picture.c. */
-			if (n % 3 == 0 && !strstr(p->file, ".heic"))
+			if (n % 3 == 0 && is_told(p->file))
 				decode_twice(p, file.data, file.size, n);
 			file.data[n] = was;
 		}
@@ -287,10 +297,10 @@ static void flips(void **state)
 }
 
 #if defined(AD_SONAME_HEIF) && defined(AD_SONAME_DE265)
-/* libheif 1.15 takes both, with pixels that were never set. */
+/* libheif 1.15 takes them all, with pixels that were never set. */
 static void damage_that_libheif_takes(void **state)
 {
-	static const char *const names[] = {"pixels-not-decoded", "grid-not-covered"};
+	static const char *const names[] = {"pixels-not-decoded", "slice-ends-early", "grid-not-covered"};
 	size_t i;
 
 	(void)state;
