@@ -16,7 +16,6 @@
 #include <libde265/de265.h>
 #include <libheif/heif.h>
 #include <libheif/heif_plugin.h>
-#include <link.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -343,29 +342,6 @@ static const struct heif_decoder_plugin plugin = {
 
 static int is_open;
 
-struct place {
-	uintptr_t address;
-	int is_writable;
-};
-
-static int find_place(struct dl_phdr_info *info, size_t size, void *user)
-{
-	struct place *place = user;
-	int i, loaded = 0, sealed = 0;
-
-	(void)size;
-	for (i = 0; i < info->dlpi_phnum; i++) {
-		const ElfW(Phdr) *part = &info->dlpi_phdr[i];
-
-		if (place->address - (info->dlpi_addr + part->p_vaddr) < part->p_memsz) {
-			loaded |= part->p_type == PT_LOAD && part->p_flags & PF_W;
-			sealed |= part->p_type == PT_GNU_RELRO;
-		}
-	}
-	place->is_writable |= loaded && !sealed;
-	return 0;
-}
-
 static struct {
 	struct de265_image_allocation *table;
 	struct de265_image_allocation before;
@@ -379,10 +355,8 @@ static void mark_all(void)
 {
 	struct de265_image_allocation *table =
 	    (struct de265_image_allocation *)(uintptr_t)de.de265_get_default_image_allocation_functions();
-	struct place place = {(uintptr_t)table, 0};
 
-	dl_iterate_phdr(find_place, &place);
-	if (!place.is_writable)
+	if (!ad_lazy_is_writable(table))
 		return;
 	own.before = *table;
 	own.table = table;
