@@ -1,6 +1,7 @@
 #include "cli.h"
 
 static const char *layer, *input, *output;
+static bool force;
 static cli_size size = {224, 224};
 
 #define OPTION_SIZE                                                                                                    \
@@ -77,38 +78,59 @@ static void print_metadata(const adtool_backbone_info *info)
 	cli_print("default layer  %s\n", cli_safe(info->default_layer));
 }
 
-static int print_layer(const adtool_backbone *backbone, const char *name, int stride)
-{
+typedef struct layer_row {
+	const char *name;
+	int stride; /* 0: unknown */
 	adtool_layer_cost cost;
-	char adds[CLI_NUMBER_SIZE], parameters[CLI_NUMBER_SIZE], arena[CLI_NUMBER_SIZE], shape[64], step[16] = "-";
+} layer_row;
+
+/* The layers that are asked for, all before the first is printed. The caller frees *rows. */
+static int read_layers(const adtool_backbone *backbone, const adtool_backbone_info *info, layer_row **rows, size_t *count)
+{
 	adtool_error err;
 
-	if (adtool_backbone_cost(backbone, name, size.width, size.height, &cost, &err))
-		return cli_fail(name, &err);
-	snprintf(shape, sizeof(shape), "%zu x %zu x %zu", cost.channels, cost.height, cost.width);
-	if (stride)
-		snprintf(step, sizeof(step), "/%d", stride);
-	cli_print("%-16s %6s %18s %12s %12s %6zu %10s\n", cli_safe(name), step, shape,
-		  cli_big(adds, (double)cost.multiply_adds), cli_big(parameters, (double)cost.parameters), cost.nodes,
-		  cli_bytes(arena, cost.arena_bytes));
+	*count = layer ? 1 : info->layers;
+	*rows = cli_alloc(*count + 1, sizeof(**rows));
+	for (size_t i = 0; i < *count; i++) {
+		layer_row *row = &(*rows)[i];
+		adtool_layer_info l = {.name = layer};
+		if (!layer && adtool_backbone_layer(backbone, i, &l, &err))
+			return cli_fail("backbone show", &err);
+		row->name = l.name;
+		row->stride = layer ? 0 : l.stride;
+		if (adtool_backbone_cost(backbone, l.name, size.width, size.height, &row->cost, &err))
+			return cli_fail(l.name, &err);
+	}
 	return CLI_OK;
+}
+
+static void print_layer(const layer_row *row)
+{
+	const adtool_layer_cost *cost = &row->cost;
+	char adds[CLI_NUMBER_SIZE], parameters[CLI_NUMBER_SIZE], arena[CLI_NUMBER_SIZE], shape[64], step[16] = "-";
+
+	snprintf(shape, sizeof(shape), "%zu x %zu x %zu", cost->channels, cost->height, cost->width);
+	if (row->stride)
+		snprintf(step, sizeof(step), "/%d", row->stride);
+	cli_print("%-16s %6s %18s %12s %12s %6zu %10s\n", cli_safe(row->name), step, shape,
+		  cli_big(adds, (double)cost->multiply_adds), cli_big(parameters, (double)cost->parameters), cost->nodes,
+		  cli_bytes(arena, cost->arena_bytes));
 }
 
 static int print_layers(const adtool_backbone *backbone, const adtool_backbone_info *info)
 {
-	int status = CLI_OK;
-	adtool_error err;
+	layer_row *rows;
+	size_t count;
 
-	cli_print("\n%-16s %6s %18s %12s %12s %6s %10s\n", "layer", "stride", "shape", "mult-adds", "parameters",
-		  "nodes", "arena");
-	if (layer)
-		return print_layer(backbone, layer, 0);
-	for (size_t i = 0; i < info->layers && !status; i++) {
-		adtool_layer_info l;
-		if (adtool_backbone_layer(backbone, i, &l, &err))
-			return cli_fail("backbone show", &err);
-		status = print_layer(backbone, l.name, l.stride);
+	int status = read_layers(backbone, info, &rows, &count);
+	if (!status) {
+		print_metadata(info);
+		cli_print("\n%-16s %6s %18s %12s %12s %6s %10s\n", "layer", "stride", "shape", "mult-adds", "parameters",
+			  "nodes", "arena");
+		for (size_t i = 0; i < count; i++)
+			print_layer(&rows[i]);
 	}
+	free(rows);
 	return status;
 }
 
@@ -170,7 +192,7 @@ static int print_plan(const adtool_backbone *backbone, const char *name)
 		free((void *)(uintptr_t)rows.nodes[i].algorithm);
 	}
 	free(rows.nodes);
-	return code ? cli_fail(name, &err) : CLI_OK;
+	return code ? cli_fail(layer ? layer : name, &err) : CLI_OK;
 }
 
 static int run_show(size_t count, const char **operands)
@@ -182,7 +204,6 @@ static int run_show(size_t count, const char **operands)
 	if (!status && plan) {
 		status = print_plan(backbone, info.default_layer);
 	} else if (!status) {
-		print_metadata(&info);
 		status = print_layers(backbone, &info);
 	}
 	adtool_backbone_free(backbone);
@@ -265,6 +286,7 @@ static const cli_option run_options[] = {
     {CLI_STRING, 0, "input", "X.npy", "1 x 3 x H x W float32, after mean and std", &input, 0, 0, NULL, CLI_REQUIRED, 0},
     OPTION_LAYER,
     {CLI_STRING, 'o', "output", "Y.npy", "write the layer's output here", &output, 0, 0, NULL, CLI_REQUIRED, 0},
+    CLI_OPTION_FORCE("Y.npy"),
     CLI_OPTION_JOBS,
     CLI_OPTION_END,
 };
@@ -314,7 +336,9 @@ static int run_run(size_t count, const char **operands)
 	adtool_backbone_info info;
 
 	(void)count;
-	int status = open_backbone(operands[0], &backbone, &info);
+	int status = cli_may_write(output, CLI_MAGIC_NPY, ".npy file", force);
+	if (!status)
+		status = open_backbone(operands[0], &backbone, &info);
 	if (!status)
 		status = run_tensor(backbone, operands[0]);
 	adtool_backbone_free(backbone);
@@ -337,6 +361,7 @@ static const cli_command run = {
 static const cli_option cut_options[] = {
     {CLI_STRING, 0, "layer", "L", "the layer to keep", &layer, 0, 0, NULL, CLI_REQUIRED, 0},
     {CLI_STRING, 'o', "output", "CUT.onnx", "write what it needs here", &output, 0, 0, NULL, CLI_REQUIRED, 0},
+    CLI_OPTION_FORCE("CUT.onnx"),
     CLI_OPTION_END,
 };
 
@@ -347,7 +372,9 @@ static int run_cut(size_t count, const char **operands)
 	adtool_error err;
 
 	(void)count;
-	int status = open_backbone(operands[0], &backbone, &info);
+	int status = cli_may_write(output, CLI_MAGIC_ONNX, "ONNX file", force);
+	if (!status)
+		status = open_backbone(operands[0], &backbone, &info);
 	if (!status && adtool_backbone_cut(backbone, layer, output, &err))
 		status = cli_fail(operands[0], &err);
 	adtool_backbone_free(backbone);

@@ -479,17 +479,23 @@ static int prepare_model(adtool_model **model)
 
 static int check_masks(int method)
 {
-	if (!masks_dir)
+	if (!masks_dir || method != ADTOOL_PPCA)
 		return 0;
-	if (method == ADTOOL_PPCA) {
-		cli_message("eval", "a ppca model has no map, so masks tell nothing about it");
-		return CLI_FAILURE;
-	}
-	if (access(masks_dir, R_OK | X_OK)) {
+	cli_message("eval", "a ppca model has no map, so masks tell nothing about it");
+	return CLI_FAILURE;
+}
+
+/* Said before a model is trained. */
+static int check_masks_folder(void)
+{
+	/* With the dot it is nothing but a folder. */
+	char *within = cli_text("%s/.", masks_dir);
+	int failed = access(within, R_OK | X_OK);
+
+	if (failed)
 		cli_message(masks_dir, "%s", strerror(errno));
-		return CLI_FAILURE;
-	}
-	return 0;
+	free(within);
+	return failed ? CLI_FAILURE : 0;
 }
 
 static int evaluate(const adtool_model *model, const cli_list *normals, evaluation *e, eval_results *r)
@@ -597,6 +603,10 @@ static int run(size_t count, const char **operands)
 	default_rates(&fpr_words, "0.01", "0.05");
 	if (compared_models.count)
 		return compare();
+	if (rows_path && cli_may_write(rows_path, NULL, NULL, false))
+		return CLI_FAILURE;
+	if (masks_dir && check_masks_folder())
+		return CLI_FAILURE;
 	if (report_dir && cli_report_open(ADTOOL_PAGE_EVAL, report_dir, &e.page))
 		return CLI_FAILURE;
 	if (!folds) {

@@ -3,6 +3,7 @@
 #include "cli.h"
 
 static const char *output;
+static bool force;
 static unsigned grid = 1;
 static adtool_geometry geometry;
 
@@ -16,6 +17,7 @@ static const cli_option options[] = {
     {CLI_UNSIGNED, 0, "grid", "G", "average to G x G cells; 0 keeps the whole map (default 1)", &grid, 0, 256, NULL, 0,
      0},
     CLI_OPTIONS_FEEDING,
+    CLI_OPTION_FORCE("F.npy"),
     CLI_OPTION_NULL,
     CLI_OPTION_JOBS,
     CLI_OPTION_END,
@@ -141,6 +143,8 @@ static int run(size_t count, const char **inputs)
 
 	if (cli_geometry(&geometry))
 		return CLI_USAGE;
+	if (cli_may_write(output, CLI_MAGIC_NPY, ".npy file", force))
+		return CLI_FAILURE;
 	int status = cli_open_backbone(&backbone);
 	if (status)
 		return status;

@@ -25,7 +25,7 @@ static const cli_option options[] = {
     CLI_OPTION_JOBS,
     CLI_OPTION_NULL,
     {CLI_STRING, 0, "report", "DIR", "write a report on the training here: index.html", &report_dir, 0, 0, NULL, 0, 0},
-    {CLI_FLAG, 0, "force", NULL, "replace MODEL even if it is a file of another kind", &force, 0, 0, NULL, 0, 0},
+    CLI_OPTION_FORCE("MODEL"),
     CLI_OPTION_END,
 };
 

@@ -50,7 +50,7 @@ static const cli_option options[] = {
 	{ CLI_COUNT, 0, "lines", "N", "lines of the table; 0: all (default 20)", &lines, 0, 1 << 30, NULL, 0, 0 },
 	{ CLI_WORD, 0, "format", "text|json", "how the result is written (default text)", &format, 0, 0, formats, 0, 0 },
 	CLI_OPTION_JOBS,
-	{ CLI_FLAG, 0, "force", NULL, "replace MODEL even if it is a file of another kind", &force, 0, 0, NULL, 0, 0 },
+	CLI_OPTION_FORCE("MODEL"),
 	CLI_OPTION_END,
 };
 

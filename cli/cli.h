@@ -220,6 +220,20 @@ int cli_stopped(void);
 /* The same wish from within, as when standard output is gone: cli_stopped stays as it is. */
 void cli_request_stop(void);
 
+/* -- outputs (outputs.c) ----------------------------------------------------------------------------- */
+
+#define CLI_MAGIC_NPY "\x93NUMPY"
+/* The tag of ir_version, which is the first field of a model and is written first. */
+#define CLI_MAGIC_ONNX "\x08"
+/*
+ * Said before the work, not after it: whether `path` may be written, which takes a folder that can be, and at that path
+ * nothing or a regular file. With magic that file must begin so, or be empty; or be given up by force. kind is what
+ * begins so: "ONNX file". Returns 0 or CLI_FAILURE, with a message.
+ */
+int cli_may_write(const char *path, const char *magic, const char *kind, bool force);
+#define CLI_OPTION_FORCE(file)                                                                                         \
+	{ CLI_FLAG, 0, "force", NULL, "replace " file " even if it is a file of another kind", &force, 0, 0, NULL, 0, 0 }
+
 /* -- text (text.c) ----------------------------------------------------------------------------------- */
 
 /*

@@ -66,6 +66,31 @@ run adtool backbone run mine/small.onnx --input x.npy -o cut.npy
 same 'the cut file computes the same bits' cut.npy whole1.npy
 like 'run: the shape' "$(head -c 128 cut.npy | tr '\000' ' ')" "'shape': \(1, [0-9]+, 8, 12\)"
 
+run adtool backbone show --layer layer99
+exits 'show: no such layer' 128
+out_is 'show: no such layer: nothing is printed before it is known' ''
+run adtool backbone show --plan --layer layer99
+err_like 'show --plan: no such layer is named' "^adtool: layer99: there is no layer 'layer99'; "
+
+# What is of another kind is nobody's to lose.
+printf 'GIF89a' >keep.gif
+cp keep.gif before.gif
+run adtool backbone cut adnet --layer layer8 -o keep.gif
+exits 'cut: a picture is not replaced' 128
+err_is 'cut: why' 'adtool: keep.gif: exists and is no ONNX file; only --force replaces it'
+run adtool backbone run adnet --input x.npy -o keep.gif
+exits 'run: a picture is not replaced' 128
+err_is 'run: why' 'adtool: keep.gif: exists and is no .npy file; only --force replaces it'
+same 'the picture is as it was' keep.gif before.gif
+run adtool backbone cut adnet --layer layer16 -o mine/small.onnx
+exits 'cut: an ONNX file is replaced' 0
+run adtool backbone cut adnet --layer layer8 -o mine/small.onnx
+run adtool backbone cut --force adnet --layer layer8 -o keep.gif
+exits 'cut --force' 0
+same 'cut --force replaces it' keep.gif mine/small.onnx
+run adtool backbone run --force adnet --input x.npy --layer layer8 -o keep.gif
+same 'run --force replaces it' keep.gif whole1.npy
+
 tensor flat.npy '3, 64, 96' 73728
 run_expect three-dimensions 128 adtool backbone run adnet --input flat.npy -o y.npy
 tensor gray.npy '1, 1, 64, 96' 24576

@@ -125,6 +125,12 @@ is 'rows: the defects' "$(awk -F '\t' '$5 == "anomalous" { print $6 }' rows.tsv 
 run adtool eval --normal $good --anomalous $bad --rows gone/rows.tsv
 exits 'rows that cannot be written' 128
 err_like 'rows that cannot be written: named' '^adtool: gone/rows\.tsv: '
+out_is 'rows that cannot be written: said before the pictures are scored' ''
+run adtool eval --normal $good --anomalous $bad --rows rows.tsv/rows.tsv
+err_is 'rows below a file' 'adtool: rows.tsv/rows.tsv: cannot write to the folder rows.tsv: Not a directory'
+run adtool eval --normal $good --anomalous $bad --masks rows.tsv
+exits 'masks that are a file' 128
+err_is 'masks that are a file: why' 'adtool: rows.tsv: Not a directory'
 
 # Chosen rates, against counting in the rows.
 run adtool eval --normal $good --anomalous $bad --tpr 0.5 --fpr 0.25 0 --format json

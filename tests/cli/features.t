@@ -50,10 +50,35 @@ mixed/002.png
 mixed/003.png
 mixed/a\nb.png'
 
+# What is no .npy file is nobody's to lose.
+cp $good/000.png keep.png
+for file in keep.png keep.txt; do
+	[ -e $file ] || echo 'my notes' >$file
+	cp $file before
+	run adtool features -o $file nowhere
+	exits "$file is not replaced" 128
+	err_is "$file: said before anything is read" "adtool: $file: exists and is no .npy file; only --force replaces it"
+	same "$file is as it was" $file before
+done
+run adtool features --force -o keep.txt $good
+exits '--force replaces it' 0
+same '--force: with the features' keep.txt f.npy
+cp mixed.npy again.npy
+run adtool features -o again.npy $good
+exits 'a .npy file is replaced' 0
+same 'a .npy file: with the new one' again.npy f.npy
+: >made.npy
+run adtool features -o made.npy $good
+exits 'an empty file, as mktemp makes it, is replaced' 0
+run adtool features -o d nowhere
+err_is 'a folder is not replaced' 'adtool: d: is a folder'
+exits 'a folder: status' 128
+
 mkdir empty
 run_expect none 128 adtool features -o none.npy empty
 run adtool features -o gone/f.npy $good
 exits 'no folder to write to' 128
+err_is 'no folder to write to: named' 'adtool: gone/f.npy: cannot write to the folder gone: No such file or directory'
 run adtool features --grid 99 -o none.npy $good
 exits 'a grid larger than the map' 128
 run adtool features --std 1,0,1 -o none.npy $good

@@ -30,7 +30,10 @@ for command in '' $commands; do
 	sed -n '/^\.Sh OPTIONS/,/^\.El/p' "$page" | sed -e '/^\.It Ar TRAINING/,$d' |
 		grep '^\.It' | grep -o 'Fl -[a-z-]*' | sed 's/Fl -//' | sort -u >page.txt
 	if [ "$command" = backbone ]; then
-		printf 'input\nlayer\noutput\nplan\nsize\njobs\n' | sort >help.txt
+		for sub in list show check run cut; do
+			adtool backbone $sub -h | sed -n -e '/^Every command:/q' -e 's/.*  --\([a-z-]*\).*/\1/p' \
+				-e 's/^  -., --\([a-z-]*\).*/\1/p'
+		done | sort -u >help.txt
 	fi
 	same "adtool $command: -h and OPTIONS name the same options" help.txt page.txt
 done
