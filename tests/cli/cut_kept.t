@@ -1,6 +1,6 @@
 #!/bin/sh
 # --tiles with --keep-stats and --update: a model that is updated has the bytes of one that saw all pictures.
-. "${0%/*}/lib.sh"
+. "${0%/*}/kept.sh"
 
 mkdir a b
 for i in 1 2 3 4 5 6; do scene 300x200 "$i" "a/$i.png"; done
@@ -20,22 +20,7 @@ for options in '--tiles 112x112+16' '--tiles 112x112+16 --method ppca' '--tiles 
 	"$small --channels 10" '--tiles 112x112 --roi 10%,10%,80%,80% --group-by ([0-9]) --alpha 0.2 --aggregate max' \
 	'--tiles 128x128 --precision bf16' '--tiles 128x128+32 --components 4 --fit stretch'; do
 	# shellcheck disable=SC2086
-	run adtool train -q --keep-stats $options -o union.zip a b
-	exits "train --keep-stats $options" 0
-	adtool train -q --keep-stats $options -o m.zip a
-	run adtool train -q -j 3 --update m.zip b
-	exits "train --update of $options" 0
-	same "--update equals training on the union: $options" m.zip union.zip
-	run adtool info --check m.zip
-	exits "it is sound: $options" 0
-	adtool train -q $options -o plain.zip a b
-	run adtool train -q --from plain.zip -o again.zip a b
-	same "--from equals the training it repeats: $options" again.zip plain.zip
-	run adtool train -q -j 1 --from plain.zip --keep-stats -o again.zip a b
-	same "--from --keep-stats equals training with --keep-stats: $options" again.zip union.zip
-	adtool score -q -m plain.zip a b blot.png >plain.tsv
-	adtool score -q -m union.zip a b blot.png >union.tsv
-	same "--keep-stats changes no score, p-value and verdict: $options" union.tsv plain.tsv
+	updates 'a b blot.png' $options
 done
 
 # With a mask, in whose pictures only some tiles are.

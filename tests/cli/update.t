@@ -1,6 +1,6 @@
 #!/bin/sh
 # adtool train --keep-stats, --update and --from.
-. "${0%/*}/lib.sh"
+. "${0%/*}/kept.sh"
 
 draw d --train 36 --normal 2 --each 1 --size 64
 mkdir a b
@@ -11,20 +11,7 @@ cp d/train/normal/02?.png d/train/normal/03?.png b
 # another number of threads. 10 dimensions and 36 pictures: the covariance and held-out pictures.
 for options in '' '--method ppca' '--components 4 --grid 3 --seed 5 --alpha 0.2 --aggregate max' '--channels 0 --grid 2' \
 	'--channels 10 --grid 1' '--layer layer8 --size 96x64 --color bgr --mean 100 --energy 0.9 --top 0.3'; do
-	run adtool train -q --keep-stats $options -o union.zip a b
-	exits "train --keep-stats $options" 0
-	adtool train -q --keep-stats $options -o m.zip a
-	run adtool train -q -j 3 --update m.zip b
-	exits "train --update of $options" 0
-	same "--update equals training on the union: $options" m.zip union.zip
-	adtool train -q $options -o plain.zip a b
-	run adtool train -q --from plain.zip -o again.zip a b
-	same "--from equals the training it repeats: $options" again.zip plain.zip
-	run adtool train -q --keep-stats --from plain.zip -o again.zip a b
-	same "--from --keep-stats equals training with --keep-stats: $options" again.zip union.zip
-	adtool score -q -m plain.zip d/test >plain.tsv
-	adtool score -q -m union.zip d/test >union.tsv
-	same "--keep-stats changes no score: $options" union.tsv plain.tsv
+	updates d/test $options
 done
 adtool train -q --keep-stats -o union.zip a b
 adtool train -q --keep-stats -o m.zip b
