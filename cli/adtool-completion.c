@@ -241,7 +241,8 @@ static void bash(const commands *all)
 		  "_adtool_backbones() {\n"
 		  "\tlocal IFS=$'\\n'\n"
 		  "\tcompopt -o filenames 2>/dev/null\n"
-		  "\tCOMPREPLY=($(compgen -W \"$(command adtool backbone list 2>/dev/null | cut -d ' ' -f 1)\" -- \"$1\")\n"
+		  "\tCOMPREPLY=($(compgen -W \"$(command adtool backbone list 2>/dev/null | cut -d ' ' -f 1)\" "
+		  "-- \"$1\")\n"
 		  "\t\t$(compgen -f -- \"$1\"))\n"
 		  "}\n\n"
 		  "_adtool() {\n"
@@ -273,7 +274,8 @@ static void bash(const commands *all)
 		const command *c = &all->items[i];
 		if (strchr(c->name, ' ') || !has_subs(all, c))
 			continue;
-		cli_print("\t%s)\n\t\tif ((COMP_CWORD > 2)); then\n\t\t\tcommand+=\" ${COMP_WORDS[2]}\"\n\t\tfi\n\t\t;;\n", c->name);
+		cli_print("\t%s)\n\t\tif ((COMP_CWORD > 2)); then\n\t\t\tcommand+=\" ${COMP_WORDS[2]}\"\n\t\tfi\n"
+			  "\t\t;;\n", c->name);
 	}
 	cli_print("\tesac\n\tcase $command in\n");
 	for (size_t i = 0; i < all->count; i++)
@@ -367,10 +369,12 @@ static void zsh_command(const commands *all, const command *c)
 	if (has_subs(all, c)) {
 		cli_print("\tlocal -a names\n\tnames=(\n");
 		zsh_names(all, c);
-		cli_print("\t)\n\tif ((CURRENT == 2)); then\n\t\t_describe -t commands 'command' names\n\t\treturn\n\tfi\n"
+		cli_print("\t)\n\tif ((CURRENT == 2)); then\n\t\t_describe -t commands 'command' names\n\t\treturn\n"
+			  "\tfi\n"
 			  "\tlocal function=_adtool_");
 		print_identifier(c->name);
-		cli_print("_$words[2]\n\tshift words\n\t((CURRENT--))\n\t(($+functions[$function])) && $function\n}\n\n");
+		cli_print("_$words[2]\n\tshift words\n\t((CURRENT--))\n"
+			  "\t(($+functions[$function])) && $function\n}\n\n");
 		return;
 	}
 	cli_print("\t_arguments -s -S \\\n");
@@ -443,7 +447,8 @@ static void print_condition(const commands *all, const command *c)
 	char *first = cli_text("%.*s", (int)strcspn(c->name, " "), c->name);
 
 	if (strchr(c->name, ' '))
-		cli_print("-n '__fish_seen_subcommand_from %s; and __fish_seen_subcommand_from %s'", first, last_word(c));
+		cli_print("-n '__fish_seen_subcommand_from %s; and __fish_seen_subcommand_from %s'", first,
+			  last_word(c));
 	else if (has_subs(all, c)) {
 		cli_print("-n '__fish_seen_subcommand_from %s; and not __fish_seen_subcommand_from ", first);
 		print_sub_names(all, c, " ");

@@ -41,7 +41,8 @@ static void print_geometry(const adtool_model_info *m)
 	if (g->fit)
 		cli_print("  fit          %s\n", adtool_fit_name(g->fit));
 	if (g->tile_width)
-		cli_print("  tiles        %ux%u pixels, overlapping by %u\n", g->tile_width, g->tile_height, g->tile_overlap);
+		cli_print("  tiles        %ux%u pixels, overlapping by %u\n", g->tile_width, g->tile_height,
+			  g->tile_overlap);
 	if (g->roi_width > 0)
 		cli_print("  region       %g%s,%g%s,%g%s,%g%s\n", g->roi_x, unit, g->roi_y, unit, g->roi_width, unit,
 			  g->roi_height, unit);

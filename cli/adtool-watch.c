@@ -26,8 +26,8 @@ static const cli_option options[] = {
      0},
     {CLI_STRING, 0, "exec", "CMD", "run this for each picture, {} standing for its path", &command, 0, 0, NULL, 0, 0},
     {CLI_FLAG, 0, "once", NULL, "score what is there and new, and end", &once, 0, 0, NULL, 0, 0},
-    {CLI_FLAG, 0, "exit-code", NULL, "with --once: end with status 1 when something is anomalous", &exit_code, 0, 0, NULL,
-     0, 0},
+    {CLI_FLAG, 0, "exit-code", NULL, "with --once: end with status 1 when something is anomalous", &exit_code, 0, 0,
+     NULL, 0, 0},
     {CLI_DOUBLE, 0, "rescan", "SECONDS", "look at everything so often; 0: never (default 60)", &rescan, 0, 1e6, NULL, 0,
      0},
     {CLI_DOUBLE, 0, "settle", "SECONDS", "a file is whole when unchanged so long (default 2)", &settle, 0, 1e6, NULL, 0,
@@ -64,7 +64,8 @@ typedef struct watcher {
 	/* The batch under way. */
 	candidate *batch[BATCH];
 	size_t batch_count, batch_at;
-	size_t alone;          /* so many pictures to come are scored one by one: the process that scored them was lost */
+	/* So many pictures to come are scored one by one: the process that scored them was lost. */
+	size_t alone;
 	int status;            /* a failure that ends the job */
 	uint64_t normal, suspect, anomalous, errors, hook_failures;
 } watcher;
@@ -135,7 +136,9 @@ static bool same_file(const struct stat *a, const struct stat *b)
 	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
-/* Whether somebody has it open for writing, as far as that can be told: by a lease, for our own files on local disks. */
+/*
+ * Whether somebody has it open for writing, as far as that can be told: by a lease, for our own files on local disks.
+ */
 static bool is_being_written(const char *path)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -234,7 +237,8 @@ static double take_batch(watcher *w)
 			continue;
 		}
 		c->paged = c->anomalous = false;
-		snprintf(c->digest, sizeof(c->digest), "%s", verdict == WATCH_COMPARE && strcmp(digest, "-") ? digest : "");
+		snprintf(c->digest, sizeof(c->digest), "%s",
+			 verdict == WATCH_COMPARE && strcmp(digest, "-") ? digest : "");
 		w->batch[w->batch_count++] = c;
 	}
 	free(l.items);
@@ -320,7 +324,8 @@ static bool is_row_of(const candidate *c, const char *name)
 {
 	size_t n = strlen(c->shown);
 
-	return !strncmp(name, c->shown, n) && (!name[n] || (name[n] == '#' && strspn(name + n + 1, "0123456789") == strlen(name + n + 1)));
+	return !strncmp(name, c->shown, n) &&
+	       (!name[n] || (name[n] == '#' && strspn(name + n + 1, "0123456789") == strlen(name + n + 1)));
 }
 
 static int take_page(watcher *w, candidate *c, const adtool_row *row)
@@ -456,8 +461,10 @@ static int renew_model(watcher *w)
 static int lose_batch(watcher *w, int number)
 {
 	if (w->batch_count > 1) {
-		cli_warn("watch", "the process that scores was killed by signal %d (%s): pictures are scored one by one for a while",
-			 number, strsignal(number));
+		cli_warn(
+		    "watch",
+		    "the process that scores was killed by signal %d (%s): pictures are scored one by one for a while",
+		    number, strsignal(number));
 		w->alone = w->batch_count;
 		return 0;
 	}
@@ -506,7 +513,8 @@ static int score_batch(watcher *w)
 	if (!w->status && lost)
 		w->status = lose_batch(w, lost);
 	/* Of a file with pages the last row is not known as such before. */
-	if (!w->status && !code && !lost && !cli_stopped() && w->batch_at < w->batch_count && w->batch[w->batch_at]->paged)
+	if (!w->status && !code && !lost && !cli_stopped() && w->batch_at < w->batch_count &&
+	    w->batch[w->batch_at]->paged)
 		w->status = finish(w, w->batch[w->batch_at], w->batch[w->batch_at]->told);
 	if (w->status)
 		return w->status;
@@ -536,7 +544,8 @@ static bool is_gone(void *context, const char *key)
 /* Waits for an event, a signal, or the time. */
 static void wait_until(const watcher *w, double when)
 {
-	struct pollfd p[2] = {{.fd = cli_stop_fd(), .events = POLLIN}, {.fd = watch_tree_fd(w->tree), .events = POLLIN}};
+	struct pollfd p[2] = {{.fd = cli_stop_fd(), .events = POLLIN},
+			      {.fd = watch_tree_fd(w->tree), .events = POLLIN}};
 	double left = when - now();
 	/* The model and folders that are gone are looked for every second. */
 	int ms = left <= 0 ? 0 : left >= 1 ? 1000 : (int)ceil(left * 1e3);
@@ -613,7 +622,9 @@ static char *default_state(size_t count, const char **dirs)
 		free(real);
 	}
 	if (!(base && base[0] == '/') && !(home && home[0] == '/')) {
-		cli_message("watch", "neither XDG_STATE_HOME nor HOME says where to remember what was scored: name a --state FILE");
+		cli_message(
+		    "watch",
+		    "neither XDG_STATE_HOME nor HOME says where to remember what was scored: name a --state FILE");
 		return NULL;
 	}
 	char *folder = base && base[0] == '/' ? cli_text("%s/adtool", base) : cli_text("%s/.local/state/adtool", home);
@@ -681,8 +692,8 @@ static int run(size_t count, const char **dirs)
 		status = work(&w);
 	if (cli_verbose)
 		cli_remark("watch", "%llu normal, %llu suspect, %llu anomalous, %llu errors, %llu commands failed",
-			    (unsigned long long)w.normal, (unsigned long long)w.suspect, (unsigned long long)w.anomalous,
-			    (unsigned long long)w.errors, (unsigned long long)w.hook_failures);
+			   (unsigned long long)w.normal, (unsigned long long)w.suspect, (unsigned long long)w.anomalous,
+			   (unsigned long long)w.errors, (unsigned long long)w.hook_failures);
 	if (!status && once && cli_stopped())
 		status = CLI_SIGNAL + cli_stopped();
 	else if (!status && once && w.errors)

@@ -1,6 +1,6 @@
 /*
- * The front: adtool NAME runs the program adtool-NAME. It is started with every command, so it is linked with nothing of the
- * library that needs other libraries: loading those would take longer than all that it does.
+ * The front: adtool NAME runs the program adtool-NAME. It is started with every command, so it is linked with nothing
+ * of the library that needs other libraries: loading those would take longer than all that it does.
  */
 #include <errno.h>
 #include <limits.h>

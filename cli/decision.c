@@ -36,8 +36,8 @@ void cli_print_rule(const adtool_model_info *m)
 		cli_print("  quantile     %g, times %g\n", m->quantile, m->factor);
 		break;
 	case ADTOOL_RULE_TAIL:
-		cli_print("  tail         generalised Pareto of %zu scores above %.6g: shape %.4g, scale %.4g\n", m->tail_excesses,
-			  m->tail_start, m->tail_shape, m->tail_scale);
+		cli_print("  tail         generalised Pareto of %zu scores above %.6g: shape %.4g, scale %.4g\n",
+			  m->tail_excesses, m->tail_start, m->tail_shape, m->tail_scale);
 		break;
 	case ADTOOL_RULE_TPR:
 		cli_print("  rate         %g\n", m->tpr);
@@ -58,7 +58,8 @@ void cli_print_rule(const adtool_model_info *m)
 
 void cli_print_calibration(const adtool_model *model)
 {
-	static const char *const kinds[] = {"refits on folds", "refits, each picture left out once", "pictures held out"};
+	static const char *const kinds[] = {"refits on folds", "refits, each picture left out once",
+					    "pictures held out"};
 	const adtool_model_info *m = adtool_model_get_info(model);
 	size_t n;
 	const double *scores = adtool_model_calibration(model, &n);

@@ -4,7 +4,10 @@
 
 #include "cli.h"
 
-/* The tables of a command's options: its own, those that every command has, and the limits, which all but the front have. */
+/*
+ * The tables of a command's options: its own, those that every command has, and the limits, which all but the front
+ * have.
+ */
 enum { CLI_OWN, CLI_COMMON, CLI_LIMITS, CLI_TABLES };
 const cli_option *cli_options_of(const cli_command *command, int which);
 

@@ -25,7 +25,8 @@ static bool is_drawn(void)
 {
 	if (!line.terminal) {
 		const char *term = getenv("TERM");
-		line.terminal = !cli_quiet && !cli_log_json && isatty(STDERR_FILENO) && term && strcmp(term, "dumb") ? 1 : -1;
+		line.terminal =
+		    !cli_quiet && !cli_log_json && isatty(STDERR_FILENO) && term && strcmp(term, "dumb") ? 1 : -1;
 	}
 	return line.terminal > 0;
 }

@@ -17,7 +17,8 @@ static bool again(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	if (caught)
-		return (now.tv_sec - caught_at.tv_sec) * 1000 + (now.tv_nsec - caught_at.tv_nsec) / 1000000 > CLI_ONE_WISH_MS;
+		return (now.tv_sec - caught_at.tv_sec) * 1000 + (now.tv_nsec - caught_at.tv_nsec) / 1000000 >
+		       CLI_ONE_WISH_MS;
 	caught_at = now;
 	return false;
 }

@@ -160,8 +160,9 @@ static int tiles_value(const cli_given_option *g, const char *text)
 
 	if (parse_whole(text, max, &w, &end) || *end != 'x' || parse_whole(end + 1, max, &h, &end) ||
 	    (*end == '+' && parse_whole(end + 1, max, &overlap, &end)) || *end || w < min || h < min)
-		return cli_usage_error("option '%s' wants WIDTHxHEIGHT or WIDTHxHEIGHT+OVERLAP, each from %llu to %llu, not '%s'",
-				       g->name, (unsigned long long)min, (unsigned long long)max, text);
+		return cli_usage_error(
+		    "option '%s' wants WIDTHxHEIGHT or WIDTHxHEIGHT+OVERLAP, each from %llu to %llu, not '%s'", g->name,
+		    (unsigned long long)min, (unsigned long long)max, text);
 	if (overlap >= (w < h ? w : h))
 		return cli_usage_error("option '%s': tiles of %llux%llu cannot overlap by %llu", g->name,
 				       (unsigned long long)w, (unsigned long long)h, (unsigned long long)overlap);

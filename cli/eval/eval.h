@@ -1,6 +1,6 @@
 /*
- * The parts of `adtool eval`: masks of defects (masks.c), and results as text or JSON (print.c). What they tell is gathered
- * and computed by adtool-eval.c.
+ * The parts of `adtool eval`: masks of defects (masks.c), and results as text or JSON (print.c). What they tell is
+ * gathered and computed by adtool-eval.c.
  */
 #ifndef EVAL_H
 #define EVAL_H
@@ -66,8 +66,8 @@ typedef struct eval_results {
 #define EVAL_OVERLAP_LIMIT 0.3
 
 /*
- * The mask of an anomalous picture, found below the folder `masks` by the picture's name: truth, one byte a pixel. false: there
- * is none that fits, and that was said.
+ * The mask of an anomalous picture, found below the folder `masks` by the picture's name: truth, one byte a pixel.
+ * false: there is none that fits, and that was said.
  */
 bool eval_mask_read(const char *masks, const adtool_row *row, uint8_t *truth);
 

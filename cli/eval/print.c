@@ -43,11 +43,12 @@ static void print_rates_text(const eval_results *r)
 
 static void print_pixels_text(const evaluation *e, const adtool_pixel_metrics *p)
 {
-	cli_print("pixel AUROC          %.4f, error at most %.2g, %zu masks\n", p->auroc, p->auroc_error, e->masks_used);
-	cli_print("pixel AUPRO          %.4f, error at most %.2g, %llu regions, up to FPR %g\n", p->aupro, p->aupro_error,
-		  (unsigned long long)p->regions, EVAL_OVERLAP_LIMIT);
-	cli_print("pixel best F1        %.4f, error at most %.2g, at a residual of %.6g\n", p->best_f1, p->best_f1_error,
-		  p->best_f1_threshold);
+	cli_print("pixel AUROC          %.4f, error at most %.2g, %zu masks\n", p->auroc, p->auroc_error,
+		  e->masks_used);
+	cli_print("pixel AUPRO          %.4f, error at most %.2g, %llu regions, up to FPR %g\n", p->aupro,
+		  p->aupro_error, (unsigned long long)p->regions, EVAL_OVERLAP_LIMIT);
+	cli_print("pixel best F1        %.4f, error at most %.2g, at a residual of %.6g\n", p->best_f1,
+		  p->best_f1_error, p->best_f1_threshold);
 }
 
 void eval_print_text(const evaluation *e, const eval_results *r)
@@ -61,7 +62,8 @@ void eval_print_text(const evaluation *e, const eval_results *r)
 	if (e->folds) {
 		double mean, deviation;
 		fold_statistics(e->folds, &mean, &deviation);
-		cli_print("\ncross-validation     %u folds; no picture is scored by a model that saw it\n", e->folds->done);
+		cli_print("\ncross-validation     %u folds; no picture is scored by a model that saw it\n",
+			  e->folds->done);
 		cli_print("AUROC within folds   %.4f, standard deviation %.4f", mean, deviation);
 	}
 	cli_print("\nAUROC                ");
@@ -184,8 +186,8 @@ void eval_print_json(const evaluation *e, const eval_results *r)
 		print_number("best_f1", p->best_f1, ", ");
 		print_number("best_f1_error_bound", p->best_f1_error, ", ");
 		print_number("best_f1_threshold", p->best_f1_threshold, ", ");
-		cli_print("\"regions\": %llu, \"masks\": %zu, \"without_mask\": %zu},\n", (unsigned long long)p->regions,
-			  e->masks_used, e->masks_missing);
+		cli_print("\"regions\": %llu, \"masks\": %zu, \"without_mask\": %zu},\n",
+			  (unsigned long long)p->regions, e->masks_used, e->masks_missing);
 	}
 	cli_print("  \"defects\": [");
 	for (size_t g = 0; g < e->group_count; g++) {
@@ -201,8 +203,8 @@ void eval_print_json(const evaluation *e, const eval_results *r)
 
 static void print_difference_text(const char *name, const adtool_difference *d)
 {
-	cli_print("%-17s   %.4f   %.4f   %+.4f   %+.4f to %+.4f   %.4f\n", name, d->a, d->b, d->b - d->a, d->interval.low,
-		  d->interval.high, d->p);
+	cli_print("%-17s   %.4f   %.4f   %+.4f   %+.4f to %+.4f   %.4f\n", name, d->a, d->b, d->b - d->a,
+		  d->interval.low, d->interval.high, d->p);
 }
 
 static void print_difference_json(const char *name, const adtool_difference *d, const char *end)
@@ -235,8 +237,8 @@ void eval_print_comparison_text(const evaluation *a, const eval_comparison *c)
 
 void eval_print_comparison_json(const evaluation *a, const eval_comparison *c)
 {
-	cli_print("{\n  \"normal\": %zu,\n  \"anomalous\": %zu,\n  \"errors\": %zu,\n  \"a\": ", a->normals, a->anomalies,
-		  a->refused);
+	cli_print("{\n  \"normal\": %zu,\n  \"anomalous\": %zu,\n  \"errors\": %zu,\n  \"a\": ", a->normals,
+		  a->anomalies, a->refused);
 	cli_print_json_string(c->names[0]);
 	cli_print(",\n  \"b\": ");
 	cli_print_json_string(c->names[1]);

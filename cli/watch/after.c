@@ -49,8 +49,10 @@ static char *fill_in(const char *word, const char *path)
 /* The environment and what is known of the row; the first four are the caller's to free, as is the array. */
 static char **environment_of(const adtool_row *row)
 {
-	static const char *const verdicts[] = {
-	    [ADTOOL_NORMAL] = "normal", [ADTOOL_ANOMALOUS] = "anomalous", [ADTOOL_ERROR] = "error", [ADTOOL_SUSPECT] = "suspect"};
+	static const char *const verdicts[] = {[ADTOOL_NORMAL] = "normal",
+					       [ADTOOL_ANOMALOUS] = "anomalous",
+					       [ADTOOL_ERROR] = "error",
+					       [ADTOOL_SUSPECT] = "suspect"};
 	static const char *const own[] = {"ADTOOL_PATH=", "ADTOOL_SCORE=", "ADTOOL_P=", "ADTOOL_VERDICT="};
 	char score[CLI_NUMBER_SIZE] = "", p[CLI_NUMBER_SIZE] = "";
 	size_t count = 0, n = 0;
@@ -266,7 +268,8 @@ static int copy_file(const char *path, const char *folder, char **copy)
 /* Whether both are regular files of the same bytes, as when a move was cut off before the old name went. */
 static bool same_bytes(const char *a, const char *b)
 {
-	int fd[2] = {open(a, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), open(b, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)};
+	int fd[2] = {open(a, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY),
+		     open(b, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)};
 	struct stat st[2];
 	char *block = cli_alloc(2, BLOCK);
 	bool same = fd[0] >= 0 && fd[1] >= 0 && !fstat(fd[0], &st[0]) && !fstat(fd[1], &st[1]) &&
@@ -274,7 +277,8 @@ static bool same_bytes(const char *a, const char *b)
 
 	for (off_t at = 0; same && at < st[0].st_size;) {
 		ssize_t n = pread(fd[0], block, BLOCK, at);
-		same = n > 0 && pread(fd[1], block + BLOCK, (size_t)n, at) == n && !memcmp(block, block + BLOCK, (size_t)n);
+		same = n > 0 && pread(fd[1], block + BLOCK, (size_t)n, at) == n &&
+		       !memcmp(block, block + BLOCK, (size_t)n);
 		at += n;
 	}
 	for (int i = 0; i < 2; i++)

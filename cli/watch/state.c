@@ -15,8 +15,8 @@
  *	done DEVICE INODE SIZE MTIME WHEN DIGEST KEY
  *	begin DEVICE INODE OFFSET KEY
  *	tidied COUNT
- * in which numbers are decimal, DIGEST is hexadecimal or "-", and in KEY backslash and newline are written \\ and \n. The
- * numbers of `begin` are those of the file that standard output is. COUNT lines were left when it was tidied.
+ * in which numbers are decimal, DIGEST is hexadecimal or "-", and in KEY backslash and newline are written \\ and \n.
+ * The numbers of `begin` are those of the file that standard output is. COUNT lines were left when it was tidied.
  * Of a page of a file (KEY#2) DEVICE and INODE are 0.
  */
 #define HEADER "adtool-watch 1\n"
@@ -443,8 +443,8 @@ int watch_state_begin(watch_state *s, const char *key)
 	if (!output_at(&st, &offset))
 		return 0;
 	char *escaped = escape(key);
-	char *line = cli_text("begin %" PRIu64 " %" PRIu64 " %" PRId64 " %s\n", (uint64_t)st.st_dev, (uint64_t)st.st_ino,
-			      offset, escaped);
+	char *line = cli_text("begin %" PRIu64 " %" PRIu64 " %" PRId64 " %s\n", (uint64_t)st.st_dev,
+			      (uint64_t)st.st_ino, offset, escaped);
 	int status = append(s, line);
 	free(line);
 	free(escaped);
@@ -490,14 +490,15 @@ size_t watch_state_printed(watch_state *s, const char *key, const char *row, siz
 
 	if (!s->begun || strcmp(s->begun, key))
 		return 0;
-	if (output_at(&st, &offset) && (uint64_t)st.st_dev == s->begun_device && (uint64_t)st.st_ino == s->begun_inode &&
-	    st.st_size > s->begun_offset && offset > s->begun_offset) {
+	if (output_at(&st, &offset) && (uint64_t)st.st_dev == s->begun_device &&
+	    (uint64_t)st.st_ino == s->begun_inode && st.st_size > s->begun_offset && offset > s->begun_offset) {
 		int fd = open("/proc/self/fd/1", O_RDONLY | O_CLOEXEC);
 		size_t length = (size_t)(st.st_size - s->begun_offset);
 		long page = sysconf(_SC_PAGESIZE);
 		size_t lead = (size_t)(s->begun_offset % page);
 		char *text = fd < 0 ? MAP_FAILED
-				    : mmap(NULL, lead + length, PROT_READ, MAP_PRIVATE, fd, (off_t)(s->begun_offset - (int64_t)lead));
+				    : mmap(NULL, lead + length, PROT_READ, MAP_PRIVATE, fd,
+					   (off_t)(s->begun_offset - (int64_t)lead));
 		if (text != MAP_FAILED) {
 			printed = find_row(text + lead, length, row, size, prefix_size);
 			munmap(text, lead + length);
@@ -528,7 +529,8 @@ static void find_gone(const void *node, VISIT which, void *context)
 	watch_entry *e = *(watch_entry *const *)node;
 	tidying *t = context;
 
-	if ((which == postorder || which == leaf) && t->now - e->when > KEPT_SECONDS && t->is_gone(t->context, e->key)) {
+	if ((which == postorder || which == leaf) && t->now - e->when > KEPT_SECONDS &&
+	    t->is_gone(t->context, e->key)) {
 		t->gone = cli_realloc(t->gone, t->gone_count + 1, sizeof(*t->gone));
 		t->gone[t->gone_count++] = e;
 	}

@@ -144,7 +144,8 @@ static void collect_below(const void *node, VISIT which, void *context)
 	place *p = *(place *const *)node;
 	below_list *l = context;
 
-	if ((which == postorder || which == leaf) && p->root == l->root && !strncmp(p->below, l->below, strlen(l->below))) {
+	if ((which == postorder || which == leaf) && p->root == l->root &&
+	    !strncmp(p->below, l->below, strlen(l->below))) {
 		l->items = cli_realloc(l->items, l->count + 1, sizeof(*l->items));
 		l->items[l->count++] = p;
 	}
@@ -454,7 +455,8 @@ int watch_tree_open(const char *const *dirs, size_t count, const char *const *ou
 	if (!status && events) {
 		t->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 		if (t->fd < 0 && !cli_quiet)
-			cli_message("watch", "no inotify (%s): folders are looked at now and then only", strerror(errno));
+			cli_message("watch", "no inotify (%s): folders are looked at now and then only",
+				    strerror(errno));
 	}
 	if (status)
 		watch_tree_free(t);

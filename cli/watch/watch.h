@@ -58,8 +58,8 @@ typedef struct watch_entry {
 typedef struct watch_state watch_state;
 
 /*
- * Reads the file, if any, and locks it. The file is text: a line that says what it is, then one line for each thing that
- * happened, appended; a last line that was cut is dropped. Returns 0, or a status with a message.
+ * Reads the file, if any, and locks it. The file is text: a line that says what it is, then one line for each thing
+ * that happened, appended; a last line that was cut is dropped. Returns 0, or a status with a message.
  */
 int watch_state_open(const char *path, watch_state **out);
 
@@ -69,7 +69,9 @@ enum watch_verdict {
 	WATCH_NEW,
 	WATCH_COMPARE /* to be scored, and passed over in silence when its digest is *digest */
 };
-/* written: it was written to since it was told of. A file that has moved is recognised, and recorded under its new key. */
+/*
+ * written: it was written to since it was told of. A file that has moved is recognised, and recorded under its new key.
+ */
 enum watch_verdict watch_state_judge(watch_state *state, const char *key, const struct stat *st, bool written,
 				     const char **digest);
 
@@ -105,8 +107,8 @@ typedef struct watch_job {
 /* Scores it in this process, as adtool_score. */
 int watch_score(const watch_job *job, adtool_error *err);
 /*
- * The same in a process of its own, inside the sandbox of `score`; rows come here. *lost: 0, or the signal that ended that
- * process before it was through, and then 0 is returned. With -v says once what is in force.
+ * The same in a process of its own, inside the sandbox of `score`; rows come here. *lost: 0, or the signal that ended
+ * that process before it was through, and then 0 is returned. With -v says once what is in force.
  */
 int watch_score_apart(const watch_job *job, int *lost, adtool_error *err);
 
@@ -128,8 +130,8 @@ int watch_copy_bytes(int from, int to);
 /* Makes the folder and those above it. Returns 0, or a status with a message. */
 int watch_make_folder(const char *path);
 /*
- * Moves a file into a folder under its own name, or name.1, name.2 when that is taken by something else; to another file
- * system it is copied and synced before the old one goes. Says what went wrong; non-zero then.
+ * Moves a file into a folder under its own name, or name.1, name.2 when that is taken by something else; to another
+ * file system it is copied and synced before the old one goes. Says what went wrong; non-zero then.
  */
 int watch_move(const char *path, const char *folder);
 

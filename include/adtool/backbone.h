@@ -1,7 +1,7 @@
 /*
  * Backbones: ONNX files of ordinary convolution nets, whose metadata say how to feed them
- * (adtool-backbone(5)). A handle is immutable after opening (and adtool_backbone_set_preprocessing, if called) and may be
- * shared between threads.
+ * (adtool-backbone(5)). A handle is immutable after opening (and adtool_backbone_set_preprocessing, if called) and may
+ * be shared between threads.
  */
 #ifndef ADTOOL_BACKBONE_H
 #define ADTOOL_BACKBONE_H
@@ -31,7 +31,9 @@ ADTOOL_API int adtool_backbone_open_memory(const void *onnx, size_t size, adtool
 
 ADTOOL_API void adtool_backbone_free(adtool_backbone *backbone); /* harmless on NULL */
 
-/* Calls fn(name, where, context) for each backbone that _open would find by name; "where" is a folder or "(embedded)". */
+/*
+ * Calls fn(name, where, context) for each backbone that _open would find by name; "where" is a folder or "(embedded)".
+ */
 ADTOOL_API int adtool_backbone_list(int (*fn)(const char *name, const char *where, void *context), void *context,
                                     adtool_error *err);
 
@@ -106,8 +108,8 @@ typedef struct adtool_plan_totals {
 
 /*
  * Makes the plan of a layer (NULL: the default one) for an input of width x height, runs it some times on one picture
- * split over the threads (0: one per CPU), and calls fn for each node, in order; what it gets is valid until it returns.
- * totals may be NULL.
+ * split over the threads (0: one per CPU), and calls fn for each node, in order; what it gets is valid until it
+ * returns. totals may be NULL.
  */
 ADTOOL_API int adtool_backbone_profile(const adtool_backbone *backbone, const char *layer, unsigned width,
                                        unsigned height, unsigned threads,

@@ -29,8 +29,8 @@ ADTOOL_API int adtool_metrics_compute(const double *scores, const uint8_t *anoma
                                       adtool_metrics *out, adtool_error *err);
 
 /*
- * The least FPR among the thresholds (score >= t) whose TPR is at least tpr, 0 < tpr <= 1: t is the ceil(tpr * n)-th largest
- * score of the n anomalies. threshold may be NULL.
+ * The least FPR among the thresholds (score >= t) whose TPR is at least tpr, 0 < tpr <= 1: t is the ceil(tpr * n)-th
+ * largest score of the n anomalies. threshold may be NULL.
  */
 ADTOOL_API int adtool_fpr_at_tpr(const double *scores, const uint8_t *anomalous, size_t n, double tpr, double *fpr,
                                  double *threshold, adtool_error *err);
@@ -66,10 +66,10 @@ ADTOOL_API int adtool_curve(const double *scores, const uint8_t *anomalous, size
 /* -- how sure ---------------------------------------------------------------------------------------- */
 
 /*
- * The bootstrap (Efron 1979), stratified: each resample draws as many normal and as many anomalous pictures as there are,
- * with replacement. An interval lies between the quantiles (1 - level) / 2 and (1 + level) / 2 of the resamples (linear
- * between neighbours, as NumPy's). Pictures are taken to be independent: several of one part make intervals too narrow.
- * Where the two kinds do not overlap, nothing varies, and the interval is a point.
+ * The bootstrap (Efron 1979), stratified: each resample draws as many normal and as many anomalous pictures as there
+ * are, with replacement. An interval lies between the quantiles (1 - level) / 2 and (1 + level) / 2 of the resamples
+ * (linear between neighbours, as NumPy's). Pictures are taken to be independent: several of one part make intervals too
+ * narrow. Where the two kinds do not overlap, nothing varies, and the interval is a point.
  */
 typedef struct adtool_bootstrap_options {
 	size_t resamples; /* 2 .. 10,000,000; default 2,000 */
@@ -104,9 +104,9 @@ ADTOOL_API int adtool_metrics_compare(const double *a, const double *b, const ui
 
 /*
  * Metrics of pixels, streamed with bounded memory (6 MiB, and 12 bytes for each run of anomalous pixels in a row of the
- * picture being added): scores are counted in 262,144 bins of their float32 bits, in order: sign, exponent and 9 bits of
- * mantissa, so that scores share a bin only within 0.2 %. At the edges between bins all counts are exact; between them
- * each figure comes with the most it can be off. NaN scores and a missing kind are refused by what computes.
+ * picture being added): scores are counted in 262,144 bins of their float32 bits, in order: sign, exponent and 9 bits
+ * of mantissa, so that scores share a bin only within 0.2 %. At the edges between bins all counts are exact; between
+ * them each figure comes with the most it can be off. NaN scores and a missing kind are refused by what computes.
  */
 typedef struct adtool_pixel_roc adtool_pixel_roc;
 ADTOOL_API int adtool_pixel_roc_create(adtool_pixel_roc **out, adtool_error *err);
@@ -115,8 +115,8 @@ ADTOOL_API int adtool_pixel_roc_create(adtool_pixel_roc **out, adtool_error *err
 ADTOOL_API void adtool_pixel_roc_add(adtool_pixel_roc *roc, const float *scores, const uint8_t *anomalous, size_t n);
 
 /*
- * A whole picture, width x height, row-major; anomalous (non-zero where) may be NULL: all is normal. Its regions are the
- * connected components of the anomalous pixels, diagonal neighbours included.
+ * A whole picture, width x height, row-major; anomalous (non-zero where) may be NULL: all is normal. Its regions are
+ * the connected components of the anomalous pixels, diagonal neighbours included.
  */
 ADTOOL_API int adtool_pixel_roc_add_picture(adtool_pixel_roc *roc, const float *scores, const uint8_t *anomalous,
                                             unsigned width, unsigned height, adtool_error *err);
@@ -130,8 +130,9 @@ typedef struct adtool_pixel_metrics {
 	uint64_t regions;
 	double auroc, auroc_error;
 	/*
-	 * Area under the per-region overlap, the mean over the regions of the share of their pixels that is found, against
-	 * the FPR of all pixels, from 0 to the limit, over the limit (Bergmann et al. 2019). NaN without regions.
+	 * Area under the per-region overlap, the mean over the regions of the share of their pixels that is found,
+	 * against the FPR of all pixels, from 0 to the limit, over the limit (Bergmann et al. 2019). NaN without
+	 * regions.
 	 */
 	double aupro, aupro_error;
 	double best_f1, best_f1_error, best_f1_threshold; /* score >= it is called anomalous */

@@ -94,7 +94,10 @@ typedef struct adtool_model_info {
 	double warn_alpha;           /* 0: no second limit */
 	double warn_threshold;       /* suspect when score > it, but not above the threshold */
 
-	/* adtool_train_options.tune: on which instruction set and CPU, and the way found for each convolution; "" without. */
+	/*
+	 * adtool_train_options.tune: on which instruction set and CPU, and the way found for each convolution; ""
+	 * without.
+	 */
 #define ADTOOL_TUNED_ON_SIZE 40
 #define ADTOOL_TUNED_MOST 511
 	char tuned_on[ADTOOL_TUNED_ON_SIZE], tuned_ways[ADTOOL_TUNED_MOST + 1];

@@ -23,7 +23,8 @@ extern "C" {
 #define ADTOOL_PAGE_PICTURES 48u
 
 enum adtool_page_kind {
-	ADTOOL_PAGE_TRAIN = 0, /* the calibration scores are shown; rows are of held-out pictures, for the gallery only */
+	/* The calibration scores are shown; rows are of held-out pictures, for the gallery only. */
+	ADTOOL_PAGE_TRAIN = 0,
 	ADTOOL_PAGE_SCORE = 1, /* rows whose truth is not known */
 	ADTOOL_PAGE_EVAL = 2   /* labelled rows */
 };

@@ -21,15 +21,16 @@ extern "C" {
 /* -- cross-validation -------------------------------------------------------------------------------- */
 
 /*
- * One score of one fold's model. fold: 0 .. folds-1. own: 1 for the normal pictures that this fold's model did not see, and
- * for the anomalous ones dealt to this fold, so that the rows with `own` are each picture once; 0 for the other anomalous
- * pictures, which every fold's model scores too. row->threshold is that of the fold's model. Non-zero stops.
+ * One score of one fold's model. fold: 0 .. folds-1. own: 1 for the normal pictures that this fold's model did not see,
+ * and for the anomalous ones dealt to this fold, so that the rows with `own` are each picture once; 0 for the other
+ * anomalous pictures, which every fold's model scores too. row->threshold is that of the fold's model. Non-zero stops.
  */
 typedef int adtool_fold_fn(void *context, const adtool_row *row, unsigned fold, int anomalous, int own);
 
 typedef struct adtool_crossval_options {
 	unsigned folds;                    /* 2 .. the normal pictures; default 5 */
-	const adtool_train_options *train; /* how each model is trained; its seed deals the pictures to the folds, too */
+	/* How each model is trained; its seed deals the pictures to the folds, too. */
+	const adtool_train_options *train;
 	adtool_fold_fn *row;
 	void *context; /* of row */
 } adtool_crossval_options;
@@ -44,10 +45,11 @@ typedef struct adtool_crossval_report {
 /*
  * K-fold cross-validation: the normal pictures, in the order of their names, are shuffled and dealt to the folds; each
  * fold's model is what adtool_train makes of the others, its channels, components and calibration included. The
- * anomalous pictures are dealt to the folds, label by label. Rows come fold by fold, the normal pictures first, in the order
- * of names. With train->group_by whole groups of normal pictures are dealt, so there are no more folds than groups, and a
- * fold's calibration keeps groups together, too. At least 3 normal pictures must remain to train on. report may be NULL. Memory: 4 C g^2 bytes a picture, with
- * tiles a tile, and one fit; ADTOOL_ELIMIT past train->memory.
+ * anomalous pictures are dealt to the folds, label by label. Rows come fold by fold, the normal pictures first, in the
+ * order of names. With train->group_by whole groups of normal pictures are dealt, so there are no more folds than
+ * groups, and a fold's calibration keeps groups together, too. At least 3 normal pictures must remain to train on.
+ * report may be NULL. Memory: 4 C g^2 bytes a picture, with tiles a tile, and one fit; ADTOOL_ELIMIT past
+ * train->memory.
  */
 ADTOOL_API int adtool_cross_validate(const adtool_backbone *backbone, const char *const *normals, size_t normal_count,
                                      const char *const *anomalies, size_t anomaly_count,
@@ -63,7 +65,8 @@ enum adtool_goal { ADTOOL_GOAL_AUROC = 0, ADTOOL_GOAL_AP = 1 };
 typedef struct adtool_tune_options {
 	const adtool_backbone *const *backbones;
 	size_t backbone_count;
-	const char *const *layers;  /* NULL, or layer_count 0: those that each backbone's metadata list, else its default */
+	/* NULL, or layer_count 0: those that each backbone's metadata list, else its default. */
+	const char *const *layers;
 	size_t layer_count;
 	const unsigned (*sizes)[2]; /* width, height */
 	size_t size_count;
@@ -102,8 +105,8 @@ typedef struct adtool_tune_result {
 	size_t left_out;              /* layers and grids that do not fit */
 	size_t train, normals, anomalies, refused;
 	/*
-	 * Nested: in each fold the choice is made without its pictures, and measured on them. NaN where the pictures of a
-	 * kind are fewer than 4. AUROC: share of right pairs within folds; average precision: mean of the folds'.
+	 * Nested: in each fold the choice is made without its pictures, and measured on them. NaN where the pictures of
+	 * a kind are fewer than 4. AUROC: share of right pairs within folds; average precision: mean of the folds'.
 	 */
 	unsigned folds, repeats;
 	double nested_auroc, nested_auroc_low, nested_auroc_high; /* mean, least and largest of the repeats */

@@ -68,13 +68,13 @@ ADTOOL_API void adtool_labelled_get(const adtool_labelled *labelled, const doubl
 typedef struct adtool_threshold_options {
 	/*
 	 * ADTOOL_RULE_CONFORMAL: at alpha; extrapolated when there are too few calibration pictures for it.
-	 * ADTOOL_RULE_TAIL: at alpha, by peaks over threshold: a generalised Pareto distribution of the excesses over the
-	 *   0.9 quantile of the calibration scores; at least 30 excesses are needed.
+	 * ADTOOL_RULE_TAIL: at alpha, by peaks over threshold: a generalised Pareto distribution of the excesses over
+	 *   the 0.9 quantile of the calibration scores; at least 30 excesses are needed.
 	 * ADTOOL_RULE_QUANTILE: factor times the quantile (the smallest score with such a share at or below it).
 	 * ADTOOL_RULE_VALUE: value itself.
-	 * ADTOOL_RULE_TPR, _F1, _COST: from `labelled`; just below the ceil(tpr n)-th largest anomalous score, or half-way
-	 *   between the two scores where F1 is best or the cost is least. They need a score of each kind; _TPR none of
-	 *   a normal picture.
+	 * ADTOOL_RULE_TPR, _F1, _COST: from `labelled`; just below the ceil(tpr n)-th largest anomalous score, or
+	 *   half-way between the two scores where F1 is best or the cost is least. They need a score of each kind; _TPR
+	 *   none of a normal picture.
 	 */
 	enum adtool_rule rule;
 	int keep;                  /* leave the threshold as it is, whatever rule says */

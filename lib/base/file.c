@@ -115,7 +115,7 @@ int ad_map_open(ad_map *map, const char *path, uint64_t limit, adtool_error *err
 		data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
 		if (data == MAP_FAILED)
 			code = ad_fail_errno(err, errno, "cannot map");
-		else /* A wish, no more: what must be read from the disk comes in large pieces, and is mapped so, now and later. */
+		else /* A wish, no more: what comes from the disk comes in large pieces, and is mapped so. */
 			(void)madvise(data, size, MADV_HUGEPAGE);
 	}
 	close(fd);

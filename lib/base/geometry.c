@@ -21,7 +21,8 @@ static int has_region(const adtool_geometry *g)
 /* One direction of it, where a picture may have up to `most` of its unit. */
 static int span_fits(double at, double length, double most, int whole)
 {
-	return at >= 0 && length > 0 && at + length <= most * (1 + 1e-12) && (!whole || (at == floor(at) && length == floor(length)));
+	return at >= 0 && length > 0 && at + length <= most * (1 + 1e-12) &&
+	       (!whole || (at == floor(at) && length == floor(length)));
 }
 
 int adtool_geometry_check(const adtool_geometry *g, adtool_error *err)

@@ -5,7 +5,10 @@
 
 #include <adtool/error.h>
 
-/* WORTH_A_PAGE: small pages of so many bytes take longer to come one by one than a large page, which is cleared at once. */
+/*
+ * WORTH_A_PAGE: small pages of so many bytes take longer to come one by one than a large page, which is cleared at
+ * once.
+ */
 enum { ALIGNMENT = 64, HUGE_PAGE = 2 << 20, WORTH_A_PAGE = 512 << 10 };
 
 static int overflows(size_t count, size_t size)

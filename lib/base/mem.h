@@ -18,8 +18,8 @@ void ad_free(void *block);
 typedef float ad_loose __attribute__((aligned(1)));
 
 /*
- * 64-byte aligned; released by ad_free_aligned only. Contents undefined. From 512 KiB on the system is asked for large pages,
- * of 2 MiB: touching them for the first time costs a tenth, and reading them spares the address translation.
+ * 64-byte aligned; released by ad_free_aligned only. Contents undefined. From 512 KiB on the system is asked for large
+ * pages, of 2 MiB: touching them for the first time costs a tenth, and reading them spares the address translation.
  */
 void *ad_malloc_aligned(size_t count, size_t size);
 void ad_free_aligned(void *block);

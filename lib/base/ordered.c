@@ -24,7 +24,10 @@ struct state {
 	int ended, stop;
 	int produce_code;
 	adtool_error produce_error;
-	/* Under the lock: the first by the caller at the latest, the others by the producer, as there are items for them. */
+	/*
+	 * Under the lock: the first by the caller at the latest, the others by the producer, as there are items for
+	 * them.
+	 */
 	struct thread *threads;
 	unsigned started;
 };

@@ -1,7 +1,7 @@
 /*
  * A bounded pipeline that keeps order: one thread produces items, several process them side by
- * side, the caller consumes them in the order they were produced, each as soon as it and all before it are done. No more
- * threads are started than there are items.
+ * side, the caller consumes them in the order they were produced, each as soon as it and all before it are done. No
+ * more threads are started than there are items.
  */
 #ifndef AD_ORDERED_H
 #define AD_ORDERED_H
@@ -19,13 +19,14 @@ typedef struct ad_ordered_job {
 	/* Fills a slot, on a thread of its own: 1, 0 at the end, or a negative code. May block. */
 	int (*produce)(void *context, size_t slot, adtool_error *err);
 	/*
-	 * Works on a filled slot; alone: nothing else was under way when this began. 0: it is done; 1: it is once join was
-	 * called with it.
+	 * Works on a filled slot; alone: nothing else was under way when this began. 0: it is done; 1: it is once join
+	 * was called with it.
 	 */
 	int (*process)(void *context, size_t slot, unsigned worker, int alone);
 	/*
 	 * May be NULL if process never asks for it. Ends the work on 1 to AD_ORDERED_COMPANY slots of this worker, all
-	 * that wait: when there are as many, when there is nothing else to work on, or when the first has waited for 50 ms.
+	 * that wait: when there are as many, when there is nothing else to work on, or when the first has waited for 50
+	 * ms.
 	 */
 	void (*join)(void *context, const size_t *slots, size_t count, unsigned worker);
 	/* Takes a finished slot, on the caller's thread, in order. Non-zero stops everything. */

@@ -71,8 +71,8 @@ static int step(struct walk *w, int *page)
 }
 
 /*
- * The directories of a chain that runs in a circle, by Brent's search: `period` steps lead from one on the circle to itself.
- * Two walkers that far apart meet where it begins.
+ * The directories of a chain that runs in a circle, by Brent's search: `period` steps lead from one on the circle to
+ * itself. Two walkers that far apart meet where it begins.
  */
 static uint64_t distinct(ad_tiff_read_fn *read, void *context, uint64_t period)
 {
@@ -136,8 +136,10 @@ int ad_tiff_find(ad_tiff_read_fn *read, void *context, unsigned page, uint64_t *
 
 		if (step(&w, &own)) {
 			if (count + 1 == page)
-				return ad_fail(err, ADTOOL_EFORMAT, "damaged or truncated TIFF: the directory of page %u is not in "
-								    "its bytes", page);
+				return ad_fail(err, ADTOOL_EFORMAT,
+					       "damaged or truncated TIFF: the directory of page %u is not in "
+					       "its bytes",
+					       page);
 			break;
 		}
 		count += own != 0;

@@ -1,6 +1,7 @@
 /*
- * The pages of a TIFF file: the directories of its main chain, but for those that call themselves reduced pictures or masks
- * of another page. Both whoever lists pictures and whoever decodes one must agree on them. Classic TIFF and BigTIFF.
+ * The pages of a TIFF file: the directories of its main chain, but for those that call themselves reduced pictures or
+ * masks of another page. Both whoever lists pictures and whoever decodes one must agree on them. Classic TIFF and
+ * BigTIFF.
  */
 #ifndef AD_TIFF_H
 #define AD_TIFF_H
@@ -15,8 +16,9 @@ enum { AD_TIFF_MOST_PAGES = 65535 };
 typedef int ad_tiff_read_fn(void *context, uint64_t at, void *to, size_t n);
 
 /*
- * How many, at most AD_TIFF_MOST_PAGES. Where the chain leads beyond the file, the break counts as a page, which cannot be
- * read; so does the beginning of a file that has none. A chain that runs in a circle ends where it would begin again.
+ * How many, at most AD_TIFF_MOST_PAGES. Where the chain leads beyond the file, the break counts as a page, which cannot
+ * be read; so does the beginning of a file that has none. A chain that runs in a circle ends where it would begin
+ * again.
  */
 unsigned ad_tiff_count(ad_tiff_read_fn *read, void *context);
 

@@ -199,7 +199,10 @@ static void check_member(void *context, size_t task, unsigned worker)
 
 static int load_members(ad_bundle *b, adtool_error *err)
 {
-	/* A second thread takes some 150 microseconds to start and to end, in which 2 MB or so are read, and half of the rest. */
+	/*
+	 * A second thread takes some 150 microseconds to start and to end, in which 2 MB or so are read, and half of
+	 * the rest.
+	 */
 	enum { WORTH_A_THREAD = 16 << 20 };
 	struct check c = {.b = b};
 	ad_pool *pool = NULL;
@@ -490,7 +493,8 @@ static int make_member(const adtool_model_info *info, const ad_bundle_parts *par
 		return ad_ranges_names_check(parts->ranges_names, parts->ranges_names_size, ADTOOL_EINVAL, err);
 	}
 	if (m == AD_MEMBER_MASK) {
-		if ((parts->mask != NULL) != needed || (needed && (!parts->mask_size || parts->mask_size > AD_BUNDLE_MAX_MASK)))
+		if ((parts->mask != NULL) != needed ||
+		    (needed && (!parts->mask_size || parts->mask_size > AD_BUNDLE_MAX_MASK)))
 			return ad_fail(err, ADTOOL_EINVAL, "%s: %zu bytes for a mask of %u x %u", packed->name,
 			               parts->mask ? parts->mask_size : 0, info->mask_width, info->mask_height);
 		packed->data = parts->mask;

@@ -14,7 +14,8 @@
 /*
  * What a bundle holds beside the manifest. When reading, every pointer is into the bundle and lives as long as it;
  * the values of each .npy are aligned to 64 bytes. When writing, the caller owns all. Absent members have data NULL
- * (channels and channels_mean, stats and stats_names come together or not at all; with k = 0 components and variances may be absent too).
+ * (channels and channels_mean, stats and stats_names come together or not at all; with k = 0 components and variances
+ * may be absent too).
  */
 typedef struct ad_bundle_parts {
 	const void *onnx;        /* backbone.onnx, cut at the layer */
@@ -56,8 +57,8 @@ const char *ad_bundle_digest(const ad_bundle *b);   /* XXH3 hex of the manifest:
 int ad_bundle_check_sha256(const ad_bundle *b, adtool_error *err);
 /*
  * The maps of the pictures that the model was made from, if the bundle keeps them. They are not needed for scoring, so
- * ad_bundle_open checks their sizes only; here their digests, shapes and values are. The pointers are into the bundle, or
- * into *out.
+ * ad_bundle_open checks their sizes only; here their digests, shapes and values are. The pointers are into the bundle,
+ * or into *out.
  */
 typedef struct ad_bundle_stats {
 	ad_npy maps; /* N x C x g x g float32 */

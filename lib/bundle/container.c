@@ -34,8 +34,9 @@ static int open_api(struct api *api, adtool_error *err)
 /* -- writing ----------------------------------------------------------------------------------------- */
 
 /*
- * The file that libzip writes to: a descriptor. It starts empty and is never read back. What libzip writes 8 KiB at a time
- * is gathered: file systems then hold it in larger pieces, of which a page fault maps many at once when the model is opened.
+ * The file that libzip writes to: a descriptor. It starts empty and is never read back. What libzip writes 8 KiB at a
+ * time is gathered: file systems then hold it in larger pieces, of which a page fault maps many at once when the model
+ * is opened.
  */
 enum { GATHERED = 4 << 20 };
 struct sink {

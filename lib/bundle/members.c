@@ -125,7 +125,8 @@ int ad_info_check(const adtool_model_info *info, int code, adtool_error *err)
 	if (info->precision != ADTOOL_FLOAT32 && info->precision != ADTOOL_INT8 && info->precision != ADTOOL_BF16)
 		REFUSE("precision.name %d is not known", (int)info->precision);
 	if (info->precision == ADTOOL_INT8 ? info->ranges < 1 || info->ranges > MAX_RANGES : info->ranges != 0)
-		REFUSE("precision.ranges is %zu, where int8 has 1 to %zu and others have none", info->ranges, MAX_RANGES);
+		REFUSE("precision.ranges is %zu, where int8 has 1 to %zu and others have none", info->ranges,
+		       MAX_RANGES);
 	if (p->range != 1.0f && p->range != 255.0f)
 		REFUSE("preprocessing.range is neither 0..255 nor 0..1");
 	for (i = 0; i < 3; i++) {
@@ -149,14 +150,15 @@ int ad_info_check(const adtool_model_info *info, int code, adtool_error *err)
 	if (adtool_geometry_check(&info->geometry, &why))
 		REFUSE("geometry: %s", why.message);
 	if (!info->mask_width != !info->mask_height)
-		REFUSE("geometry.mask_width %u and mask_height %u do not go together", info->mask_width, info->mask_height);
+		REFUSE("geometry.mask_width %u and mask_height %u do not go together", info->mask_width,
+		       info->mask_height);
 	if (info->mask_cells > (size_t)info->grid * info->grid ||
 	    !info->mask_cells != (!info->mask_width || ppca || info->geometry.tile_width))
 		REFUSE("geometry.mask_cells %zu does not fit a grid of %u x %u and a mask of %u x %u", info->mask_cells,
 		       info->grid, info->grid, info->mask_width, info->mask_height);
 	if (info->tiles_kept && (!info->geometry.tile_width || info->tiles_kept < info->pictures_used))
-		REFUSE("trained_on.tiles_kept %zu does not fit %zu pictures %s tiles", info->tiles_kept, info->pictures_used,
-		       info->geometry.tile_width ? "of" : "without");
+		REFUSE("trained_on.tiles_kept %zu does not fit %zu pictures %s tiles", info->tiles_kept,
+		       info->pictures_used, info->geometry.tile_width ? "of" : "without");
 	cells = info->mask_cells ? info->mask_cells : (size_t)info->grid * info->grid;
 	if (__builtin_mul_overflow(cells, info->channels, &dimensions) || dimensions > MAX_SIZE ||
 	    dimensions != info->dimensions)
@@ -199,8 +201,8 @@ int ad_info_check(const adtool_model_info *info, int code, adtool_error *err)
 enum { STRETCH = 1024 };
 
 /*
- * Whether a value is infinite or NaN: all bits of its exponent are set, so that one more carries into its sign. Four words
- * at a time: a vector that every machine has.
+ * Whether a value is infinite or NaN: all bits of its exponent are set, so that one more carries into its sign. Four
+ * words at a time: a vector that every machine has.
  */
 static int any_wild32(const uint8_t *at)
 {
@@ -265,7 +267,8 @@ int ad_ranges_names_check(const char *text, size_t size, int code, adtool_error 
 
 	for (i = 0; i < size; i++) {
 		if (!text[i] || (text[i] == '\n' && !length))
-			return ad_fail(err, code, "%s: line %zu %s", name, lines + 1, text[i] ? "is empty" : "has a NUL");
+			return ad_fail(err, code, "%s: line %zu %s", name, lines + 1,
+				       text[i] ? "is empty" : "has a NUL");
 		length = text[i] == '\n' ? 0 : length + 1;
 		lines += text[i] == '\n';
 	}

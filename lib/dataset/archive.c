@@ -158,11 +158,13 @@ static int check_unpacked(ad_archive *s, uint64_t more)
 
 	s->unpacked += more;
 	if (s->unpacked > s->limits.max_total_bytes)
-		snprintf(message, sizeof(message), "archive unpacks to more than the limit of %" PRIu64 " bytes (--max-unpacked)",
-		         s->limits.max_total_bytes);
+		snprintf(message, sizeof(message),
+			 "archive unpacks to more than the limit of %" PRIu64 " bytes (--max-unpacked)",
+			 s->limits.max_total_bytes);
 	else if (s->unpacked > RATIO_FROM && s->unpacked / s->limits.max_ratio > s->packed)
-		snprintf(message, sizeof(message), "archive unpacks to more than the limit of %u times its %" PRIu64 " bytes (--max-ratio)",
-		         s->limits.max_ratio, s->packed);
+		snprintf(message, sizeof(message),
+			 "archive unpacks to more than the limit of %u times its %" PRIu64 " bytes (--max-ratio)",
+			 s->limits.max_ratio, s->packed);
 	else
 		return 0;
 	return end_with(s, ADTOOL_ELIMIT, message);
@@ -171,9 +173,11 @@ static int check_unpacked(ad_archive *s, uint64_t more)
 static int check_allowance(ad_archive *s, size_t more)
 {
 	if (more > s->allowance)
-		return end_with(s, ADTOOL_ELIMIT,
-		                s->packing == AD_ZIP ? "the archive's directory is larger than its limit of members needs (--max-members)"
-		                                     : "a member's headers take more than the limit of 16 MiB");
+		return end_with(
+		    s, ADTOOL_ELIMIT,
+		    s->packing == AD_ZIP
+			? "the archive's directory is larger than its limit of members needs (--max-members)"
+			: "a member's headers take more than the limit of 16 MiB");
 	s->allowance -= more;
 	return 0;
 }
@@ -449,8 +453,9 @@ static enum verdict judge(ad_archive *s, struct archive_entry *entry, const char
 		/* The archive's own error says it. */
 		return IGNORED;
 	} else if (!why->code && size > 0 && (uint64_t)size > s->limits.max_file_bytes) {
-		ad_fail(why, ADTOOL_ELIMIT, "member of %" PRId64 " bytes, more than the limit of %" PRIu64 " (--max-file-size)", size,
-		        s->limits.max_file_bytes);
+		ad_fail(why, ADTOOL_ELIMIT,
+			"member of %" PRId64 " bytes, more than the limit of %" PRIu64 " (--max-file-size)", size,
+			s->limits.max_file_bytes);
 	}
 	return GIVEN;
 }
@@ -481,8 +486,9 @@ static int advance(ad_archive *s, struct archive_entry **entry)
 		return 0;
 	}
 	if (s->seen >= s->limits.max_members) {
-		snprintf(message, sizeof(message), "archive of more than the limit of %" PRIu64 " members (--max-members)",
-		         s->limits.max_members);
+		snprintf(message, sizeof(message),
+			 "archive of more than the limit of %" PRIu64 " members (--max-members)",
+			 s->limits.max_members);
 		end_with(s, ADTOOL_ELIMIT, message);
 		return 0;
 	}
@@ -575,8 +581,9 @@ static int read_member(ad_archive *s, ad_buf *out, adtool_error *err)
 		la_ssize_t n;
 
 		if (have > s->limits.max_file_bytes)
-			return ad_fail(err, ADTOOL_ELIMIT, "member of more than the limit of %" PRIu64 " bytes (--max-file-size)",
-			               s->limits.max_file_bytes);
+			return ad_fail(err, ADTOOL_ELIMIT,
+				       "member of more than the limit of %" PRIu64 " bytes (--max-file-size)",
+				       s->limits.max_file_bytes);
 		if (ad_buf_reserve(out, step))
 			return ad_fail_nomem(err);
 		n = x->archive_read_data(s->members, out->data + out->size, step);

@@ -405,7 +405,8 @@ static int step(adtool_dataset *d, int *over, adtool_error *err)
 	}
 	path = d->inputs[d->next++];
 	if (!d->options.plain_files && !strcmp(path, "-")) {
-		ad_list_start(&d->list, d->options.list_fd, d->options.null_separated ? '\0' : '\n', d->options.stop_fd);
+		ad_list_start(&d->list, d->options.list_fd, d->options.null_separated ? '\0' : '\n',
+			      d->options.stop_fd);
 		d->listing = 1;
 		return 0;
 	}
@@ -472,7 +473,8 @@ int adtool_dataset_read(adtool_dataset *d, const void **data, size_t *size, adto
 	int code = 0;
 
 	if (state == NO_ITEM || state == READ_ITEM)
-		return ad_fail(err, ADTOOL_EINVAL, state == NO_ITEM ? "there is no current item" : "the item has been read already");
+		return ad_fail(err, ADTOOL_EINVAL,
+			       state == NO_ITEM ? "there is no current item" : "the item has been read already");
 	if (state == REFUSED_ITEM)
 		return ad_fail(err, ad_fail_code(&d->why), "%s", d->why.message);
 	d->state = READ_ITEM;

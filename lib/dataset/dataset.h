@@ -10,8 +10,8 @@
 #include "../base/magic.h"
 
 /*
- * As adtool_dataset_read, but hands the bytes over: *out gets the buffer that they are in, and the dataset the one that *out was.
- * Not for a page: others may be in the same bytes.
+ * As adtool_dataset_read, but hands the bytes over: *out gets the buffer that they are in, and the dataset the one that
+ * *out was. Not for a page: others may be in the same bytes.
  */
 int ad_dataset_take(adtool_dataset *d, ad_buf *out, adtool_error *err);
 /* A number of the file that the current item is, or is a page of. */

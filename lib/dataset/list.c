@@ -33,7 +33,8 @@ static int fill(ad_list *list, adtool_error *err)
 		return ad_fail_nomem(err);
 	for (;;) {
 		if (list->stop_fd >= 0) {
-			struct pollfd p[2] = {{.fd = list->fd, .events = POLLIN}, {.fd = list->stop_fd, .events = POLLIN}};
+			struct pollfd p[2] = {{.fd = list->fd, .events = POLLIN},
+					      {.fd = list->stop_fd, .events = POLLIN}};
 
 			poll(p, 2, -1);
 			if (p[1].revents) {

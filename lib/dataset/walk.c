@@ -15,7 +15,8 @@ enum kind { FILE_ENTRY, FOLDER_ENTRY, REFUSED_ENTRY };
 struct entry {
 	union {
 		size_t offset;    /* into names, while the folder is read */
-		const char *name; /* afterwards; a folder's ends in '/', which is what makes the order that of the whole paths */
+		/* Afterwards; a folder's ends in '/', which is what makes the order that of the whole paths. */
+		const char *name;
 	};
 	enum kind kind;
 	int linked; /* a symbolic link */
@@ -155,7 +156,8 @@ static int visit(ad_walk *walk, dev_t device, ino_t inode, adtool_error *err)
 			return ad_fail_nomem(err);
 		for (i = 0; i < walk->visited_room; i++)
 			if (walk->visited[i].used)
-				*find_visit(table, room, walk->visited[i].device, walk->visited[i].inode) = walk->visited[i];
+				*find_visit(table, room, walk->visited[i].device, walk->visited[i].inode) =
+				    walk->visited[i];
 		ad_free(walk->visited);
 		walk->visited = table;
 		walk->visited_room = room;
@@ -190,7 +192,9 @@ static int enter(ad_walk *walk, int linked, adtool_error *err)
 	int fd, code;
 
 	if (walk->depth > walk->max_depth)
-		return ad_fail(err, ADTOOL_ELIMIT, "a folder more than the limit of %u levels below the input (--max-depth)", walk->max_depth);
+		return ad_fail(err, ADTOOL_ELIMIT,
+			       "a folder more than the limit of %u levels below the input (--max-depth)",
+			       walk->max_depth);
 	if (walk->depth == walk->capacity) {
 		size_t capacity = walk->capacity ? walk->capacity * 2 : 8;
 		struct ad_walk_folder *folders = ad_realloc_array(walk->folders, capacity, sizeof(*folders));

@@ -61,7 +61,9 @@ static int sorted_labelled(const double *scores, const uint8_t *anomalous, size_
 	return 0;
 }
 
-/* Where so many of the largest scores lie above: half-way to the next, which may round to it but not to the one above. */
+/*
+ * Where so many of the largest scores lie above: half-way to the next, which may round to it but not to the one above.
+ */
 static double limit_below(const struct labelled *s, size_t n, size_t above)
 {
 	double low, high;

@@ -28,8 +28,8 @@ double ad_tail_sf(const ad_tail *tail, double score);
 int ad_tail_limit(const ad_tail *tail, double alpha, double *threshold, adtool_error *err);
 
 /*
- * Benjamini & Hochberg (1995): the largest p(k) of n p-values with p(k) <= q k / n; everything with a p at or below it is
- * called anomalous, and of that a share of at most q is expected to be normal. Negative when nothing is called.
+ * Benjamini & Hochberg (1995): the largest p(k) of n p-values with p(k) <= q k / n; everything with a p at or below it
+ * is called anomalous, and of that a share of at most q is expected to be normal. Negative when nothing is called.
  */
 int ad_false_discovery(const double *p, size_t n, double q, double *cutoff, adtool_error *err);
 

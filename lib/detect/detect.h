@@ -103,10 +103,10 @@ typedef struct ad_fit_options {
  * Bytes a fit of these options takes, N being options->pictures (the formula of adtool-train(1)).
  *   N < D: 4 N D for the rows, 8 N^2 for their Gram matrix, 8 H (N + cells) for the residuals' combinations (H pictures
  * are calibrated: all N, or those held out), 4 N D for the components (8 N D for ppca), 2 KiB (N + max(N, 128)) per
- * thread, 4 H cells for maps kept, and 24 N (N + h) for each refit that runs beside the others, h being the pictures it leaves out; as many run
- * as there are threads, but no more than 1 GiB holds (one at least). N >= D: 24 D^2 for the covariance and its
- * eigenvectors, 4 D^2 for the components (8 D^2 for ppca), 4 H D for the rows held out, 3 KiB D per thread, and 1 KiB
- * D. No term grows with N. Either way 8 MiB and 2 MiB per thread for the linear algebra libraries.
+ * thread, 4 H cells for maps kept, and 24 N (N + h) for each refit that runs beside the others, h being the pictures it
+ * leaves out; as many run as there are threads, but no more than 1 GiB holds (one at least). N >= D: 24 D^2 for the
+ * covariance and its eigenvectors, 4 D^2 for the components (8 D^2 for ppca), 4 H D for the rows held out, 3 KiB D per
+ * thread, and 1 KiB D. No term grows with N. Either way 8 MiB and 2 MiB per thread for the linear algebra libraries.
  */
 uint64_t ad_fit_memory(const ad_fit_options *options, unsigned threads);
 
@@ -197,8 +197,8 @@ typedef struct ad_limit {
 int ad_limit_at(const double *sorted, size_t n, const ad_box *box, double alpha, ad_limit *out, adtool_error *err);
 /*
  * The p-value of a score under this limit: (1 + #{sorted >= score}) / (n + 1); when limit->rule is extrapolated:
- * P(g chi2_h >= q), though no less than 2 / (n + 1) up to the largest of sorted; when it is the tail's, that of the tail
- * above its start. If the rule has an alpha, p <= limit->alpha exactly when score > limit->threshold. NaN for NaN.
+ * P(g chi2_h >= q), though no less than 2 / (n + 1) up to the largest of sorted; when it is the tail's, that of the
+ * tail above its start. If the rule has an alpha, p <= limit->alpha exactly when score > limit->threshold. NaN for NaN.
  */
 double ad_p_value(const double *sorted, size_t n, const ad_limit *limit, double score);
 

@@ -1,6 +1,6 @@
 /*
- * Inside of fitting: what its files share. With A the rows less their mean, A = U S V^T, of N pictures in D dimensions. Which
- * matrix is decomposed depends on N and D: fit_gram.c, fit_covariance.c.
+ * Inside of fitting: what its files share. With A the rows less their mean, A = U S V^T, of N pictures in D dimensions.
+ * Which matrix is decomposed depends on N and D: fit_gram.c, fit_covariance.c.
  */
 #ifndef AD_DETECT_FIT_H
 #define AD_DETECT_FIT_H

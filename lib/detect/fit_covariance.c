@@ -1,6 +1,6 @@
 /*
- * The fit of N >= D pictures: only A^T A = V S^2 V^T is kept, which rows go into as they come, and the rows of the pictures held
- * out.
+ * The fit of N >= D pictures: only A^T A = V S^2 V^T is kept, which rows go into as they come, and the rows of the
+ * pictures held out.
  */
 #include "fit.h"
 

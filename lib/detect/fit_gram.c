@@ -1,8 +1,8 @@
 /*
- * The fit of N < D pictures: rows are kept. G = A A^T = U S^2 U^T gives U and S; V = S^-1 U^T A. A refit on a subset of the
- * pictures takes its part of G, centred anew: <a_i - m, a_j - m> = G_ij - mean_i - mean_j + mean, means over the subset. The
- * residual of a picture left out, a - A^T w with w = U S^-2 U^T A a, is a combination of all rows; the combinations of all
- * refits make one matrix, which is multiplied with the rows once.
+ * The fit of N < D pictures: rows are kept. G = A A^T = U S^2 U^T gives U and S; V = S^-1 U^T A. A refit on a subset of
+ * the pictures takes its part of G, centred anew: <a_i - m, a_j - m> = G_ij - mean_i - mean_j + mean, means over the
+ * subset. The residual of a picture left out, a - A^T w with w = U S^-2 U^T A a, is a combination of all rows; the
+ * combinations of all refits make one matrix, which is multiplied with the rows once.
  */
 #include "fit.h"
 

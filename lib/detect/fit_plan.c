@@ -80,7 +80,8 @@ uint64_t ad_fit_memory(const ad_fit_options *o, unsigned threads)
 		      (double)ad_fit_lanes(o, o->pictures, threads ? threads : 1) * refit_bytes(o, n) +
 		      t * 8 * COLUMNS * (n + (n > PANEL ? n : PANEL)) + item * n * d;
 	} else {
-		held = (double)ad_fit_held_out(o->pictures, HELD_OUT_AT_MOST) + (o->groups ? (double)o->largest_group : 0);
+		held =
+		    (double)ad_fit_held_out(o->pictures, HELD_OUT_AT_MOST) + (o->groups ? (double)o->largest_group : 0);
 		sum = 4 * held * d + 8 * (d * d + BATCH * d + d) + (double)ad_eigen_bytes(o->dimensions) +
 		      8 * held * (double)o->cells + t * 8 * PANEL * 3 * d + item * d * d;
 	}

@@ -207,7 +207,8 @@ static int totals(const adtool_pixel_roc *roc, uint64_t *normals, uint64_t *anom
 		*anomalies += roc->anomalies[i];
 	}
 	if (!*normals || !*anomalies)
-		return ad_fail(err, ADTOOL_EINVAL, "%llu normal and %llu anomalous pixels: at least one of each is needed",
+		return ad_fail(err, ADTOOL_EINVAL,
+			       "%llu normal and %llu anomalous pixels: at least one of each is needed",
 			       (unsigned long long)*normals, (unsigned long long)*anomalies);
 	return 0;
 }
@@ -291,13 +292,15 @@ static void best_f1(const adtool_pixel_roc *roc, double anomalies, adtool_pixel_
 	m->best_f1_error = most - m->best_f1;
 }
 
-int adtool_pixel_roc_compute(const adtool_pixel_roc *roc, double fpr_limit, adtool_pixel_metrics *out, adtool_error *err)
+int adtool_pixel_roc_compute(const adtool_pixel_roc *roc, double fpr_limit, adtool_pixel_metrics *out,
+			     adtool_error *err)
 {
 	adtool_pixel_metrics m = {0};
 	int code;
 
 	if (!(fpr_limit > 0 && fpr_limit <= 1))
-		return ad_fail(err, ADTOOL_EINVAL, "false-positive rate %g: it must be above 0 and at most 1", fpr_limit);
+		return ad_fail(err, ADTOOL_EINVAL, "false-positive rate %g: it must be above 0 and at most 1",
+			       fpr_limit);
 	code = totals(roc, &m.normals, &m.anomalies, err);
 	if (!code)
 		code = adtool_pixel_roc_auroc(roc, &m.auroc, &m.auroc_error, err);

@@ -22,8 +22,10 @@ static void remove_components(const ad_detector *d, size_t n, const float *a, fl
 	size_t dims = d->dimensions, group = n < FEW ? AD_SUBTRACT_GROUP : d->components, count, j, i;
 
 	for (j = 0; j < d->components; j += count) {
-		ad_dots_args dots = {.v = d->rows32 + j * dims, .v_step = dims, .a = a, .a_step = dims, .rows = n, .n = dims};
-		ad_subtract_args subtract = {.v = dots.v, .v_step = dims, .z = z, .r = r, .r_step = dims, .rows = n, .n = dims};
+		ad_dots_args dots = {
+		    .v = d->rows32 + j * dims, .v_step = dims, .a = a, .a_step = dims, .rows = n, .n = dims};
+		ad_subtract_args subtract = {
+		    .v = dots.v, .v_step = dims, .z = z, .r = r, .r_step = dims, .rows = n, .n = dims};
 
 		count = d->components - j < group ? d->components - j : group;
 		dots.count = subtract.count = subtract.z_step = count;

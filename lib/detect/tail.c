@@ -75,10 +75,11 @@ int ad_tail_fit(const double *sorted, size_t n, ad_tail *out, adtool_error *err)
 		;
 	tail.excesses = n - first;
 	if (tail.excesses < AD_TAIL_EXCESSES)
-		return ad_fail(err, ADTOOL_ENUMERIC,
-			       "%zu of %zu calibration scores lie above their 0.9 quantile; a tail needs %d, which takes "
-			       "about %d calibration pictures",
-			       tail.excesses, n, AD_TAIL_EXCESSES, 10 * AD_TAIL_EXCESSES);
+		return ad_fail(
+		    err, ADTOOL_ENUMERIC,
+		    "%zu of %zu calibration scores lie above their 0.9 quantile; a tail needs %d, which takes "
+		    "about %d calibration pictures",
+		    tail.excesses, n, AD_TAIL_EXCESSES, 10 * AD_TAIL_EXCESSES);
 	excesses = ad_malloc_array(tail.excesses, sizeof(*excesses));
 	if (!excesses)
 		return ad_fail_nomem(err);

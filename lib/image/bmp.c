@@ -1,7 +1,7 @@
 /*
- * BMP, of Windows and OS/2: 1, 2, 4, 8, 16, 24 and 32 bits, palettes, bit fields, RLE4 and RLE8, either way up. Alpha only
- * where a header says which bits it is; an embedded ICC profile is followed. Refused: JPEG and PNG within, colours beyond
- * the palette, picture data that is not all there.
+ * BMP, of Windows and OS/2: 1, 2, 4, 8, 16, 24 and 32 bits, palettes, bit fields, RLE4 and RLE8, either way up. Alpha
+ * only where a header says which bits it is; an embedded ICC profile is followed. Refused: JPEG and PNG within, colours
+ * beyond the palette, picture data that is not all there.
  */
 #include "internal.h"
 
@@ -173,8 +173,8 @@ static int read_palette(struct job *job)
 	uint32_t used = job->header >= 40 ? get32(job->data + FILE_HEADER + 32) : 0;
 
 	if (used > most)
-		return ad_fail(job->err, ADTOOL_EFORMAT, "damaged BMP: a palette of %" PRIu32 " colours where %u are the most",
-			       used, most);
+		return ad_fail(job->err, ADTOOL_EFORMAT,
+			       "damaged BMP: a palette of %" PRIu32 " colours where %u are the most", used, most);
 	job->colours = used ? used : most;
 	room = job->pixels_at > at ? (job->pixels_at - at) / entry : 0;
 	/* Without a number, the palette may end where the pixels begin. */
@@ -289,7 +289,8 @@ static int paint(struct rle *r, unsigned colour)
 	if (r->x >= job->width || r->y >= job->height)
 		return damaged(job, "a run beyond the picture");
 	if (colour >= job->colours)
-		return ad_fail(job->err, ADTOOL_EFORMAT, "damaged BMP: colour %u of a palette of %u", colour, job->colours);
+		return ad_fail(job->err, ADTOOL_EFORMAT, "damaged BMP: colour %u of a palette of %u", colour,
+			       job->colours);
 	memcpy(r->image->pixels + 3 * ((size_t)job->width * (job->height - 1 - r->y) + r->x), job->palette[colour], 3);
 	r->x++;
 	return 0;

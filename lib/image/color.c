@@ -47,5 +47,6 @@ int adtool_color_parse(const char *text, uint8_t rgb[3], adtool_error *err)
 			return 0;
 		}
 	return ad_fail(err, ADTOOL_EINVAL,
-		       "'%s' is no colour (#rrggbb, or black, white, gray, red, green, blue, cyan, magenta, yellow)", text);
+		       "'%s' is no colour (#rrggbb, or black, white, gray, red, green, blue, cyan, magenta, yellow)",
+		       text);
 }

@@ -1,6 +1,6 @@
 /*
- * Tiles from rows as they come. Tiles are told of in the upright picture; the rows are of the stored one, whose axes may
- * be swapped and run backwards. Along each stored axis the tiles are intervals in ascending order.
+ * Tiles from rows as they come. Tiles are told of in the upright picture; the rows are of the stored one, whose axes
+ * may be swapped and run backwards. Along each stored axis the tiles are intervals in ascending order.
  */
 #include "internal.h"
 
@@ -148,7 +148,8 @@ size_t ad_cutter_index(const ad_cutter *c, size_t i)
 {
 	unsigned across = c->across.place[i], down = c->down.place[c->at];
 
-	return c->orientation >= 5 ? (size_t)across * c->tiling.across + down : (size_t)down * c->tiling.across + across;
+	return c->orientation >= 5 ? (size_t)across * c->tiling.across + down
+				   : (size_t)down * c->tiling.across + across;
 }
 
 int ad_cutter_tile(const ad_cutter *c, size_t i, adtool_image **out, adtool_error *err)

@@ -37,9 +37,10 @@ int ad_region_of(const adtool_geometry *g, unsigned width, unsigned height, ad_a
 		return 0;
 	}
 	if (g->roi_x + g->roi_width > width || g->roi_y + g->roi_height > height)
-		return ad_fail(err, ADTOOL_EINVAL,
-			       "the model's region of interest, %g,%g,%g,%g, reaches beyond the picture of %u x %u pixels",
-			       g->roi_x, g->roi_y, g->roi_width, g->roi_height, width, height);
+		return ad_fail(
+		    err, ADTOOL_EINVAL,
+		    "the model's region of interest, %g,%g,%g,%g, reaches beyond the picture of %u x %u pixels",
+		    g->roi_x, g->roi_y, g->roi_width, g->roi_height, width, height);
 	*out = (ad_area){(unsigned)g->roi_x, (unsigned)g->roi_y, (unsigned)g->roi_width, (unsigned)g->roi_height};
 	return 0;
 }
@@ -186,7 +187,8 @@ int ad_mask_cells(const ad_mask *mask, unsigned picture_width, unsigned picture_
 				keep_cell(kept, f, grid, x + 0.5, y + 0.5);
 	for (y = 0; y < height; y++)
 		for (x = 0; x < width; x++) {
-			double u = f->box[0] + (x + 0.5) * f->box[2] / width, v = f->box[1] + (y + 0.5) * f->box[3] / height;
+			double u = f->box[0] + (x + 0.5) * f->box[2] / width,
+			       v = f->box[1] + (y + 0.5) * f->box[3] / height;
 
 			if (u >= from->x && v >= from->y && u < from->x + from->width && v < from->y + from->height &&
 			    ad_mask_at(mask, picture_width, picture_height, (unsigned)u, (unsigned)v))

@@ -80,7 +80,8 @@ typedef struct ad_view {
 
 /*
  * The cells of a grid x grid map over the input (width x height) in which something white is seen, ascending: *cells
- * (ad_free) has *count of them, which may be none. f: how a part of a picture of picture_width x picture_height is fitted.
+ * (ad_free) has *count of them, which may be none. f: how a part of a picture of picture_width x picture_height is
+ * fitted.
  */
 int ad_mask_cells(const ad_mask *mask, unsigned picture_width, unsigned picture_height, const ad_fitting *f,
 		  unsigned width, unsigned height, unsigned grid, uint32_t **cells, size_t *count, adtool_error *err);
@@ -89,7 +90,8 @@ int ad_mask_cells(const ad_mask *mask, unsigned picture_width, unsigned picture_
 
 /* Who takes the rows of a picture as they are stored, from the top. */
 typedef struct ad_rows {
-	uint64_t max_pixels; /* of pictures that need not be in memory whole; 0, or that of others: ADTOOL_MAX_PIXELS_TILED_DEFAULT */
+	/* Of pictures that need not be in memory whole; 0, or that of others: ADTOOL_MAX_PIXELS_TILED_DEFAULT. */
+	uint64_t max_pixels;
 	int usual_limit;     /* they have that of others instead */
 	/* Before the first row: the size stored, and the EXIF orientation that turns it upright. */
 	int (*begin)(void *context, unsigned width, unsigned height, int orientation, adtool_error *err);
@@ -127,8 +129,8 @@ int ad_tiling_init(ad_tiling *t, const adtool_geometry *g, const ad_area *region
 size_t ad_tiling_count(const ad_tiling *t);
 void ad_tiling_area(const ad_tiling *t, size_t tile, ad_area *out);
 /*
- * Puts a tile's map (grid x grid) where it belongs in the one map (rows x cols, of zeros at first): each cell of that is
- * the largest of the tiles' cells in which its centre lies. Every cell of every tile is met by at least one centre.
+ * Puts a tile's map (grid x grid) where it belongs in the one map (rows x cols, of zeros at first): each cell of that
+ * is the largest of the tiles' cells in which its centre lies. Every cell of every tile is met by at least one centre.
  */
 void ad_tiling_merge(const ad_tiling *t, size_t tile, const float *map, float *whole);
 
@@ -142,7 +144,9 @@ typedef struct ad_cutter ad_cutter;
 typedef struct ad_cutter_client {
 	/* Once the upright size is known: the tiling to be cut. */
 	int (*begin)(void *context, unsigned width, unsigned height, ad_tiling *out, adtool_error *err);
-	/* A row of tiles, or, where the picture is stored lying, a column: ad_cutter_tile gives tiles 0 .. count - 1. */
+	/*
+	 * A row of tiles, or, where the picture is stored lying, a column: ad_cutter_tile gives tiles 0 .. count - 1.
+	 */
 	int (*band)(void *context, const ad_cutter *cutter, size_t count, adtool_error *err);
 	void *context;
 } ad_cutter_client;

@@ -196,7 +196,8 @@ static int smooth_init(smooth *s, const ad_heat *heat, unsigned width, unsigned 
 	for (x = 0; x < width; x++) {
 		unsigned c = heat->cols, last = c - 1;
 		float t, w[4];
-		unsigned i0 = locate(x, width, c, view ? view->box : NULL, view ? view->width : 0, &t), i1 = i0 < last ? i0 + 1 : i0;
+		unsigned i0 = locate(x, width, c, view ? view->box : NULL, view ? view->width : 0, &t),
+			 i1 = i0 < last ? i0 + 1 : i0;
 
 		hermite(t, w);
 		for (r = 0; r < heat->rows; r++) {
@@ -223,7 +224,8 @@ static void smooth_row(const smooth *s, unsigned y, float hidden, float *restric
 {
 	float t, w[4];
 	const ad_view *view = s->view;
-	unsigned x, i0 = locate(y, s->height, s->rows, view ? view->box + 1 : NULL, view ? view->height : 0, &t), i1 = i0 + 1 < s->rows ? i0 + 1 : i0;
+	unsigned x, i0 = locate(y, s->height, s->rows, view ? view->box + 1 : NULL, view ? view->height : 0, &t),
+		    i1 = i0 + 1 < s->rows ? i0 + 1 : i0;
 	const float *v0 = s->value + (size_t)i0 * s->width, *v1 = s->value + (size_t)i1 * s->width;
 	const float *d0 = s->slope + (size_t)i0 * s->width, *d1 = s->slope + (size_t)i1 * s->width;
 
@@ -486,7 +488,8 @@ static void draw_contour(const float *above, const float *here, const float *bel
 static int draw(const ad_heat *heat, const adtool_image *picture, unsigned width, unsigned height, int bare,
 		adtool_image **out, adtool_error *err)
 {
-	float *lines = NULL, *above, *here, *below, peak = 0, level = (float)heat->level, half, steps, steepest, wide, high;
+	float *lines = NULL, *above, *here, *below, peak = 0, level = (float)heat->level, half, steps, steepest, wide,
+	      high;
 	shade *shades = NULL;
 	canvas v = {0};
 	smooth s = {0};
@@ -513,7 +516,8 @@ static int draw(const ad_heat *heat, const adtool_image *picture, unsigned width
 	/* The interpolation climbs at most 3 times the peak from cell to cell. */
 	wide = heat->view ? (float)(heat->view->box[2] / heat->view->width) : 1;
 	high = heat->view ? (float)(heat->view->box[3] / heat->view->height) : 1;
-	steepest = 3 * peak * hypotf((float)heat->cols / (wide * (float)v.width), (float)heat->rows / (high * (float)v.height));
+	steepest = 3 * peak *
+		   hypotf((float)heat->cols / (wide * (float)v.width), (float)heat->rows / (high * (float)v.height));
 
 	here = lines;
 	below = here + v.width;

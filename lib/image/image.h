@@ -17,16 +17,16 @@ int ad_image_to_tensor(const adtool_image *image, const adtool_preprocessing *p,
 		       float *tensor, adtool_error *err);
 
 /*
- * The same of a picture file, to the same bits; decoded as by adtool_image_decode_with. What lies upright and comes row by
- * row (see ad_image_decode_rows) is never in memory whole. The sizes are those of the upright picture.
+ * The same of a picture file, to the same bits; decoded as by adtool_image_decode_with. What lies upright and comes row
+ * by row (see ad_image_decode_rows) is never in memory whole. The sizes are those of the upright picture.
  */
 int ad_image_file_to_tensor(const void *data, size_t size, const adtool_image_options *options,
 			    const adtool_preprocessing *p, unsigned width, unsigned height, float *tensor,
 			    unsigned *picture_width, unsigned *picture_height, adtool_error *err);
 
 /*
- * A residual map to draw. map: rows x cols of finite residuals >= 0, row-major, covering the whole picture, unless a view
- * says where it lies; what that has not seen counts as 0, and is drawn as such. level
+ * A residual map to draw. map: rows x cols of finite residuals >= 0, row-major, covering the whole picture, unless a
+ * view says where it lies; what that has not seen counts as 0, and is drawn as such. level
  * (1e-35 .. 1e35): the residual at which heat begins to be remarkable. One colour scale for all pictures follows
  * from it: a colour stands for a ratio to the level; calm and linear up to it, hot and logarithmic from it to 8 times
  * it, the same beyond. Lightness rises all along, so that it reads the same without colour vision.

@@ -139,8 +139,8 @@ static int orientation_of(const struct job *job)
 }
 
 /*
- * The profile comes in numbered pieces: "ICC_PROFILE\0", number from 1, count, bytes. A set that is not complete is passed
- * over.
+ * The profile comes in numbered pieces: "ICC_PROFILE\0", number from 1, count, bytes. A set that is not complete is
+ * passed over.
  */
 static int join_profile(struct job *job, ad_profile *profile)
 {
@@ -179,7 +179,8 @@ static int join_profile(struct job *job, ad_profile *profile)
 static int prepare_conversion(struct job *job)
 {
 	J_COLOR_SPACE space = job->cinfo.out_color_space;
-	ad_layout layout = {.colours = 3, .depth = 8, .pixels = (uint64_t)job->cinfo.image_width * job->cinfo.image_height};
+	ad_layout layout = {
+	    .colours = 3, .depth = 8, .pixels = (uint64_t)job->cinfo.image_width * job->cinfo.image_height};
 	ad_profile profile = {0};
 	int rc = join_profile(job, &profile);
 
@@ -284,9 +285,10 @@ static int run(struct job *job, const uint8_t *data)
 	if (job->code)
 		return job->code;
 	choose_colours(job);
-	job->code = stream ? ad_upright_stream(&job->upright, job->options, c->image_width, c->image_height,
-					       orientation_of(job), job->err)
-			   : ad_upright_init(&job->upright, c->image_width, c->image_height, orientation_of(job), job->err);
+	job->code =
+	    stream ? ad_upright_stream(&job->upright, job->options, c->image_width, c->image_height,
+				       orientation_of(job), job->err)
+		   : ad_upright_init(&job->upright, c->image_width, c->image_height, orientation_of(job), job->err);
 	if (job->code)
 		return job->code;
 	job->code = prepare_conversion(job);
@@ -294,7 +296,8 @@ static int run(struct job *job, const uint8_t *data)
 		return job->code;
 	convert = ad_convert_works(&job->convert);
 	strip = convert || !ad_upright_row(&job->upright, 0);
-	job->strip = strip ? ad_upright_buffer(AD_UPRIGHT_ROWS, c->image_width, c->out_color_space == JCS_CMYK ? 4 : 3) : NULL;
+	job->strip =
+	    strip ? ad_upright_buffer(AD_UPRIGHT_ROWS, c->image_width, c->out_color_space == JCS_CMYK ? 4 : 3) : NULL;
 	job->rgb = convert ? ad_upright_buffer(AD_UPRIGHT_ROWS, c->image_width, 3) : NULL;
 	if ((strip && !job->strip) || (convert && !job->rgb))
 		return ad_fail_nomem(job->err);

@@ -100,8 +100,8 @@ int ad_mask_check(const ad_mask *mask, unsigned width, unsigned height, adtool_e
 
 	if (2 * (a > b ? a - b : b - a) <= (sides > own ? sides : own))
 		return 0;
-	return ad_fail(err, ADTOOL_EINVAL, "%u x %u pixels do not have the shape of the model's mask of %u x %u", width, height,
-		       mask->width, mask->height);
+	return ad_fail(err, ADTOOL_EINVAL, "%u x %u pixels do not have the shape of the model's mask of %u x %u", width,
+		       height, mask->width, mask->height);
 }
 
 void ad_mask_paint(const ad_mask *mask, unsigned width, unsigned height, unsigned x, unsigned y, adtool_image *part,

@@ -81,8 +81,8 @@ struct colours {
 };
 
 /*
- * The profile of an iCCP chunk: a name, NUL, 0, and a zlib stream. What cannot be inflated, or is longer than any profile
- * in use, is passed over.
+ * The profile of an iCCP chunk: a name, NUL, 0, and a zlib stream. What cannot be inflated, or is longer than any
+ * profile in use, is passed over.
  */
 static int inflate_profile(struct job *job, const uint8_t *chunk, size_t size)
 {
@@ -122,8 +122,8 @@ static int inflate_profile(struct job *job, const uint8_t *chunk, size_t size)
 }
 
 /*
- * As browsers do: sRGB goes before iCCP, that before gAMA and cHRM, and those count only together. (Chunks that only one
- * of them has are written by programs that mean sRGB.)
+ * As browsers do: sRGB goes before iCCP, that before gAMA and cHRM, and those count only together. (Chunks that only
+ * one of them has are written by programs that mean sRGB.)
  */
 static int read_colours(struct job *job, const struct colours *c)
 {

@@ -54,7 +54,9 @@ static int run(struct job *job, const adtool_image *image)
 		return job->code;
 	png_set_write_fn(png, job, on_write, on_flush);
 	png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
-	/* Heat maps must not cost more than the scores they belong to: runs only is five times as fast as the defaults. */
+	/*
+	 * Heat maps must not cost more than the scores they belong to: runs only is five times as fast as the defaults.
+	 */
 	png_set_compression_level(png, 1);
 	png_set_compression_strategy(png, Z_RLE);
 	png_set_filter(png, PNG_FILTER_TYPE_BASE, PNG_FILTER_UP);

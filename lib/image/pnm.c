@@ -1,6 +1,6 @@
 /*
- * The Netpbm formats: PBM, PGM and PPM, as text (P1 .. P3) and as bytes (P4 .. P6), and PAM (P7), with any largest value up
- * to 65535. The first picture of a file that holds several. Samples are taken as sRGB.
+ * The Netpbm formats: PBM, PGM and PPM, as text (P1 .. P3) and as bytes (P4 .. P6), and PAM (P7), with any largest
+ * value up to 65535. The first picture of a file that holds several. Samples are taken as sRGB.
  */
 #include "internal.h"
 
@@ -191,8 +191,8 @@ static int read_row(struct job *job, uint8_t *row)
 		if (rc)
 			return rc;
 		if (v > job->top)
-			return ad_fail(job->err, ADTOOL_EFORMAT, "damaged PNM: a sample of %u where %u is the largest", v,
-				       job->top);
+			return ad_fail(job->err, ADTOOL_EFORMAT, "damaged PNM: a sample of %u where %u is the largest",
+				       v, job->top);
 		row[i] = scale(job, v);
 	}
 	if (job->kind > 4)

@@ -1,7 +1,7 @@
 /*
  * Resampling with a triangle filter in 8 bits, such that every sample equals what Pillow's resize(..., BILINEAR) gives:
- * weights in double precision, normalised, rounded to AD_PAIR_BITS of fraction; sums in integers, rounded once per pass;
- * rows first, then columns.
+ * weights in double precision, normalised, rounded to AD_PAIR_BITS of fraction; sums in integers, rounded once per
+ * pass; rows first, then columns.
  */
 #include "internal.h"
 
@@ -169,7 +169,8 @@ static int resizer_init(struct resizer *r, unsigned from_width, unsigned from_he
 	r->from_height = from_height;
 	r->width = width;
 	r->height = height;
-	if ((width != from_width && taps_init(&r->across, from_width, width)) || taps_init(&r->down, from_height, height))
+	if ((width != from_width && taps_init(&r->across, from_width, width)) ||
+	    taps_init(&r->down, from_height, height))
 		return ad_fail_nomem(err);
 	/* Rows are narrowed a few at a time, so that some come before they are needed. */
 	r->depth = 2 * r->down.stride + AD_NARROW_ROWS - 1;
@@ -207,7 +208,8 @@ static void resizer_take(struct resizer *r, const uint8_t *in, unsigned y, unsig
 
 static void resizer_finish_row(struct resizer *r)
 {
-	unsigned y = r->done++, first = r->down.first[y], end = first + r->down.count[y], n = (r->down.count[y] + 1) / 2, k;
+	unsigned y = r->done++, first = r->down.first[y], end = first + r->down.count[y],
+		 n = (r->down.count[y] + 1) / 2, k;
 	const ad_pair *weights = &r->down.pairs[r->down.stride * y];
 	size_t samples = (size_t)3 * r->width, pixels = (size_t)r->width * r->height, x;
 	uint8_t *to = r->tensor ? r->out : r->out + y * samples;
@@ -307,8 +309,8 @@ static int check_tensor(unsigned width, unsigned height, adtool_error *err)
 {
 	if (width && height && width <= AD_MAX_SIDE && height <= AD_MAX_SIDE)
 		return 0;
-	return ad_fail(err, ADTOOL_EINVAL, "a picture cannot be resized to %u x %u pixels (1 .. %u a side)", width, height,
-		       AD_MAX_SIDE);
+	return ad_fail(err, ADTOOL_EINVAL, "a picture cannot be resized to %u x %u pixels (1 .. %u a side)", width,
+		       height, AD_MAX_SIDE);
 }
 
 int ad_image_to_tensor(const adtool_image *image, const adtool_preprocessing *p, unsigned width, unsigned height,
@@ -362,8 +364,9 @@ int ad_image_file_to_tensor(const void *data, size_t size, const adtool_image_op
 			    unsigned *picture_width, unsigned *picture_height, adtool_error *err)
 {
 	float value[3][256];
-	struct tensor_job job = {
-	    .resizer = {.tensor = tensor, .value = (const float (*)[256])value, .bgr = p->bgr}, .width = width, .height = height};
+	struct tensor_job job = {.resizer = {.tensor = tensor, .value = (const float(*)[256])value, .bgr = p->bgr},
+				 .width = width,
+				 .height = height};
 	const ad_rows rows = {.usual_limit = 1, .begin = tensor_begin, .put = tensor_put, .context = &job};
 	int rc = make_values(p, value, err);
 

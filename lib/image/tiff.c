@@ -1,7 +1,7 @@
 /*
- * TIFF and BigTIFF through libtiff: one page. Gray, RGB and CMYK of 8 and 16 bits are taken as they are stored, in strips or
- * tiles, together or in planes; what else libtiff can show (palettes, 1 to 4 bits, YCbCr, CIE L*a*b*) it converts itself.
- * Whatever libtiff calls an error is one, also where it would go on.
+ * TIFF and BigTIFF through libtiff: one page. Gray, RGB and CMYK of 8 and 16 bits are taken as they are stored, in
+ * strips or tiles, together or in planes; what else libtiff can show (palettes, 1 to 4 bits, YCbCr, CIE L*a*b*) it
+ * converts itself. Whatever libtiff calls an error is one, also where it would go on.
  */
 #include "internal.h"
 
@@ -91,8 +91,8 @@ static int on_error(TIFF *tiff, void *context, const char *module, const char *f
 }
 
 /*
- * libjpeg's warnings mean picture data that is missing or damaged; the others are about tags, and matter when the bytes of
- * one are not there.
+ * libjpeg's warnings mean picture data that is missing or damaged; the others are about tags, and matter when the bytes
+ * of one are not there.
  */
 static int on_warning(TIFF *tiff, void *context, const char *module, const char *format, va_list args)
 {
@@ -202,8 +202,9 @@ static int read_size(struct job *job)
 	if (!job->block_width || !job->block_height || !job->block_bytes)
 		return damaged(job, "it has no strips or tiles");
 	if (job->block_bytes > BLOCK_BYTES && job->block_bytes / 16 > (uint64_t)job->width * job->height)
-		return ad_fail(job->err, ADTOOL_ELIMIT, "TIFF, page %u: a block of %" PRIu64 " bytes for %" PRIu32 " x %" PRIu32
-							" pixels", job->page, job->block_bytes, job->width, job->height);
+		return ad_fail(job->err, ADTOOL_ELIMIT,
+			       "TIFF, page %u: a block of %" PRIu64 " bytes for %" PRIu32 " x %" PRIu32 " pixels",
+			       job->page, job->block_bytes, job->width, job->height);
 	return 0;
 }
 
@@ -281,7 +282,8 @@ static int read_block(struct job *job, uint32_t x, uint32_t y, uint16_t plane, u
 		got = a->TIFFReadEncodedTile(job->tiff, a->TIFFComputeTile(job->tiff, x, y, 0, plane), to,
 					     (tmsize_t)job->block_bytes);
 	else
-		got = a->TIFFReadEncodedStrip(job->tiff, a->TIFFComputeStrip(job->tiff, y, plane), to, (tmsize_t)wanted);
+		got =
+		    a->TIFFReadEncodedStrip(job->tiff, a->TIFFComputeStrip(job->tiff, y, plane), to, (tmsize_t)wanted);
 	if (got < 0 || job->failed || (uint64_t)got < wanted)
 		return damaged(job, "picture data is missing");
 	return 0;
@@ -312,7 +314,8 @@ static void put_band(struct job *job, uint32_t y, uint32_t rows, size_t pixel)
 
 	for (i = 0; i < rows; i += n) {
 		n = rows - i < AD_UPRIGHT_ROWS ? rows - i : AD_UPRIGHT_ROWS;
-		ad_convert_rows(&job->convert, job->band + (size_t)i * job->width * pixel, job->rgb, (size_t)n * job->width);
+		ad_convert_rows(&job->convert, job->band + (size_t)i * job->width * pixel, job->rgb,
+				(size_t)n * job->width);
 		ad_upright_put(&job->upright, job->rgb, y + i, n);
 	}
 }
@@ -470,8 +473,11 @@ int ad_tiff_decode(const uint8_t *data, size_t size, const adtool_image_options 
 {
 	static const char *const names[] = {SYMBOLS(AD_LAZY_NAME)};
 	adtool_error own;
-	struct job job = {
-	    .data = data, .size = size, .page = options->page ? options->page : 1, .options = options, .err = err ? err : &own};
+	struct job job = {.data = data,
+			  .size = size,
+			  .page = options->page ? options->page : 1,
+			  .options = options,
+			  .err = err ? err : &own};
 	int rc;
 
 	_Static_assert(sizeof(names) == sizeof(api), "the table holds function pointers only");

@@ -37,7 +37,8 @@ int ad_tiling_init(ad_tiling *t, const adtool_geometry *g, const ad_area *region
 	cols = ((uint64_t)region->width * grid + g->tile_width - 1) / g->tile_width;
 	rows = ((uint64_t)region->height * grid + g->tile_height - 1) / g->tile_height;
 	if (rows * cols > MAX_CELLS)
-		return ad_fail(err, ADTOOL_ELIMIT, "%u x %u pixels would make a map of %llu x %llu cells, more than the limit of %llu",
+		return ad_fail(err, ADTOOL_ELIMIT,
+			       "%u x %u pixels would make a map of %llu x %llu cells, more than the limit of %llu",
 			       region->width, region->height, (unsigned long long)cols, (unsigned long long)rows,
 			       (unsigned long long)MAX_CELLS);
 	t->rows = (unsigned)rows;
@@ -93,7 +94,8 @@ void ad_tiling_merge(const ad_tiling *t, size_t tile, const float *map, float *w
 	col_begin = first_beyond(x, r->width, t->cols);
 	col_end = first_beyond(x + a.width, r->width, t->cols);
 	for (row = first_beyond(y, r->height, t->rows); row < row_end; row++) {
-		const float *from = map + (size_t)cell_of(row, r->height, t->rows, y, t->tile_height, t->grid) * t->grid;
+		const float *from =
+		    map + (size_t)cell_of(row, r->height, t->rows, y, t->tile_height, t->grid) * t->grid;
 		float *to = whole + (size_t)row * t->cols;
 
 		for (col = col_begin; col < col_end; col++) {

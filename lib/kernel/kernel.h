@@ -46,8 +46,8 @@ typedef struct ad_fn {
  *       sum over i < n[0], j < n[1], l < n[2], k < run of
  *           in[p pixel + i step[0] + j step[1] + l step[2] + k] w[...][r vl + v])
  * w is read front to back: [n0][n1][n2][run][blocks vl]. For i = n[0] - 1 the run is `last`.
- * half: of the last block only the first vl / 2 channels are multiplied; blocks is 2, n[1] and n[2] are 1, run and last even,
- * and w is [n0][run / 2][3 vl / 2][2]: two steps of each channel side by side.
+ * half: of the last block only the first vl / 2 channels are multiplied; blocks is 2, n[1] and n[2] are 1, run and last
+ * even, and w is [n0][run / 2][3 vl / 2][2]: two steps of each channel side by side.
  * res may be out.
  */
 typedef struct ad_conv_args {
@@ -172,8 +172,8 @@ typedef struct ad_mean_args {
 } ad_mean_args;
 
 /*
- * out[p pixel + v] = v < channels ? in[v step + p] : 0, for v < vl <= pixel. in may lie at any address, as may halves, which
- * stand in for it when it is NULL.
+ * out[p pixel + v] = v < channels ? in[v step + p] : 0, for v < vl <= pixel. in may lie at any address, as may halves,
+ * which stand in for it when it is NULL.
  */
 typedef struct ad_pack_args {
 	const ad_loose *in;

@@ -446,9 +446,11 @@ int adtool_backbone_open(const char *name, adtool_backbone **out, adtool_error *
 		if (!strcmp(embedded.name, name))
 			return open_bytes(embedded.data, embedded.size, (ad_buf){0}, name, out, err);
 	if (!access(name, F_OK))
-		return ad_fail(err, ADTOOL_EINVAL,
-			       "there is no backbone '%.200s' among those installed (adtool backbone list); the file of "
-			       "that name is ./%.200s", name, name);
+		return ad_fail(
+		    err, ADTOOL_EINVAL,
+		    "there is no backbone '%.200s' among those installed (adtool backbone list); the file of "
+		    "that name is ./%.200s",
+		    name, name);
 	return ad_fail(err, ADTOOL_EINVAL,
 		       "there is no backbone '%.200s': no such file, none of that name among those "
 		       "installed (adtool backbone list)",
@@ -597,7 +599,9 @@ int adtool_backbone_layer(const adtool_backbone *b, size_t index, adtool_layer_i
 	return 0;
 }
 
-/* The layer that is meant. Any tensor of the graph may be one; a name that none has is answered with those there are. */
+/*
+ * The layer that is meant. Any tensor of the graph may be one; a name that none has is answered with those there are.
+ */
 static int resolve_layer(const adtool_backbone *b, const char *layer, const char **out, adtool_error *err)
 {
 	ad_buf names = {0};

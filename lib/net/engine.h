@@ -21,8 +21,8 @@ typedef struct ad_range {
 } ad_range;
 
 /*
- * Keeps no reference to the graph. pool (may be NULL) packs the weights. ranges: of each of the graph's values those of its
- * channels, or NULL when nobody knows, to compute in 8 bits what can be (engine_int8.c); NULL: all in floats.
+ * Keeps no reference to the graph. pool (may be NULL) packs the weights. ranges: of each of the graph's values those of
+ * its channels, or NULL when nobody knows, to compute in 8 bits what can be (engine_int8.c); NULL: all in floats.
  */
 int ad_engine_create(const ad_graph *graph, const ad_kernels *kernels, const ad_range *const *ranges, ad_pool *pool,
 		     ad_engine **out, adtool_error *err);

@@ -1,7 +1,7 @@
 /*
- * Convolutions whose operands are rounded to bfloat16 (kernel/bf16.h): all dense ones of enough channels but 3x3 of stride 1,
- * which Winograd's transforms save more of. Each task rounds its part of the input to scratch, then does what the ways
- * `pointwise` and `direct` of engine_conv.c do. Values stay floats.
+ * Convolutions whose operands are rounded to bfloat16 (kernel/bf16.h): all dense ones of enough channels but 3x3 of
+ * stride 1, which Winograd's transforms save more of. Each task rounds its part of the input to scratch, then does what
+ * the ways `pointwise` and `direct` of engine_conv.c do. Values stay floats.
  *
  * With a table of its own the numbers in scratch and the weights are bfloat16; without one they are floats that were
  * rounded, so that every instruction set multiplies the same numbers. Offsets into scratch count numbers.
@@ -13,9 +13,9 @@ enum { LEAST_CHANNELS = 16, MOST_TAPS = 81, BLOCK = AD_BF16_BLOCK };
 
 int engine_bf16_suits(const ad_conv *conv, size_t in, size_t out, ad_fn pre)
 {
-	return conv->bf16 && conv->groups == 1 && !ad_conv_has_ways(conv) && in >= LEAST_CHANNELS && out >= LEAST_CHANNELS &&
-	       conv->window.kernel[0] <= MOST_TAPS && conv->window.kernel[1] <= MOST_TAPS / conv->window.kernel[0] &&
-	       pre.kind <= AD_FN_CLIP;
+	return conv->bf16 && conv->groups == 1 && !ad_conv_has_ways(conv) && in >= LEAST_CHANNELS &&
+	       out >= LEAST_CHANNELS && conv->window.kernel[0] <= MOST_TAPS &&
+	       conv->window.kernel[1] <= MOST_TAPS / conv->window.kernel[0] && pre.kind <= AD_FN_CLIP;
 }
 
 size_t engine_bf16_floats(const ad_engine *e, size_t channels, size_t taps, size_t blocks)
@@ -86,7 +86,8 @@ static void call_conv(const step *s, const run *r, const out_group *g, const sou
 	a.next_count = last ? 2 * g->floats : 0;
 	r->e->kb->conv(&a);
 	for (size_t b = 0; late && b < g->blocks; b++)
-		r->k->affine(&(ad_affine_args){a.out + b * a.out_block, a.out + b * a.out_block, pixels, NULL, NULL, c->fn});
+		r->k->affine(
+		    &(ad_affine_args){a.out + b * a.out_block, a.out + b * a.out_block, pixels, NULL, NULL, c->fn});
 }
 
 /* Pieces are of lines when there is a stride; only what is read is rounded, so pixels lie side by side in scratch. */
@@ -123,9 +124,11 @@ static void direct(const step *s, const run *r, size_t task, float *scratch)
 	size_t vl = r->k->vl, piece = task / c->parts, part = task % c->parts;
 	size_t g0 = cut(c->n_groups, part, c->parts), g1 = cut(c->n_groups, part + 1, c->parts);
 	size_t y0 = cut(c->out.h, piece, c->pieces), y1 = cut(c->out.h, piece + 1, c->pieces);
-	size_t width = span(w, 1, c->out.w), rows = span(w, 0, y1 - y0), size = r->e->kb ? sizeof(uint16_t) : sizeof(float);
+	size_t width = span(w, 1, c->out.w), rows = span(w, 0, y1 - y0),
+	       size = r->e->kb ? sizeof(uint16_t) : sizeof(float);
 	size_t left = min_size(w->pads[1], width), middle = min_size(c->in.w, width - left);
-	source of = {scratch, 0, w->stride[1] * vl, {rows * width * vl, w->dilation[0] * width * vl, w->dilation[1] * vl}};
+	source of = {
+	    scratch, 0, w->stride[1] * vl, {rows * width * vl, w->dilation[0] * width * vl, w->dilation[1] * vl}};
 	const float *in = from(r, s->in);
 	char *bytes = (char *)scratch;
 
@@ -173,8 +176,8 @@ int engine_bf16_runs(const step *s)
 	return s->run == pointwise || s->run == direct;
 }
 
-void engine_bf16_pair(const ad_engine *e, const conv_step *c, const out_group *g, size_t block, size_t channel, size_t tap,
-		      const float *even, const float *odd)
+void engine_bf16_pair(const ad_engine *e, const conv_step *c, const out_group *g, size_t block, size_t channel,
+		      size_t tap, const float *even, const float *odd)
 {
 	size_t taps = c->window.kernel[0] * c->window.kernel[1], b = channel / BLOCK;
 	size_t pairs = b + 1 < c->in_blocks ? BLOCK / 2 : div_up(c->last, 2);

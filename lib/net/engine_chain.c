@@ -168,7 +168,8 @@ static int is_product(const struct compiler *c, int node)
 	return n->op == AD_OP_CONV && is_pointwise(w) && w->stride[0] == 1 && w->stride[1] == 1 &&
 	       n->u.conv.groups == 1 &&
 	       !engine_bf16_suits(&n->u.conv, c->values[n->inputs[0]].shape.c, c->values[n->output].shape.c,
-				  (ad_fn){AD_FN_NONE, 0, 0}) && !c->skip[node] && c->pre[node] < 0 && c->chains[node].depth < 0;
+				  (ad_fn){AD_FN_NONE, 0, 0}) &&
+	       !c->skip[node] && c->pre[node] < 0 && c->chains[node].depth < 0;
 }
 
 static int is_depthwise(const struct compiler *c, int node)

@@ -128,8 +128,8 @@ static void planar(const step *s, const run *r, size_t task, float *scratch)
 	};
 
 	for (size_t i = 0; i < c->in.c; i++)
-		engine_copy_band(in + i * c->in.h * c->in.w, c->in.h, c->in.w, sizeof(float), w, y0 * w->stride[0], rows,
-				 width, 0, scratch + i * a.step[0]);
+		engine_copy_band(in + i * c->in.h * c->in.w, c->in.h, c->in.w, sizeof(float), w, y0 * w->stride[0],
+				 rows, width, 0, scratch + i * a.step[0]);
 	for (size_t g = 0; g < c->n_groups; g++) {
 		for (size_t y = y0; y < y1; y++) {
 			a.in = scratch + (y - y0) * w->stride[0] * width;
@@ -309,8 +309,10 @@ static int make_groups(ad_engine *e, step *s, size_t index, const ad_node *node,
 		for (size_t b = 0; b < out_blocks;) {
 			size_t left = out_blocks - b, size = left == 1 || (half && left == 3) ? 1 : left == 3 ? 3 : 2;
 
-			c->groups[n++] = (out_group){set * (c->in_channels / vl), set * (c->out.c / sets / vl) + b, size, 0, 0,
-						     half && left == 2};
+			c->groups[n++] = (out_group){.in_block = set * (c->in_channels / vl),
+						     .out_block = set * (c->out.c / sets / vl) + b,
+						     .blocks = size,
+						     .half = half && left == 2};
 			b += size;
 		}
 	}
@@ -330,8 +332,8 @@ static int make_groups(ad_engine *e, step *s, size_t index, const ad_node *node,
 }
 
 /*
- * Cuts a pointwise convolution by groups, too, where pieces alone are few, or odd: one of two threads would wait for the
- * other's last. Not after a SCALE, which each part would repeat. most: pieces.
+ * Cuts a pointwise convolution by groups, too, where pieces alone are few, or odd: one of two threads would wait for
+ * the other's last. Not after a SCALE, which each part would repeat. most: pieces.
  */
 static void cut_groups(conv_step *c, double fmas, size_t most)
 {
@@ -517,8 +519,8 @@ void engine_conv_release(step *s)
 /* -- packing ----------------------------------------------------------------------------------------- */
 
 /* As e->k->pack, from weight `at` on. */
-static void pack_weights(const ad_engine *e, const ad_conv *conv, size_t at, size_t stride, size_t channels, size_t pixels,
-			 float *to, size_t pixel)
+static void pack_weights(const ad_engine *e, const ad_conv *conv, size_t at, size_t stride, size_t channels,
+			 size_t pixels, float *to, size_t pixel)
 {
 	ad_pack_args a = {.step = stride, .channels = channels, .pixels = pixels, .out = to, .pixel = pixel};
 
@@ -655,6 +657,8 @@ void engine_conv_fill(const ad_engine *e, const fill *f)
 		}
 	}
 	if (c->bf16)
-		e->k->round_bf16(&(ad_round_args){.in = e->weights + g->weights, .pixel = vl, .out = e->weights + g->weights,
+		e->k->round_bf16(&(ad_round_args){.in = e->weights + g->weights,
+						  .pixel = vl,
+						  .out = e->weights + g->weights,
 						  .pixels = g->floats / vl});
 }

@@ -275,11 +275,11 @@ size_t engine_bf16_floats(const ad_engine *e, size_t channels, size_t taps, size
 void engine_bf16_plan(const ad_engine *e, step *s);
 int engine_bf16_runs(const step *s);
 /*
- * With a table: writes a tap's weights of channels `channel`, which is even, and the one after it (odd: or NULL) for output
- * block `block` of a group.
+ * With a table: writes a tap's weights of channels `channel`, which is even, and the one after it (odd: or NULL) for
+ * output block `block` of a group.
  */
-void engine_bf16_pair(const ad_engine *e, const conv_step *c, const out_group *g, size_t block, size_t channel, size_t tap,
-		      const float *even, const float *odd);
+void engine_bf16_pair(const ad_engine *e, const conv_step *c, const out_group *g, size_t block, size_t channel,
+		      size_t tap, const float *even, const float *odd);
 
 /* engine_int8.c */
 /*

@@ -85,8 +85,8 @@ static inline int ad_conv_has_ways(const ad_conv *conv)
 {
 	const ad_window *w = &conv->window;
 
-	return w->kernel[0] == 3 && w->kernel[1] == 3 && w->stride[0] == 1 && w->stride[1] == 1 && w->dilation[0] == 1 &&
-	       w->dilation[1] == 1;
+	return w->kernel[0] == 3 && w->kernel[1] == 3 && w->stride[0] == 1 && w->stride[1] == 1 &&
+	       w->dilation[0] == 1 && w->dilation[1] == 1;
 }
 
 typedef struct ad_pool_node {

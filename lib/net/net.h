@@ -31,9 +31,10 @@ int ad_plan_create(const adtool_backbone *backbone, const char *layer, unsigned 
 		   ad_plan **out, adtool_error *err);
 
 /*
- * As ad_plan_create for `count` (at least 1) layers in one pass; a layer may be there twice. Each has the bits of its own plan,
- * unless one of them is a tensor that the others' plans need not make (a convolution before its batch norm, say): then
- * what lies beyond it may differ by rounding, no more than 1e-5 of the largest value in the deepest nets tried.
+ * As ad_plan_create for `count` (at least 1) layers in one pass; a layer may be there twice. Each has the bits of its
+ * own plan, unless one of them is a tensor that the others' plans need not make (a convolution before its batch norm,
+ * say): then what lies beyond it may differ by rounding, no more than 1e-5 of the largest value in the deepest nets
+ * tried.
  */
 int ad_plan_create_layers(const adtool_backbone *backbone, const char *const *layers, size_t count, unsigned width,
 			  unsigned height, ad_pool *pool, ad_plan **out, adtool_error *err);
@@ -53,12 +54,13 @@ int ad_tuning_here(char on[ADTOOL_TUNED_ON_SIZE], adtool_error *err);
 
 /*
  * How a plan computes, beside what its shapes and the ISA say.
- * bf16: the operands of convolutions where it pays are rounded to bfloat16 (kernel/bf16.h): faster where the CPU multiplies
- * such numbers, about as fast elsewhere. Each instruction set rounds the same tensors, to the same bits but where sums, which
- * differ in their last digits, lie on both sides of a tie.
+ * bf16: the operands of convolutions where it pays are rounded to bfloat16 (kernel/bf16.h): faster where the CPU
+ * multiplies such numbers, about as fast elsewhere. Each instruction set rounds the same tensors, to the same bits but
+ * where sums, which differ in their last digits, lie on both sides of a tie.
  * ranges: in 8 bits where it can be (ranges.h); ADTOOL_EFORMAT: what is no such line, a name twice, or other numbers of
  * channels than there are. NULL: in floats.
- * tuning: these ways; ADTOOL_EFORMAT when they are not those of this graph; `on` is not looked at. NULL: by the cost model.
+ * tuning: these ways; ADTOOL_EFORMAT when they are not those of this graph; `on` is not looked at. NULL: by the cost
+ * model.
  */
 struct ad_ranges;
 typedef struct ad_how {
@@ -70,8 +72,8 @@ int ad_plan_create_as(const adtool_backbone *backbone, const char *layer, unsign
 		      const ad_how *how, ad_pool *pool, ad_plan **out, adtool_error *err);
 
 /*
- * how: NULL, in floats; its tuning is not looked at. With it, ADTOOL_EUNSUPPORTED when there is nothing to choose: what is
- * computed in bytes has one way.
+ * how: NULL, in floats; its tuning is not looked at. With it, ADTOOL_EUNSUPPORTED when there is nothing to choose: what
+ * is computed in bytes has one way.
  */
 int ad_tune(const adtool_backbone *backbone, const char *layer, unsigned width, unsigned height, const ad_how *how,
 	    ad_tuning *out, adtool_error *err);
@@ -84,8 +86,9 @@ size_t ad_plan_weight_bytes(const ad_plan *plan); /* packed weights, shared by a
 
 /*
  * Runs one picture. input: 3 x H x W floats; output: ad_plan_output_floats floats, the C x H x W of each
- * layer, one after another in the order asked for. arena: ad_plan_arena_bytes bytes, 64-byte aligned, one per concurrent run. pool: splits the picture over threads (NULL: the caller alone);
- * the bits of the result do not depend on it. Allocates nothing and cannot fail.
+ * layer, one after another in the order asked for. arena: ad_plan_arena_bytes bytes, 64-byte aligned, one per
+ * concurrent run. pool: splits the picture over threads (NULL: the caller alone); the bits of the result do not depend
+ * on it. Allocates nothing and cannot fail.
  */
 void ad_plan_run(const ad_plan *plan, void *arena, ad_pool *pool, const float *input, float *output);
 

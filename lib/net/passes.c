@@ -139,8 +139,8 @@ static int fold_scale(struct walk *w, ad_node *node)
 	case AD_OP_CONV:
 		if (before->u.conv.residual)
 			return 0;
-		size = w->g->values[before->inputs[0]].dims[1] / before->u.conv.groups * before->u.conv.window.kernel[0] *
-		       before->u.conv.window.kernel[1];
+		size = w->g->values[before->inputs[0]].dims[1] / before->u.conv.groups *
+		       before->u.conv.window.kernel[0] * before->u.conv.window.kernel[1];
 		code = widen(w, &before->u.conv, channels * size);
 		if (!code)
 			code = scale_rows(w, channels, size, &before->u.conv.weights, &before->u.conv.bias,

@@ -87,7 +87,8 @@ int ad_plan_build(const struct ad_onnx *onnx, const char *const *layers, size_t 
 	return code;
 }
 
-int ad_plan_of_graph(const ad_graph *graph, const ad_range *const *ranges, ad_pool *pool, ad_plan **out, adtool_error *err)
+int ad_plan_of_graph(const ad_graph *graph, const ad_range *const *ranges, ad_pool *pool, ad_plan **out,
+		     adtool_error *err)
 {
 	const ad_kernels *kernels = NULL;
 	ad_plan *plan = NULL;

@@ -18,9 +18,13 @@ int ad_plan_build(const struct ad_onnx *onnx, const char *const *layers, size_t 
 /* The same in two steps; ranges as ad_engine_create takes them. */
 int ad_backbone_graph(const adtool_backbone *backbone, const char *layer, const size_t shape[3], ad_graph **out,
 		      adtool_error *err);
-int ad_plan_of_graph(const ad_graph *graph, const ad_range *const *ranges, ad_pool *pool, ad_plan **out, adtool_error *err);
+int ad_plan_of_graph(const ad_graph *graph, const ad_range *const *ranges, ad_pool *pool, ad_plan **out,
+		     adtool_error *err);
 
-/* tune.c: gives the graph's convolutions their ways. ranges.c: *out (ad_free) has each value's ranges, which stay the caller's. */
+/*
+ * tune.c: gives the graph's convolutions their ways. ranges.c: *out (ad_free) has each value's ranges, which stay the
+ * caller's.
+ */
 int ad_tuning_apply(ad_graph *graph, const ad_tuning *tuning, adtool_error *err);
 int ad_ranges_match(const ad_graph *graph, const struct ad_ranges *ranges, const ad_range ***out, adtool_error *err);
 /* What of `how` is the graph's: all but the ranges. */

@@ -199,7 +199,8 @@ static int sort_names(const ad_ranges *r, struct named *list, size_t *count, adt
 		at = next;
 	}
 	if (at < end || used < r->count)
-		return ad_fail(err, ADTOOL_EFORMAT, "line %zu of the ranges' names does not fit %zu ranges", n + 1, r->count);
+		return ad_fail(err, ADTOOL_EFORMAT, "line %zu of the ranges' names does not fit %zu ranges", n + 1,
+			       r->count);
 	qsort(list, n, sizeof(*list), compare_named);
 	for (size_t i = 1; i < n; i++)
 		if (!compare_named(&list[i - 1], &list[i]))

@@ -10,8 +10,8 @@
 #include "net.h"
 
 /*
- * ranges: low and high of each channel of one tensor after the other, low <= 0 <= high. names: for each tensor a line, the
- * number of its channels, a blank, its name. Not owned.
+ * ranges: low and high of each channel of one tensor after the other, low <= 0 <= high. names: for each tensor a line,
+ * the number of its channels, a blank, its name. Not owned.
  */
 typedef struct ad_ranges {
 	const char *names;

@@ -151,9 +151,9 @@ int ad_tune(const adtool_backbone *backbone, const char *layer, unsigned width, 
 	for (way = 0; !code && way < AD_WAYS; way++) {
 		t.least[way] = ad_malloc_array(graph->n_nodes, sizeof(**t.least));
 		t.algorithms[way] = ad_malloc_array(graph->n_nodes, sizeof(**t.algorithms));
-		code = t.least[way] && t.algorithms[way] ? time_way(graph, ranges, (enum ad_way)way, input, t.least[way],
-								    t.algorithms[way], err)
-							 : ad_fail_nomem(err);
+		code = t.least[way] && t.algorithms[way]
+			   ? time_way(graph, ranges, (enum ad_way)way, input, t.least[way], t.algorithms[way], err)
+			   : ad_fail_nomem(err);
 	}
 	for (i = 0; !code && i < graph->n_nodes && n < ADTOOL_TUNED_MOST; i++) {
 		if (!has_ways(&graph->nodes[i]))
@@ -162,8 +162,9 @@ int ad_tune(const adtool_backbone *backbone, const char *layer, unsigned width, 
 		choices += (size_t)is_choice(&t, i);
 	}
 	if (!code && how && !choices)
-		code = ad_fail(err, ADTOOL_EUNSUPPORTED, "there is nothing to tune: in %s each convolution of this layer is "
-			       "computed in one way", narrow.ranges ? "int8" : "bf16");
+		code = ad_fail(err, ADTOOL_EUNSUPPORTED,
+			       "there is nothing to tune: in %s each convolution of this layer is computed in one way",
+			       narrow.ranges ? "int8" : "bf16");
 	if (!code)
 		*out = tuning;
 out:
@@ -182,8 +183,8 @@ int ad_tuning_apply(ad_graph *graph, const ad_tuning *tuning, adtool_error *err)
 	size_t given = strlen(tuning->ways), n = 0, i;
 
 	if (given != count_ways(graph))
-		return ad_fail(err, ADTOOL_EFORMAT, "%zu convolutions are tuned where the graph has %zu of that kind", given,
-			       count_ways(graph));
+		return ad_fail(err, ADTOOL_EFORMAT, "%zu convolutions are tuned where the graph has %zu of that kind",
+			       given, count_ways(graph));
 	for (i = 0; i < graph->n_nodes && n < given; i++) {
 		const char *letter;
 
@@ -191,8 +192,9 @@ int ad_tuning_apply(ad_graph *graph, const ad_tuning *tuning, adtool_error *err)
 			continue;
 		letter = strchr(letters + 1, tuning->ways[n]);
 		if (!letter)
-			return ad_fail(err, ADTOOL_EFORMAT, "convolution %zu of those tuned is to be computed by '%c'; d, 2 "
-				       "and 4 are known", n + 1, tuning->ways[n]);
+			return ad_fail(err, ADTOOL_EFORMAT,
+				       "convolution %zu of those tuned is to be computed by '%c'; d, 2 and 4 are known",
+				       n + 1, tuning->ways[n]);
 		graph->nodes[i].u.conv.way = (enum ad_way)(letter - letters);
 		n++;
 	}

@@ -164,7 +164,8 @@ static int tell_row(const struct ad_findings *f, const adtool_model *m, const ad
 		row.thumbnail_size = t->jpeg.size;
 	}
 	if (row.thumbnail && row.map) {
-		ad_heat drawn = {.map = row.map, .rows = row.map_rows, .cols = row.map_cols, .level = m->info.heat_level};
+		ad_heat drawn = {
+		    .map = row.map, .rows = row.map_rows, .cols = row.map_cols, .level = m->info.heat_level};
 
 		code = ad_row_place(&m->look, m->info.width, m->info.height, &row, &view, err);
 		if (!code)

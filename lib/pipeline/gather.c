@@ -184,7 +184,8 @@ static int tiling_tile(void *context, size_t tile, const ad_fitting *fitting, co
 		code = pool_one(&g->pooled[i], row, to, err);
 		for (j = 0; !code && j < floats; j++)
 			if (!isfinite(to[j]))
-				code = ad_fail(err, ADTOOL_ENUMERIC, "feature %zu of %zu is not a finite number", j + 1, floats);
+				code = ad_fail(err, ADTOOL_ENUMERIC, "feature %zu of %zu is not a finite number", j + 1,
+					       floats);
 	}
 	return code;
 }
@@ -371,8 +372,8 @@ int ad_fit_decide(struct ad_fit *f, const ad_calibration *c, double alpha, adtoo
 	return ad_limit_at(f->calibration, f->n, &box, alpha, &f->limit, err);
 }
 
-int ad_fit_rows(const float *const *rows, size_t count, const ad_fit_options *options, ad_pool *pool, struct ad_fit *out,
-		adtool_error *err)
+int ad_fit_rows(const float *const *rows, size_t count, const ad_fit_options *options, ad_pool *pool,
+		struct ad_fit *out, adtool_error *err)
 {
 	ad_fit_options o = *options;
 	ad_calibration calibration = {0};

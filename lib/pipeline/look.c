@@ -29,8 +29,8 @@ int ad_look_same(const adtool_geometry *a, const adtool_geometry *b)
 {
 	return a->fit == b->fit && a->tile_width == b->tile_width && a->tile_height == b->tile_height &&
 	       a->tile_overlap == b->tile_overlap && !(a->roi_x != b->roi_x) && !(a->roi_y != b->roi_y) &&
-	       !(a->roi_width != b->roi_width) && !(a->roi_height != b->roi_height) && a->roi_percent == b->roi_percent &&
-	       a->background == b->background;
+	       !(a->roi_width != b->roi_width) && !(a->roi_height != b->roi_height) &&
+	       a->roi_percent == b->roi_percent && a->background == b->background;
 }
 
 int ad_look_is_plain(const struct ad_look *l)
@@ -50,10 +50,11 @@ int ad_look_region(const struct ad_look *l, unsigned width, unsigned height, ad_
 	/* Which cells the mask leaves must not depend on the picture's size. */
 	if (!code && l->mask && g->roi_width > 0 && !g->roi_percent &&
 	    (width != l->mask->width || height != l->mask->height))
-		code = ad_fail(err, ADTOOL_EINVAL,
-			       "%u x %u pixels, where the model's mask has %u x %u: with a region of interest in pixels "
-			       "both must have the same size",
-			       width, height, l->mask->width, l->mask->height);
+		code =
+		    ad_fail(err, ADTOOL_EINVAL,
+			    "%u x %u pixels, where the model's mask has %u x %u: with a region of interest in pixels "
+			    "both must have the same size",
+			    width, height, l->mask->width, l->mask->height);
 	return code ? code : ad_region_of(g, width, height, out, err);
 }
 
@@ -68,7 +69,8 @@ static int fit_picture(const struct ad_look *l, unsigned picture_width, unsigned
 		return code;
 	ad_fit_area(l->geometry.fit, &region, width, height, fitting);
 	if (view) {
-		*view = (ad_view){.width = picture_width, .height = picture_height, .seen = fitting->from, .mask = l->mask};
+		*view = (ad_view){
+		    .width = picture_width, .height = picture_height, .seen = fitting->from, .mask = l->mask};
 		memcpy(view->box, fitting->box, sizeof(view->box));
 	}
 	return 0;

@@ -149,7 +149,8 @@ int ad_model_score(const adtool_model *m, const adtool_image *image, int plain, 
 	const ad_detector *d = &m->detector;
 	struct ad_extractor e;
 	struct ad_scratch s = {0};
-	float *row = ad_malloc_aligned(d->dimensions, sizeof(float)), *kept = ad_malloc_aligned(d->cells, sizeof(float));
+	float *row = ad_malloc_aligned(d->dimensions, sizeof(float)),
+	      *kept = ad_malloc_aligned(d->cells, sizeof(float));
 	const float *rows = row;
 	void *work = ad_malloc_aligned(ad_detector_scratch(d, 1), 1);
 	int code;
@@ -200,11 +201,12 @@ static int open_look(adtool_model *m, adtool_error *err)
 		const char *kind = ad_image_sniff(m->parts.mask, m->parts.mask_size);
 
 		if (kind && !strcmp(kind, "PNG"))
-			code = adtool_image_decode(m->parts.mask, m->parts.mask_size, (uint64_t)AD_MASK_SIDE * AD_MASK_SIDE, &image,
-						   &why);
+			code = adtool_image_decode(m->parts.mask, m->parts.mask_size,
+						   (uint64_t)AD_MASK_SIDE * AD_MASK_SIDE, &image, &why);
 		else
 			code = ad_fail(&why, ADTOOL_EFORMAT, "is no PNG");
-		if (!code && (adtool_image_width(image) != info->mask_width || adtool_image_height(image) != info->mask_height))
+		if (!code &&
+		    (adtool_image_width(image) != info->mask_width || adtool_image_height(image) != info->mask_height))
 			code = ad_fail(&why, ADTOOL_EFORMAT, "it has %u x %u pixels where the manifest says %u x %u",
 				       adtool_image_width(image), adtool_image_height(image), info->mask_width,
 				       info->mask_height);
@@ -421,7 +423,8 @@ int adtool_model_may_save(const char *path, int force, adtool_error *err)
 		if (S_ISDIR(st.st_mode))
 			return ad_fail(err, ADTOOL_EEXIST, "is a folder");
 		if (!force && access(path, R_OK) && errno != ENOENT)
-			return ad_fail_errno(err, errno, "exists and cannot be read; it is not overwritten without force");
+			return ad_fail_errno(err, errno,
+					     "exists and cannot be read; it is not overwritten without force");
 		if (!force && st.st_size && !ad_bundle_is_one(path))
 			return ad_fail(err, ADTOOL_EEXIST,
 				       "exists and is no adtool model; only --force replaces it");

@@ -1,6 +1,6 @@
 /*
- * Training in 8 bits: the ranges of the backbone's tensors on the training pictures, and whether they will do. In bfloat16:
- * whether it will.
+ * Training in 8 bits: the ranges of the backbone's tensors on the training pictures, and whether they will do. In
+ * bfloat16: whether it will.
  */
 #include "pipeline.h"
 
@@ -11,8 +11,8 @@
 #include "../base/rng.h"
 
 /*
- * Pictures that are measured, and of those the ones whose features are compared; threads that measure at most. With tiles it is
- * tiles: of each of these pictures as many as make the number full.
+ * Pictures that are measured, and of those the ones whose features are compared; threads that measure at most. With
+ * tiles it is tiles: of each of these pictures as many as make the number full.
  */
 enum { MEASURED = 512, COMPARED = 32, MOST_THREADS = 8 };
 
@@ -224,7 +224,8 @@ static int measure_ranges(struct measuring *m, struct ad_measured *out, adtool_e
 	/* The tiles of a picture that is alone go through all threads. */
 	bytes *= has_tiles(p) ? 2 : 1;
 	if (bytes > p->memory)
-		return ad_fail(err, ADTOOL_ELIMIT, "measuring ranges needs about %llu MiB, more than the limit of %llu MiB",
+		return ad_fail(err, ADTOOL_ELIMIT,
+			       "measuring ranges needs about %llu MiB, more than the limit of %llu MiB",
 			       (unsigned long long)(bytes >> 20) + 1, (unsigned long long)(p->memory >> 20));
 	code = measuring_pass(m, &e, 1, err);
 	if (!code)
@@ -233,8 +234,8 @@ static int measure_ranges(struct measuring *m, struct ad_measured *out, adtool_e
 }
 
 /*
- * How far features of the narrow plan are from those in floats: the root mean square of the difference over that of the features'
- * own spread among pictures, means taken out of both.
+ * How far features of the narrow plan are from those in floats: the root mean square of the difference over that of the
+ * features' own spread among pictures, means taken out of both.
  */
 static double compare_rows(const struct measuring *m, const float *wide, const float *narrow)
 {
@@ -273,7 +274,8 @@ static int compare_features(struct measuring *m, const ad_plan *narrow, double *
 	e.basis = NULL;
 	m->size = ad_extractor_pooled(&e);
 	for (int i = 0; i < 2 && !code; i++) {
-		rows[i] = ad_malloc_array(m->most * (m->p->count < COMPARED ? m->p->count : COMPARED), m->size * sizeof(float));
+		rows[i] = ad_malloc_array(m->most * (m->p->count < COMPARED ? m->p->count : COMPARED),
+					  m->size * sizeof(float));
 		m->rows = rows[i];
 		if (i)
 			ad_extractor_plan(&e, narrow);
@@ -310,10 +312,11 @@ static int too_different(enum adtool_precision precision, double difference, adt
 
 	if (difference <= most)
 		return 0;
-	return ad_fail(err, ADTOOL_EUNSUPPORTED,
-		       "in %s the features of this layer are off by %.0f %% of their spread, more than the %.0f %% that leave "
-		       "accuracy as it is: use float32",
-		       is_int8 ? "int8" : "bf16", 100 * difference, 100 * most);
+	return ad_fail(
+	    err, ADTOOL_EUNSUPPORTED,
+	    "in %s the features of this layer are off by %.0f %% of their spread, more than the %.0f %% that leave "
+	    "accuracy as it is: use float32",
+	    is_int8 ? "int8" : "bf16", 100 * difference, 100 * most);
 }
 
 int ad_precision_measure(const struct ad_precision *p, struct ad_measured *out, ad_plan **plan, adtool_error *err)
@@ -331,8 +334,8 @@ int ad_precision_measure(const struct ad_precision *p, struct ad_measured *out, 
 	ranges = ad_measured_ranges(&measured);
 	how = ad_precision_how(p->precision, &ranges);
 	if (!code)
-		code = ad_plan_create_as(p->backbone, p->layer, p->extractor->width, p->extractor->height, &how, p->pool,
-					 &narrow, err);
+		code = ad_plan_create_as(p->backbone, p->layer, p->extractor->width, p->extractor->height, &how,
+					 p->pool, &narrow, err);
 	if (!code)
 		code = compare_features(&m, narrow, &measured.difference, err);
 	if (!code)

@@ -20,7 +20,8 @@ ad_limit ad_limit_of(const adtool_model_info *info)
 	    .threshold = info->threshold,
 	    .needed = info->normals_needed,
 	    .box = {info->box_g, info->box_h, info->box_scale, info->box_shift},
-	    .tail = {info->tail_start, info->tail_shape, info->tail_scale, info->tail_excesses, info->calibration_count},
+	    .tail = {info->tail_start, info->tail_shape, info->tail_scale, info->tail_excesses,
+		     info->calibration_count},
 	};
 
 	return limit;
@@ -120,7 +121,8 @@ int adtool_labelled_add(adtool_labelled *l, double score, int anomalous, const c
 	if (!isfinite(score))
 		return ad_fail(err, ADTOOL_EINVAL, "a labelled score is not finite");
 	if (digest && strlen(digest) != 64)
-		return ad_fail(err, ADTOOL_EINVAL, "a labelled picture's digest has %zu digits, not 64", strlen(digest));
+		return ad_fail(err, ADTOOL_EINVAL, "a labelled picture's digest has %zu digits, not 64",
+			       strlen(digest));
 	if (l->count == l->capacity)
 		code = grow(l, err);
 	if (code)
@@ -276,8 +278,9 @@ static int set_labelled(adtool_model_info *info, const adtool_threshold_options 
 	int code;
 
 	if (!l || !l->anomalies || (o->rule != ADTOOL_RULE_TPR && l->anomalies == l->count))
-		return ad_fail(err, ADTOOL_EINVAL, "%zu normal and %zu anomalous pictures: at least one of each is needed",
-		               l ? l->count - l->anomalies : 0, l ? l->anomalies : 0);
+		return ad_fail(err, ADTOOL_EINVAL,
+			       "%zu normal and %zu anomalous pictures: at least one of each is needed",
+			       l ? l->count - l->anomalies : 0, l ? l->anomalies : 0);
 	if (o->rule == ADTOOL_RULE_TPR)
 		code = ad_tpr_limit(l->scores, l->anomalous, l->count, info->tpr = o->tpr, &info->threshold, err);
 	else if (o->rule == ADTOOL_RULE_F1)

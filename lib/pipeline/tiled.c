@@ -64,8 +64,8 @@ size_t ad_tiles_seen(const ad_tiling *t, const ad_mask *mask, unsigned width, un
 	return seen;
 }
 
-int ad_tiles_draw(const ad_tiling *t, const ad_mask *mask, unsigned width, unsigned height, uint64_t seed, size_t picture,
-		  size_t most, struct ad_drawn *out, adtool_error *err)
+int ad_tiles_draw(const ad_tiling *t, const ad_mask *mask, unsigned width, unsigned height, uint64_t seed,
+		  size_t picture, size_t most, struct ad_drawn *out, adtool_error *err)
 {
 	size_t seen = ad_tiles_seen(t, mask, width, height), at = 0, done = 0, n, i, *chosen;
 	ad_area area;

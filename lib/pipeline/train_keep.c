@@ -13,13 +13,15 @@ int ad_train_merge_kept(struct trainer *t, adtool_error *err)
 	int code;
 
 	if (!adtool_model_keeps_stats(o->from))
-		return ad_fail(err, ADTOOL_EINVAL,
-			       "the model keeps no stats, so it cannot be updated: train it again on all pictures, keeping stats");
+		return ad_fail(
+		    err, ADTOOL_EINVAL,
+		    "the model keeps no stats, so it cannot be updated: train it again on all pictures, keeping stats");
 	if (strcmp(o->layer ? o->layer : "", old->layer) || o->width != old->width || o->height != old->height ||
 	    o->method != old->method || o->precision != old->precision || t->extractor.grid != old->grid ||
 	    o->mask != o->from->mask_image ||
 	    !ad_look_same(&o->geometry, &old->geometry))
-		return ad_fail(err, ADTOOL_EINVAL, "an update keeps layer, input size, geometry, mask, precision, grid and method");
+		return ad_fail(err, ADTOOL_EINVAL,
+			       "an update keeps layer, input size, geometry, mask, precision, grid and method");
 	if (!fresh)
 		return ad_fail(err, ADTOOL_EINVAL, "no new picture");
 	code = ad_stats_open(o->from, &t->stats, err);
@@ -97,7 +99,8 @@ int ad_train_take_kept(struct trainer *t, adtool_error *err)
 				t->tiles[kept] = t->tiles[i];
 				memset(&t->tiles[i], 0, sizeof(*t->tiles));
 			} else {
-				memcpy(t->pooled + kept * (size / sizeof(float)), t->pooled + i * (size / sizeof(float)), size);
+				memcpy(t->pooled + kept * (size / sizeof(float)),
+				       t->pooled + i * (size / sizeof(float)), size);
 			}
 		}
 		kept++;
@@ -172,7 +175,8 @@ static int join_tiles(adtool_model *m, struct trainer *t, size_t size, size_t *r
 int ad_train_fill_stats(adtool_model *m, struct trainer *t, adtool_error *err)
 {
 	size_t size = ad_extractor_pooled(&t->extractor), i, rows = 0;
-	size_t g = t->extractor.grid, high = t->extractor.cells ? 1 : g, wide = t->extractor.cells ? t->extractor.cells->count : g;
+	size_t g = t->extractor.grid, high = t->extractor.cells ? 1 : g,
+	       wide = t->extractor.cells ? t->extractor.cells->count : g;
 	int code = 0;
 
 	for (i = 0; i < t->list.count; i++) {

@@ -1,6 +1,6 @@
 /*
- * The pictures of a training, by name. Names come first: how many pictures there are decides how to fit, and their order must
- * not depend on the inputs'.
+ * The pictures of a training, by name. Names come first: how many pictures there are decides how to fit, and their
+ * order must not depend on the inputs'.
  */
 #include "trainer.h"
 

@@ -70,8 +70,8 @@ static int fill_parts(adtool_model *m, struct trainer *t, const ad_calibration *
 	return 0;
 }
 
-static int fill_info(adtool_model *m, const adtool_backbone *backbone, const adtool_model *from, const struct trainer *t,
-		     const ad_calibration *calibration, double energy_kept, adtool_error *err)
+static int fill_info(adtool_model *m, const adtool_backbone *backbone, const adtool_model *from,
+		     const struct trainer *t, const ad_calibration *calibration, double energy_kept, adtool_error *err)
 {
 	const adtool_train_options *o = t->options;
 	const ad_detector *d = &m->trained;

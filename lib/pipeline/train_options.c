@@ -68,7 +68,8 @@ int ad_train_check_options(const adtool_train_options *o, adtool_error *err)
 		return ad_fail(err, ADTOOL_EINVAL, "precision %d is not known", (int)o->precision);
 	/* Measured: it loses more accuracy than may be. */
 	if (o->precision != ADTOOL_FLOAT32 && o->method == ADTOOL_PPCA)
-		return ad_fail(err, ADTOOL_EINVAL, "%s does not go with ppca, whose likelihood is of differences too fine for it",
+		return ad_fail(err, ADTOOL_EINVAL,
+			       "%s does not go with ppca, whose likelihood is of differences too fine for it",
 			       o->precision == ADTOOL_INT8 ? "int8" : "bf16");
 	if (o->group_by && (!*o->group_by || strlen(o->group_by) > 127))
 		return ad_fail(err, ADTOOL_EINVAL, "group by: 'dir', or an expression of 1 to 127 bytes");

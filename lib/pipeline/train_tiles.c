@@ -1,7 +1,8 @@
 /*
  * Training on pictures that are cut into tiles. The fit is made of tiles, a seeded sample of each picture's; what is
- * calibrated is the score of a whole picture, the largest of all its tiles', by a fit that has seen none of them. So pictures
- * are read twice, and memory does not grow with the number of their tiles; where stats are kept, all tiles are held instead.
+ * calibrated is the score of a whole picture, the largest of all its tiles', by a fit that has seen none of them. So
+ * pictures are read twice, and memory does not grow with the number of their tiles; where stats are kept, all tiles are
+ * held instead.
  */
 #include "trainer.h"
 
@@ -84,7 +85,8 @@ static int sample_tile(void *context, size_t tile, const ad_fitting *fitting, co
 	(void)worker;
 	for (i = 0; i < s->size; i++)
 		if (!isfinite(row[i]))
-			return ad_fail(err, ADTOOL_ENUMERIC, "feature %zu of %zu is not a finite number", i + 1, s->size);
+			return ad_fail(err, ADTOOL_ENUMERIC, "feature %zu of %zu is not a finite number", i + 1,
+				       s->size);
 	memcpy(s->rows + tile * s->size, row, s->size * sizeof(float));
 	return 0;
 }
@@ -122,7 +124,8 @@ static int read_emit(struct ad_stream *stream, struct ad_picture *p, size_t slot
 	struct trainer *t = stream->context;
 
 	if (atomic_load(&t->tiles_too_many))
-		return ad_fail(err, ADTOOL_ELIMIT, "the tiles of these pictures, which are kept, take more than the %llu MiB that "
+		return ad_fail(err, ADTOOL_ELIMIT,
+			       "the tiles of these pictures, which are kept, take more than the %llu MiB that "
 			       "there are for them; a smaller grid, larger tiles or fewer pictures need less",
 			       (unsigned long long)(t->tiles_limit >> 20));
 	return ad_train_emit(stream, p, slot, row, err);
@@ -144,7 +147,8 @@ int ad_train_tiles_read(struct trainer *t, adtool_error *err)
 /* Which of a picture's tiles the fit is made of. chosen: room for all. */
 static size_t choose_tiles(const struct trainer *t, size_t picture, size_t *chosen)
 {
-	return ad_tiles_choose(t->options->seed, picture, t->tiles[picture].count, ad_tiles_of_each(t->list.count), chosen);
+	return ad_tiles_choose(t->options->seed, picture, t->tiles[picture].count, ad_tiles_of_each(t->list.count),
+			       chosen);
 }
 
 /* One list of the sample's tiles, projected. */
@@ -178,7 +182,8 @@ int ad_train_tiles_join(struct trainer *t, const ad_fit_options *fit, int with_b
 	if (!code && !(t->tile_rows = ad_malloc_aligned(n, fit->dimensions * sizeof(float))))
 		code = ad_fail_nomem(err);
 	if (!code && with_basis)
-		code = ad_fit_basis(maps, n, e->shape[0], cells, t->options->channels, t->options->seed, pool, &t->basis, err);
+		code = ad_fit_basis(maps, n, e->shape[0], cells, t->options->channels, t->options->seed, pool,
+				    &t->basis, err);
 	for (i = 0; !code && i < n; i++) {
 		if (with_basis)
 			ad_channels_apply(&t->basis, maps[i], cells, t->tile_rows + i * fit->dimensions);
@@ -284,7 +289,8 @@ static int calibrate_tiled(struct ad_stream *stream, struct ad_picture *p, size_
 	return calibrate_one(t, c, p->index, source, pool, room, err);
 }
 
-static int calibrate_emit(struct ad_stream *stream, struct ad_picture *p, size_t slot, const float *row, adtool_error *err)
+static int calibrate_emit(struct ad_stream *stream, struct ad_picture *p, size_t slot, const float *row,
+			  adtool_error *err)
 {
 	struct trainer *t = stream->context;
 	struct calibrating *c = t->calibrating;
@@ -294,7 +300,8 @@ static int calibrate_emit(struct ad_stream *stream, struct ad_picture *p, size_t
 		return ad_fail(err, p->code, "%s: it could be read before, and now: %s", ad_buf_text(&p->name),
 			       ad_buf_text(&p->why));
 	if (strcmp(p->digest, t->digests[p->index]))
-		return ad_fail(err, ADTOOL_EIO, "%s: the picture changed while it was learned from", ad_buf_text(&p->name));
+		return ad_fail(err, ADTOOL_EIO, "%s: the picture changed while it was learned from",
+			       ad_buf_text(&p->name));
 	return ad_train_progress(t->options, "calibrating", ++c->done, c->all, err);
 }
 
@@ -314,8 +321,8 @@ static int held_task(void *context, size_t task, unsigned worker, adtool_error *
 	return calibrate_one(f->t, f->c, f->pictures[task], &source, NULL, &f->rooms[worker], err);
 }
 
-static int calibrate_held(struct trainer *t, struct calibrating *c, const unsigned *fold_of, unsigned fold, ad_pool *pool,
-			  adtool_error *err)
+static int calibrate_held(struct trainer *t, struct calibrating *c, const unsigned *fold_of, unsigned fold,
+			  ad_pool *pool, adtool_error *err)
 {
 	struct held_fold f = {.t = t, .c = c};
 	unsigned workers = ad_pool_size(pool), i;
@@ -342,7 +349,8 @@ static int calibrate_held(struct trainer *t, struct calibrating *c, const unsign
 	return code ? code : ad_train_progress(t->options, "calibrating", c->done, c->all, err);
 }
 
-static int calibrate_read(struct trainer *t, struct calibrating *c, const unsigned *fold_of, unsigned fold, adtool_error *err)
+static int calibrate_read(struct trainer *t, struct calibrating *c, const unsigned *fold_of, unsigned fold,
+			  adtool_error *err)
 {
 	struct ad_stream s = {.want_digest = 1, .tiled = calibrate_tiled, .emit = calibrate_emit};
 	size_t i, wanted = c->done;
@@ -361,8 +369,8 @@ static int calibrate_read(struct trainer *t, struct calibrating *c, const unsign
 	return code;
 }
 
-static int calibrate_fold(struct trainer *t, struct calibrating *c, const unsigned *fold_of, unsigned fold, ad_pool *pool,
-			  adtool_error *err)
+static int calibrate_fold(struct trainer *t, struct calibrating *c, const unsigned *fold_of, unsigned fold,
+			  ad_pool *pool, adtool_error *err)
 {
 	ad_detector d = {0};
 	double kept;
@@ -436,8 +444,8 @@ int ad_train_tiles_fit(struct trainer *t, ad_pool *pool, ad_detector *detector, 
 }
 
 int ad_fit_tiled(const adtool_train_options *o, const struct ad_extractor *e, struct ad_tiles *tiles,
-		 const char *const *names, size_t count, size_t *group, size_t groups, ad_pool *pool, ad_channels *basis,
-		 struct ad_fit *out, adtool_error *err)
+		 const char *const *names, size_t count, size_t *group, size_t groups, ad_pool *pool,
+		 ad_channels *basis, struct ad_fit *out, adtool_error *err)
 {
 	struct trainer t = {.options = o, .list = {.count = count}, .extractor = *e, .holds_tiles = 1, .tiles = tiles,
 			    .group = group, .groups = groups};

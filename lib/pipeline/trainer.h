@@ -101,7 +101,8 @@ int ad_train_fill_stats(adtool_model *m, struct trainer *t, adtool_error *err);
 /* -- train_model.c: the model of what was fitted -------------------------------------------------------- */
 
 /*
- * All of it but the selftest's score, of m->trained, m->measured and what t holds, which gives up its basis, look and cells.
+ * All of it but the selftest's score, of m->trained, m->measured and what t holds, which gives up its basis, look and
+ * cells.
  * from: the model whose own backbone it is; NULL: the backbone is cut after the layer.
  */
 int ad_train_fill_model(adtool_model *m, struct trainer *t, const adtool_backbone *backbone, const adtool_model *from,
@@ -115,15 +116,17 @@ int ad_train_selftest(adtool_model *m, const struct trainer *t, adtool_error *er
 size_t ad_train_tiles_most(size_t pictures);
 /* Bytes beside those of other trainings; fit->pictures tiles. */
 uint64_t ad_train_tiles_memory(const struct trainer *t, const ad_fit_options *fit);
-/* Reads all pictures that are not known yet: features of a seeded sample of their tiles; of all where stats are kept. */
+/*
+ * Reads all pictures that are not known yet: features of a seeded sample of their tiles; of all where stats are kept.
+ */
 int ad_train_tiles_read(struct trainer *t, adtool_error *err);
 /* Of what was read: the channels, and the rows of the sample. */
 int ad_train_tiles_join(struct trainer *t, const ad_fit_options *fit, int with_basis, ad_pool *pool, adtool_error *err);
 void ad_train_tiles_release(struct ad_tiles *tiles);
 /*
- * Fits on the tiles of the pictures that are `used`; calibrates by folds of whole pictures: each picture's score is that of
- * all its tiles by a fit that saw none of them. Reads all pictures again, unless their tiles are held. May be called once
- * more, with fewer used.
+ * Fits on the tiles of the pictures that are `used`; calibrates by folds of whole pictures: each picture's score is
+ * that of all its tiles by a fit that saw none of them. Reads all pictures again, unless their tiles are held. May be
+ * called once more, with fewer used.
  */
 int ad_train_tiles_fit(struct trainer *t, ad_pool *pool, ad_detector *detector, double *kept, ad_calibration *c,
 		       adtool_error *err);

@@ -344,7 +344,8 @@ static void decision(const writer *w)
 	      "<input type=\"range\" id=\"range\" min=\"0\" max=\"1\" step=\"0.0005\" value=\"0.5\" "
 	      "aria-label=\"Try another threshold\">\n<div class=\"row\"><label for=\"value\">Try a threshold:</label> "
 	      "<input type=\"number\" id=\"value\" step=\"any\"> <button type=\"button\" id=\"reset\">Reset</button> "
-	      "<span class=\"note\">Or drag the line. To use it: <code>adtool score <span class=\"together\" id=\"command\"></span></code></span></div>\n</div>\n"
+	      "<span class=\"note\">Or drag the line. To use it: <code>adtool score <span class=\"together\" "
+	      "id=\"command\"></span></code></span></div>\n</div>\n"
 	      "<div class=\"two decision\">\n<div class=\"scroll\"><table>\n<thead><tr><th scope=\"col\">");
 	puts_(w, w->page->kind == ADTOOL_PAGE_EVAL ? "in truth" : "<span class=\"note\">&nbsp;</span>");
 	puts_(w, "</th><th scope=\"col\" class=\"num\">called normal</th>");
@@ -423,7 +424,8 @@ static void defects(const writer *w)
 		percent(w, found, of);
 		ad_buf_printf(
 		    w->b,
-		    "</td><td class=\"num only-wide\"><svg class=\"bar\" viewBox=\"0 0 100 8\" preserveAspectRatio=\"none\" "
+		    "</td><td class=\"num only-wide\"><svg class=\"bar\" viewBox=\"0 0 100 8\" "
+		    "preserveAspectRatio=\"none\" "
 		    "aria-hidden=\"true\"><rect class=\"ground\" width=\"100\" height=\"8\"/><rect class=\"level\" "
 		    "id=\"bar-%zu\" width=\"",
 		    i);

@@ -25,11 +25,13 @@ static const char alone_style[] =
     ".u{fill:#5b6675;stroke:#5b6675}.bars{fill-opacity:.32;stroke-width:1.25}.band{fill-opacity:.13;stroke:none}"
     ".mean{stroke-width:1.5;stroke-dasharray:5 3}.curve{fill:none;stroke:#2f6db3;stroke-width:2}"
     ".under{fill:#2f6db3;fill-opacity:.1;stroke:none}.chance{stroke:#8a94a3;stroke-dasharray:4 4}"
-    ".warning{stroke:#8f5f00;stroke-width:1.5;stroke-dasharray:1.5 3}.cut{stroke:#1b2330;stroke-width:2}.cut-text,.mark{fill:#1b2330}.mark{stroke:#fff;stroke-width:2}.key{fill:#"
+    ".warning{stroke:#8f5f00;stroke-width:1.5;stroke-dasharray:1.5 3}.cut{stroke:#1b2330;stroke-width:2}"
+    ".cut-text,.mark{fill:#1b2330}.mark{stroke:#fff;stroke-width:2}.key{fill:#"
     "1b2330}"
     "@media(prefers-color-scheme:dark){text{fill:#98a2b0}.paper{fill:#1a1f27}.grid{stroke:#2c333e}"
     ".n{fill:#6ba6e8;stroke:#6ba6e8}.a{fill:#f2865e;stroke:#f2865e}.u{fill:#98a2b0;stroke:#98a2b0}"
-    ".curve{stroke:#6ba6e8}.under{fill:#6ba6e8}.warning{stroke:#e0ac3f}.cut{stroke:#e6e9ee}.cut-text,.mark,.key{fill:#e6e9ee}.mark{stroke:#"
+    ".curve{stroke:#6ba6e8}.under{fill:#6ba6e8}.warning{stroke:#e0ac3f}.cut{stroke:#e6e9ee}"
+    ".cut-text,.mark,.key{fill:#e6e9ee}.mark{stroke:#"
     "1a1f27}}"
     "</style>";
 
@@ -244,7 +246,8 @@ static void score_ticks(ad_buf *b, const page_frame *f, const page_axis *axis)
 		for (i = 0; i < n; i++) {
 			value = marks[i] * pow(10, k);
 			if (value >= axis->low && value <= axis->high)
-				tick(b, f, axis, value, decades < 1.6 && dense[i] != 1 && dense[i] != 2 && dense[i] != 5);
+				tick(b, f, axis, value,
+				     decades < 1.6 && dense[i] != 1 && dense[i] != 2 && dense[i] != 5);
 		}
 }
 
@@ -399,7 +402,8 @@ void ad_page_histogram(ad_buf *b, const page_plot *p, int alone)
 		ad_buf_puts(b, " %</text>\n");
 	}
 	score_ticks(b, f, &p->axis);
-	label(b, f->right, f->bottom + 38, "end", " class=\"scores\"", p->axis.logarithmic ? "score (logarithmic)" : "score");
+	label(b, f->right, f->bottom + 38, "end", " class=\"scores\"",
+	      p->axis.logarithmic ? "score (logarithmic)" : "score");
 	for (k = 0; k < KINDS; k++)
 		if (h.total[k])
 			bars(b, f, &h, k, top);

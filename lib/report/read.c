@@ -79,8 +79,10 @@ static int add_row(adtool_rows *r, const char *name, enum adtool_verdict verdict
 
 static int verdict_of(const struct source *s, const char *text, enum adtool_verdict *out, adtool_error *err)
 {
-	static const char *const words[] = {
-	    [ADTOOL_NORMAL] = "normal", [ADTOOL_ANOMALOUS] = "anomalous", [ADTOOL_ERROR] = "error", [ADTOOL_SUSPECT] = "suspect"};
+	static const char *const words[] = {[ADTOOL_NORMAL] = "normal",
+					    [ADTOOL_ANOMALOUS] = "anomalous",
+					    [ADTOOL_ERROR] = "error",
+					    [ADTOOL_SUSPECT] = "suspect"};
 	size_t i;
 
 	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {

@@ -1,7 +1,7 @@
 /*
- * killed TIMES SEED FILE OLD NEW COMMAND...: runs the command that many times, each time with FILE as a copy of OLD, and
- * kills it at a random moment; then FILE must have OLD's bytes or NEW's. Prints how often each was found. Moments are
- * drawn over one and a quarter of the time that the command takes when it is left alone.
+ * killed TIMES SEED FILE OLD NEW COMMAND...: runs the command that many times, each time with FILE as a copy of OLD,
+ * and kills it at a random moment; then FILE must have OLD's bytes or NEW's. Prints how often each was found. Moments
+ * are drawn over one and a quarter of the time that the command takes when it is left alone.
  */
 #include <errno.h>
 #include <fcntl.h>

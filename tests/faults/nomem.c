@@ -1,7 +1,7 @@
 /*
- * nomem [--stride S] BACKBONE FOLDER ARCHIVE OUT: trains a model, saves it, opens it, sets a threshold and scores, again and
- * again in processes of their own; in the n-th the library's n-th allocation fails, n = 1, 1 + S, ... until one
- * comes to the end without needing n. Each must end in ADTOOL_ENOMEM with a message, or in the very results
+ * nomem [--stride S] BACKBONE FOLDER ARCHIVE OUT: trains a model, saves it, opens it, sets a threshold and scores,
+ * again and again in processes of their own; in the n-th the library's n-th allocation fails, n = 1, 1 + S, ... until
+ * one comes to the end without needing n. Each must end in ADTOOL_ENOMEM with a message, or in the very results
  * that the undisturbed run has. The linker leads the calls of lib/base/mem.h here (--wrap).
  */
 #include <adtool/adtool.h>

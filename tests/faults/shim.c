@@ -3,8 +3,8 @@
  *
  *	CALLS   one of the words below, or several with '+'
  *	WHAT    short (half of what was asked for, at least one byte), eintr (fails once with EINTR, then works), or an
- *	        errno: enospc, eio, emfile, enomem; or kill: the process is killed right before the call (png, which is the
- *	        decoding of a picture, knows this one only)
+ *	        errno: enospc, eio, emfile, enomem; or kill: the process is killed right before the call (png, which is
+ *	        the decoding of a picture, knows this one only)
  *	N       which of the calls, from 1; 0: every one (eintr: every second)
  *
  * With ADTOOL_FAULT_COUNT=FILE the number of calls that matched is written there at the end; and to FILE.caller, which
@@ -54,8 +54,9 @@ static void set_up(void)
 		const char *word;
 		enum what what;
 		int error;
-	} kinds[] = {{"short", SHORT, 0},      {"eintr", INTERRUPT, EINTR}, {"enospc", FAIL, ENOSPC}, {"eio", FAIL, EIO},
-		     {"emfile", FAIL, EMFILE}, {"enomem", FAIL, ENOMEM},    {"kill", KILL, 0}};
+	} kinds[] = {{"short", SHORT, 0}, {"eintr", INTERRUPT, EINTR}, {"enospc", FAIL, ENOSPC},
+		     {"eio", FAIL, EIO},  {"emfile", FAIL, EMFILE},    {"enomem", FAIL, ENOMEM},
+		     {"kill", KILL, 0}};
 	const char *at = getenv("ADTOOL_FAULT");
 	size_t i;
 
@@ -112,7 +113,8 @@ __attribute__((destructor)) static void write_count(void)
 
 	what = NOTHING;
 	if (count_file >= 0)
-		syscall(SYS_write, count_file, text, (size_t)snprintf(text, sizeof(text), "%lu\n", atomic_load(&count)));
+		syscall(SYS_write, count_file, text,
+			(size_t)snprintf(text, sizeof(text), "%lu\n", atomic_load(&count)));
 }
 
 static size_t less(size_t size, enum what w)

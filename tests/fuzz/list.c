@@ -19,7 +19,8 @@ static void run(const char *path, char separator)
 	FUZZ_ASSERT(fd >= 0);
 	ad_list_start(&list, fd, separator, -1);
 	while ((code = ad_list_next(&list, &entry, &why, &err)) > 0)
-		FUZZ_ASSERT(entry ? entry[0] && strlen(entry) <= AD_LIST_LONGEST && !(separator && strchr(entry, separator))
+		FUZZ_ASSERT(entry ? entry[0] && strlen(entry) <= AD_LIST_LONGEST &&
+					!(separator && strchr(entry, separator))
 				  : why.message[0]);
 	FUZZ_ASSERT(!code);
 	ad_list_release(&list);

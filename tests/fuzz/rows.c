@@ -27,7 +27,8 @@ static void drift(const adtool_rows *rows)
 	}
 	adtool_drift_options_init(&options);
 	if (n)
-		FUZZ_ASSERT(!adtool_drift_test(calibration, CALIBRATION, scores, n, &options, NULL, NULL, &result, &err));
+		FUZZ_ASSERT(
+		    !adtool_drift_test(calibration, CALIBRATION, scores, n, &options, NULL, NULL, &result, &err));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

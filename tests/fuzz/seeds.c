@@ -1,6 +1,6 @@
 /*
- * seeds FOLDER: small files of every kind that a parser reads, to begin fuzzing with: FOLDER/TARGET/NAME. What commands of
- * adtool make comes from seeds.sh.
+ * seeds FOLDER: small files of every kind that a parser reads, to begin fuzzing with: FOLDER/TARGET/NAME. What commands
+ * of adtool make comes from seeds.sh.
  */
 #include <errno.h>
 #include <jpeglib.h>

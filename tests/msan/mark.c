@@ -1,7 +1,7 @@
 /*
- * Under MemorySanitizer: what the library takes by lib/base/mem.h counts as unset until it is written. The linker leads the
- * calls here (--wrap). Blocks of anybody else count as set (MSAN_OPTIONS=poison_in_malloc=0), as libraries that are not
- * built for it write them unseen.
+ * Under MemorySanitizer: what the library takes by lib/base/mem.h counts as unset until it is written. The linker leads
+ * the calls here (--wrap). Blocks of anybody else count as set (MSAN_OPTIONS=poison_in_malloc=0), as libraries that are
+ * not built for it write them unseen.
  */
 #include <sanitizer/msan_interface.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /*
- * Every kernel of every instruction set that can run here against the scalar one, as TAP. Needs lib/kernel and a little of
- * lib/base only, so that it is easily built for another architecture and run under an emulator.
+ * Every kernel of every instruction set that can run here against the scalar one, as TAP. Needs lib/kernel and a little
+ * of lib/base only, so that it is easily built for another architecture and run under an emulator.
  */
 #include <stdio.h>
 

@@ -1,6 +1,6 @@
 /*
- * comma_locale IN MODEL INPUT...: as a program does whose locale writes numbers with a comma: trains on IN, saves MODEL,
- * opens it, and prints the rows of the inputs in every format. Status 3 when the locale has no comma.
+ * comma_locale IN MODEL INPUT...: as a program does whose locale writes numbers with a comma: trains on IN, saves
+ * MODEL, opens it, and prints the rows of the inputs in every format. Status 3 when the locale has no comma.
  */
 #include <adtool/adtool.h>
 

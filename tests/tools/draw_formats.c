@@ -1,8 +1,8 @@
 /*
- * draw_formats DIR [NAME]: small pictures in every format and many of their variants (or only those whose file names begin
- * with NAME), and for each the PNG that it shows. DIR/list has a line for each: file, PNG, the largest difference of a
- * sample that is allowed, the least PSNR in dB (0: none), and the page (0: no matter). Formats that this build leaves out are
- * left out.
+ * draw_formats DIR [NAME]: small pictures in every format and many of their variants (or only those whose file names
+ * begin with NAME), and for each the PNG that it shows. DIR/list has a line for each: file, PNG, the largest difference
+ * of a sample that is allowed, the least PSNR in dB (0: none), and the page (0: no matter). Formats that this build
+ * leaves out are left out.
  */
 #include <adtool/adtool.h>
 #include <math.h>
@@ -336,7 +336,8 @@ static void add_curve(unsigned index, const char *name, double gamma)
 static void make_profile(const double xy[8], double gamma)
 {
 	static const char *const names[] = {"rXYZ", "gXYZ", "bXYZ", "rTRC", "gTRC", "bTRC"};
-	matrix bradford = {{1.0478112, 0.0228866, -0.0501270}, {0.0295424, 0.9904844, -0.0170491}, {-0.0092345, 0.0150436, 0.7521316}};
+	matrix bradford = {
+	    {1.0478112, 0.0228866, -0.0501270}, {0.0295424, 0.9904844, -0.0170491}, {-0.0092345, 0.0150436, 0.7521316}};
 	matrix m;
 
 	primaries_matrix(xy, m);
@@ -888,8 +889,8 @@ static void draw_png(void)
 			make_profile(kinds[i].xy, kinds[i].gamma);
 		else
 			make_gray_profile(kinds[i].gamma);
-		write_png(kinds[i].name, kinds[i].gray ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB, kinds[i].deep ? 16 : 8,
-			  samples, kinds[i].gray ? 1 : 3, kinds[i].chunks);
+		write_png(kinds[i].name, kinds[i].gray ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB,
+			  kinds[i].deep ? 16 : 8, samples, kinds[i].gray ? 1 : 3, kinds[i].chunks);
 		if (kinds[i].plain)
 			truth_rgb();
 		else if (kinds[i].gray)
@@ -978,8 +979,8 @@ static unsigned tiff_sample(const struct tiff_kind *k, unsigned i, unsigned s)
 }
 
 /* A block of the picture from (x0, y0) on; beyond its edges zeros. */
-static size_t tiff_block(const struct tiff_kind *k, unsigned x0, unsigned y0, unsigned width, unsigned height, int plane,
-			 uint8_t *out)
+static size_t tiff_block(const struct tiff_kind *k, unsigned x0, unsigned y0, unsigned width, unsigned height,
+			 int plane, uint8_t *out)
 {
 	uint8_t *start = out;
 	unsigned first = k->planes ? (unsigned)plane : 0, count = k->planes ? 1 : (unsigned)k->samples;
@@ -1047,11 +1048,14 @@ static void tiff_page(TIFF *t, const struct tiff_kind *k)
 	for (int plane = 0; plane < (k->planes ? k->samples : 1); plane++) {
 		for (unsigned y = 0; y < H; y += k->tile ? k->tile : 7)
 			for (unsigned x = 0; x < W; x += k->tile ? k->tile : W) {
-				size_t n = tiff_block(k, x, y, k->tile ? k->tile : W, k->tile ? k->tile : H - y < 7 ? H - y : 7,
+				size_t n = tiff_block(k, x, y, k->tile ? k->tile : W,
+						      k->tile     ? k->tile
+						      : H - y < 7 ? H - y
+								  : 7,
 						      plane, block);
 
-				if (k->tile ? TIFFWriteEncodedTile(t, TIFFComputeTile(t, x, y, 0, (uint16_t)plane), block,
-								   (tmsize_t)n) < 0
+				if (k->tile ? TIFFWriteEncodedTile(t, TIFFComputeTile(t, x, y, 0, (uint16_t)plane),
+								   block, (tmsize_t)n) < 0
 					    : TIFFWriteEncodedStrip(t, TIFFComputeStrip(t, y, (uint16_t)plane), block,
 								    (tmsize_t)n) < 0)
 					die(k->name);
@@ -1241,7 +1245,8 @@ static void draw_tiff(void)
 /* The bitstream of a simple file within an extended one. */
 static void extend_webp(const uint8_t *simple, size_t n, int orientation)
 {
-	static const uint8_t exif[] = {'M', 'M', 0, '*', 0, 0, 0, 8, 0, 1, 0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0};
+	static const uint8_t exif[] = {'M', 'M', 0, '*', 0, 0, 0, 8, 0, 1, 0x01, 0x12, 0,
+				       3,   0,   0, 0,   1, 0, 0, 0, 0, 0, 0,    0,    0};
 	size_t at;
 
 	size = 0;
@@ -1381,8 +1386,9 @@ static void add_frame(GifFileType *gif, int left, int top, int interlaced, int t
 			for (unsigned x = 0; x < (unsigned)width; x++) {
 				unsigned i = (y + (unsigned)top) * W + x + (unsigned)left;
 
-				line[x] = (GifByteType)(black ? 0 : transparent >= 0 && x > 20 && y > 15 ? (unsigned)transparent
-													 : colour64(i));
+				line[x] = (GifByteType)(black                                  ? 0
+							: transparent >= 0 && x > 20 && y > 15 ? (unsigned)transparent
+											       : colour64(i));
 			}
 			if (EGifPutLine(gif, line, width) == GIF_ERROR)
 				die("gif");

@@ -160,7 +160,8 @@ static int write_png(FILE *file, int interlaced)
 
 static int usage(void)
 {
-	fputs("usage: draw_scene WIDTHxHEIGHT SEED OUT.jpg|OUT.png [defect X,Y,W,H] [orientation N] [rim W] [interlaced]\n",
+	fputs("usage: draw_scene WIDTHxHEIGHT SEED OUT.jpg|OUT.png [defect X,Y,W,H] [orientation N] [rim W] "
+	      "[interlaced]\n",
 	      stderr);
 	return 2;
 }

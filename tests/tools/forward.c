@@ -140,7 +140,8 @@ static void open_job(struct job *j, const char *backbone, const char *layer, uns
 		ad_plan_free(j->plan);
 		j->plan = NULL;
 		start = now();
-		check(ad_plan_create_as(j->backbone, layer, width, height, &(ad_how){.bf16 = 1}, j->pool, &j->plan, &err));
+		check(ad_plan_create_as(j->backbone, layer, width, height, &(ad_how){.bf16 = 1}, j->pool, &j->plan,
+					&err));
 		j->planned = now() - start;
 	}
 	j->count = ad_plan_output_floats(j->plan);

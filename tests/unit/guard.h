@@ -1,4 +1,7 @@
-/* Blocks of memory with an inaccessible page at either end, one of which each block touches: what reads or writes beyond dies. */
+/*
+ * Blocks of memory with an inaccessible page at either end, one of which each block touches: what reads or writes
+ * beyond dies.
+ */
 #ifndef GUARD_H
 #define GUARD_H
 

@@ -160,7 +160,8 @@ static void check_conv(struct check *c)
 				a.pixels = pixels;
 				snprintf(text, sizeof(text), "conv shape %zu blocks %zu pixels %zu what %u", s, blocks,
 					 pixels, what);
-				one_conv(c, &a, what, vls[pixels / 5 % 3] > c->k->lanes ? vls[pixels / 5 % 3] : c->k->lanes, text);
+				one_conv(c, &a, what,
+					 vls[pixels / 5 % 3] > c->k->lanes ? vls[pixels / 5 % 3] : c->k->lanes, text);
 			}
 		}
 }
@@ -248,8 +249,8 @@ static void check_window(struct check *c, int pool)
 			a.out = out[i];
 			(pool ? k->max_pool : k->depthwise)(&a);
 		}
-		snprintf(text, sizeof(text), "%s of %zu x %zu on %zu x %zu, stride %zu, pads %zu", pool ? "max_pool" : "depthwise",
-			 a.kernel[0], a.kernel[1], a.h, a.w, stride, pad);
+		snprintf(text, sizeof(text), "%s of %zu x %zu on %zu x %zu, stride %zu, pads %zu",
+			 pool ? "max_pool" : "depthwise", a.kernel[0], a.kernel[1], a.h, a.w, stride, pad);
 		same(c, out[0], out[1], bytes, text);
 		guard_drop_all(&c->memory);
 	}
@@ -263,9 +264,11 @@ static void check_forms(struct check *c, const char *name)
 
 	for (size_t vl = c->k->lanes > 4 ? c->k->lanes : 4; vl <= 16; vl *= 2)
 		for (size_t pixels = 1; pixels <= 37 && !c->failed; pixels++) {
-			size_t blocks = pixels % (BLOCK / vl) + 1, plane = pixels * vl + 5, floats = (blocks - 1) * plane + pixels * vl;
+			size_t blocks = pixels % (BLOCK / vl) + 1, plane = pixels * vl + 5,
+			       floats = (blocks - 1) * plane + pixels * vl;
 			float *in = make_floats(c, floats, 300), zero = (float)(random_bits(c) % 256);
-			float *factor = make_floats(c, BLOCK, 1), *scale = make_floats(c, BLOCK, 2), *shift = make_floats(c, BLOCK, 50);
+			float *factor = make_floats(c, BLOCK, 1), *scale = make_floats(c, BLOCK, 2),
+			      *shift = make_floats(c, BLOCK, 50);
 			uint8_t *bytes = make(c, pixels * BLOCK), *out[2];
 			float *wide[2];
 
@@ -280,11 +283,12 @@ static void check_forms(struct check *c, const char *name)
 
 				if (!strcmp(name, "quantize"))
 					k->quantize(&(ad_int8_quantize_args){
-					    in, plane, blocks, vl, pixels % 2 ? scale : NULL, shift, pixels % 3 ? 0 : -INFINITY,
-					    pixels % 4 ? INFINITY : 60, factor, zero, out[i], pixels});
+					    in, plane, blocks, vl, pixels % 2 ? scale : NULL, shift,
+					    pixels % 3 ? 0 : -INFINITY, pixels % 4 ? INFINITY : 60, factor, zero,
+					    out[i], pixels});
 				else if (!strcmp(name, "dequantize"))
-					k->dequantize(&(ad_int8_dequantize_args){bytes, wide[i], plane, blocks, vl, (int)zero,
-										 factor, pixels});
+					k->dequantize(&(ad_int8_dequantize_args){bytes, wide[i], plane, blocks, vl,
+										 (int)zero, factor, pixels});
 				else /* each channel of a picture: some of the floats */
 					k->pack(&(ad_int8_pack_args){in, 1, vl == 16 ? 3 : vl / 4, 0.7f, zero, out[i],
 								     pixels > 4 ? pixels - 3 : 1});

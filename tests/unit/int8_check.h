@@ -1,6 +1,6 @@
 /*
- * Holds every kernel of 8 bits against the scalar one: the same bits, over sizes where paths change, between guard pages,
- * with what must not be written left as it was. Needs lib/kernel alone.
+ * Holds every kernel of 8 bits against the scalar one: the same bits, over sizes where paths change, between guard
+ * pages, with what must not be written left as it was. Needs lib/kernel alone.
  */
 #ifndef TESTS_UNIT_INT8_CHECK_H
 #define TESTS_UNIT_INT8_CHECK_H

@@ -443,7 +443,8 @@ static void check_round(struct check *c)
 				      shift = make_random(c, vl), out[2];
 
 				for (size_t i = 0; how < 3 && i < vl; i++)
-					in.data[(pixels - 1) * step + i] = odd[(pixels + i) % (sizeof(odd) / sizeof(odd[0]))];
+					in.data[(pixels - 1) * step + i] =
+					    odd[(pixels + i) % (sizeof(odd) / sizeof(odd[0]))];
 				for (int i = 0; i < 2; i++) {
 					ad_round_args a = {in.data, step, NULL, pixels, NULL, NULL, fns[f]};
 
@@ -680,7 +681,8 @@ static void same_bits(struct check *c, const block *got, const block *want, cons
 static void one_product(struct check *c, int subtract, size_t n, size_t rows, size_t count, size_t gap)
 {
 	size_t step = n + gap;
-	block v = make_rows(c, count, step, n), in = make_rows(c, rows, subtract ? count + gap : step, subtract ? count : n);
+	block v = make_rows(c, count, step, n),
+	      in = make_rows(c, rows, subtract ? count + gap : step, subtract ? count : n);
 	block start = subtract ? make_rows(c, rows, step, n) : make_random(c, rows * count), out[3];
 	char what[128];
 
@@ -705,8 +707,8 @@ static void one_product(struct check *c, int subtract, size_t n, size_t rows, si
 				out[i].data[j] = (float)a.out[j];
 		}
 	}
-	snprintf(what, sizeof(what), "%s %zu elements, %zu rows, %zu components", subtract ? "subtract" : "dots", n, rows,
-		 count);
+	snprintf(what, sizeof(what), "%s %zu elements, %zu rows, %zu components", subtract ? "subtract" : "dots", n,
+		 rows, count);
 	/* Chunks of 1,024 products of at most 1 in floats. */
 	same(c, &out[0], &out[1], subtract ? 1e-6 : 2e-5, what);
 	same_bits(c, &out[2], &out[0], what);
@@ -747,7 +749,8 @@ static void check_narrow(struct check *c)
 				first[x] = x + 1 < WIDTH ? 7 * x : 64 - count;
 				left = 1 << AD_PAIR_BITS;
 				for (unsigned i = 0; i < counts[x]; i++) {
-					size_t w = i + 1 < counts[x] ? (size_t)((random_float(c) + 1) / 2 * (float)left) : left;
+					size_t w = i + 1 < counts[x] ? (size_t)((random_float(c) + 1) / 2 * (float)left)
+								     : left;
 
 					left -= w;
 					pairs[stride * x + i / 2].high[i % 2] = (int16_t)(w >> AD_PAIR_LOW);
@@ -768,7 +771,8 @@ static void check_narrow(struct check *c)
 			c->compared += (long)out[0].count;
 			if (memcmp(out[0].data, out[1].data, out[0].count * sizeof(float))) {
 				c->failed = 1;
-				snprintf(c->why, c->size, "narrow: %u taps, %zu rows: not the scalar one's bytes", count, rows);
+				snprintf(c->why, c->size, "narrow: %u taps, %zu rows: not the scalar one's bytes",
+					 count, rows);
 			}
 			guard_drop_all(&c->memory);
 		}

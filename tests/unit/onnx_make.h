@@ -39,8 +39,8 @@ void om_output(om *m, const char *name);
 void om_metadata(om *m, const char *key, const char *value);
 
 /*
- * The beginning of a graph with a bit of everything: the input, and nodes from it over two convolutions to "q", 1 x 2 x open x
- * open. The initialisers "v", 1 and 2, and "shape", 1 and -1, are for what follows. w: 36 values.
+ * The beginning of a graph with a bit of everything: the input, and nodes from it over two convolutions to "q", 1 x 2 x
+ * open x open. The initialisers "v", 1 and 2, and "shape", 1 and -1, are for what follows. w: 36 values.
  */
 void om_many(om *m, const float *w);
 

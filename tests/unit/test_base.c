@@ -566,8 +566,14 @@ static void test_ordered(void **state)
 	for (workers = 1; workers <= 6; workers++) {
 		size_t slots = workers % 2 ? workers + 3 : 10 * workers;
 		struct line l = {.slots = slots, .last = 300, .fail_produce_at = -1, .stop_at = -1};
-		ad_ordered_job job = {.workers = workers, .slots = slots, .ahead = workers % 3 ? workers + 2 : 0,
-				      .produce = produce, .process = process, .join = join, .consume = consume, .context = &l};
+		ad_ordered_job job = {.workers = workers,
+				      .slots = slots,
+				      .ahead = workers % 3 ? workers + 2 : 0,
+				      .produce = produce,
+				      .process = process,
+				      .join = join,
+				      .consume = consume,
+				      .context = &l};
 		adtool_error err;
 
 		assert_int_equal(ad_ordered_run(&job, &err), 0);

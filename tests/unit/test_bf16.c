@@ -1,6 +1,6 @@
 /*
- * Convolutions on bfloat16: the kernels against the scalar ones, graphs against sums in double of operands that this file
- * rounds its own way, whole backbones against the same in floats, and instruction sets against each other.
+ * Convolutions on bfloat16: the kernels against the scalar ones, graphs against sums in double of operands that this
+ * file rounds its own way, whole backbones against the same in floats, and instruction sets against each other.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -119,8 +119,8 @@ static double magnitude(const ad_bf16_conv_args *a, size_t r, size_t p, size_t v
 		for (size_t j = 0; j < a->n[1]; j++)
 			for (size_t l = 0; l < a->n[2]; l++)
 				for (size_t k = 0; k < 2 * (i + 1 < a->n[0] ? a->run : a->last); k++) {
-					double x = (double)ad_bf16_float(a->in[p * a->pixel + i * a->step[0] + j * a->step[1] +
-									       l * a->step[2] + k]);
+					double x = (double)ad_bf16_float(
+					    a->in[p * a->pixel + i * a->step[0] + j * a->step[1] + l * a->step[2] + k]);
 
 					sum += fabs(x * (double)ad_bf16_float(w[k % 2]));
 					w += k % 2 * 2 * BLOCK * a->blocks;
@@ -167,7 +167,8 @@ static void one_conv(struct check *c, const ad_bf16_kernels *k, const ad_bf16_co
 		}
 		bound = AD_BF16_BOUND * (double)pairs_of(&a) * magnitude(&a, r, p, i % BLOCK);
 		if (!(fabs((double)out[0][i] - (double)out[1][i]) <= bound))
-			fail_msg("%zu blocks, %zu pixels, %zu pairs, case %u: block %zu, pixel %zu, channel %zu is %.9g, scalar says %.9g",
+			fail_msg("%zu blocks, %zu pixels, %zu pairs, case %u: block %zu, pixel %zu, channel %zu is "
+				 "%.9g, scalar says %.9g",
 				 a.blocks, a.pixels, pairs_of(&a), what, r, p, i % BLOCK, (double)out[0][i],
 				 (double)out[1][i]);
 	}
@@ -243,10 +244,15 @@ static void pack_matches_scalar(void **state)
 					(i ? &ad_bf16_scalar : k)->pack(&a);
 				}
 				for (size_t i = 0; i < pixels * BLOCK; i++) {
-					double x = (double)ad_bf16_float(out[0][i]), y = (double)ad_bf16_float(out[1][i]);
+					double x = (double)ad_bf16_float(out[0][i]),
+					       y = (double)ad_bf16_float(out[1][i]);
 
-					/* A product that is not rounded before it is added may fall to the other side. */
-					if (a.scale ? fabs(x - y) > 0x1p-7 * fabs(y) + 1e-7 : isnan(y) ? !isnan(x) : out[0][i] != out[1][i])
+					/*
+					 * A product that is not rounded before it is added may fall to the other side.
+					 */
+					if (a.scale    ? fabs(x - y) > 0x1p-7 * fabs(y) + 1e-7
+					    : isnan(y) ? !isnan(x)
+						       : out[0][i] != out[1][i])
 						fail_msg("turn %zu, number %zu of %zu is %a, scalar says %a", turn, i,
 							 pixels * BLOCK, x, y);
 				}
@@ -308,7 +314,9 @@ static float few_bits(ad_rng *rng)
 
 static size_t outputs(size_t size, const ad_window *w, int axis)
 {
-	return (size + w->pads[axis] + w->pads[axis + 2] - (w->kernel[axis] - 1) * w->dilation[axis] - 1) / w->stride[axis] + 1;
+	return (size + w->pads[axis] + w->pads[axis + 2] - (w->kernel[axis] - 1) * w->dilation[axis] - 1) /
+		   w->stride[axis] +
+	       1;
 }
 
 static void add_value(struct made *m, size_t c, size_t h, size_t w, int producer)
@@ -327,8 +335,8 @@ static float *random_floats(struct made *m, size_t count)
 }
 
 /* Value 0, a SCALE when asked for, a convolution; its residual is its own input. */
-static void build(struct made *m, size_t in, size_t out, size_t h, size_t w, ad_window window, ad_activation act, int pre,
-		  int residual, uint64_t seed)
+static void build(struct made *m, size_t in, size_t out, size_t h, size_t w, ad_window window, ad_activation act,
+		  int pre, int residual, uint64_t seed)
 {
 	int x = 0;
 	ad_node *n;
@@ -349,8 +357,8 @@ static void build(struct made *m, size_t in, size_t out, size_t h, size_t w, ad_
 	add_value(m, in, h, w, -1);
 	if (pre) {
 		n = &m->nodes[m->g.n_nodes++];
-		*n = (ad_node){.op = AD_OP_SCALE, .name = "pre", .kind = "Mul", .inputs = m->inputs[1], .n_inputs = 1, .output = 1,
-			       .activation = {AD_ACT_RELU, 0, 0}};
+		*n = (ad_node){.op = AD_OP_SCALE, .name = "pre", .kind = "Mul", .inputs = m->inputs[1], .n_inputs = 1,
+			       .output = 1, .activation = {AD_ACT_RELU, 0, 0}};
 		n->inputs[0] = 0;
 		n->u.scale.scale = m->scale;
 		n->u.scale.shift = m->shift;
@@ -359,8 +367,8 @@ static void build(struct made *m, size_t in, size_t out, size_t h, size_t w, ad_
 	}
 	n = &m->nodes[m->g.n_nodes++];
 	m->output = x + 1;
-	*n = (ad_node){.op = AD_OP_CONV, .name = "conv", .kind = "Conv", .inputs = m->inputs[0], .n_inputs = residual ? 2 : 1,
-		       .output = m->output, .activation = act};
+	*n = (ad_node){.op = AD_OP_CONV, .name = "conv", .kind = "Conv", .inputs = m->inputs[0],
+		       .n_inputs = residual ? 2 : 1, .output = m->output, .activation = act};
 	n->inputs[0] = n->inputs[1] = x;
 	m->values[x].readers += (size_t)residual;
 	add_value(m, out, outputs(h, &window, 0), outputs(w, &window, 1), x);
@@ -440,7 +448,8 @@ static void check_output(const struct made *m, size_t o, size_t y, size_t x, dou
 
 			if (iy >= in->dims[2] || ix >= in->dims[3])
 				continue;
-			product = rounded((double)m->weights[(o * in->dims[1] + i) * taps + t]) * rounded(input_at(m, i, iy, ix));
+			product = rounded((double)m->weights[(o * in->dims[1] + i) * taps + t]) *
+				  rounded(input_at(m, i, iy, ix));
 			sum += product;
 			size += fabs(product);
 		}
@@ -488,8 +497,8 @@ static void convolutions(void **state)
 			}
 			assert_memory_equal(got[0], got[1], v->count * sizeof(float));
 			for (size_t j = 0; j < v->count; j++)
-				check_output(&m, j / v->dims[3] / v->dims[2], j / v->dims[3] % v->dims[2], j % v->dims[3],
-					     (double)got[0][j], isa);
+				check_output(&m, j / v->dims[3] / v->dims[2], j / v->dims[3] % v->dims[2],
+					     j % v->dims[3], (double)got[0][j], isa);
 			free(got[0]);
 			free(got[1]);
 		}
@@ -542,8 +551,8 @@ static void odd_numbers_stay_where_they_are(void **state)
 
 		if (!ad_kernels_isa(isa))
 			continue;
-		build(&m, 33, 32, 5, 5, (ad_window){{1, 1}, {1, 1}, {1, 1}, {0, 0, 0, 0}}, (ad_activation){AD_ACT_NONE, 0, 0}, 0, 0,
-		      9);
+		build(&m, 33, 32, 5, 5, (ad_window){{1, 1}, {1, 1}, {1, 1}, {0, 0, 0, 0}},
+		      (ad_activation){AD_ACT_NONE, 0, 0}, 0, 0, 9);
 		m.input[32 * 25 + 7] = NAN;
 		m.input[3 * 25 + 11] = INFINITY;
 		m.input[5 * 25 + 13] = 1e-41f;

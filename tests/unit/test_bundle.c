@@ -1284,7 +1284,8 @@ static void one_wild_value_among_many(void **state)
 {
 	enum { MOST = 2 * 1024 + 7 };
 	static const size_t counts[] = {1, 1023, 1024, 1025, MOST};
-	const float finite[] = {FLT_MAX, -FLT_MAX, FLT_TRUE_MIN, -FLT_TRUE_MIN, -0.0f, 1}, bad[] = {NAN, INFINITY, -INFINITY};
+	const float finite[] = {FLT_MAX, -FLT_MAX, FLT_TRUE_MIN, -FLT_TRUE_MIN, -0.0f, 1};
+	const float bad[] = {NAN, INFINITY, -INFINITY};
 	static float narrow[MOST];
 	static double wide[MOST];
 	adtool_model_info info = {.method = ADTOOL_FRE};
@@ -1310,7 +1311,8 @@ static void one_wild_value_among_many(void **state)
 				narrow[i] = bad[i % 3];
 				wide[i] = (double)bad[i % 3];
 			}
-			snprintf(said, sizeof(said), ".npy: value %zu of %zu is %s", i, n, i % 3 ? "infinite" : "not a number");
+			snprintf(said, sizeof(said), ".npy: value %zu of %zu is %s", i, n,
+				 i % 3 ? "infinite" : "not a number");
 			info.method = ADTOOL_FRE;
 			assert_int_equal(ad_member_check(&info, AD_MEMBER_MEAN, &narrows, ADTOOL_EFORMAT, &err),
 					 i < n ? ADTOOL_EFORMAT : 0);
@@ -1433,20 +1435,26 @@ static void manifest_values(void **state)
 		{GEOMETRY("\"fit\": 1"), "geometry.fit", ADTOOL_EFORMAT},
 		{GEOMETRY("\"tile_width\": 8"), "geometry: tiles of 8 x 0", ADTOOL_EFORMAT},
 		{GEOMETRY("\"tile_width\": 4097, \"tile_height\": 8"), "geometry: tiles of 4097 x 8", ADTOOL_EFORMAT},
-		{GEOMETRY("\"tile_width\": 8, \"tile_height\": 9, \"tile_overlap\": 8"), "overlap by 8", ADTOOL_EFORMAT},
+		{GEOMETRY("\"tile_width\": 8, \"tile_height\": 9, \"tile_overlap\": 8"), "overlap by 8",
+		 ADTOOL_EFORMAT},
 		{GEOMETRY("\"tile_width\": 8, \"tile_height\": 9, \"fit\": \"crop\""), "fit crop", ADTOOL_EFORMAT},
 		{GEOMETRY("\"tile_width\": -8, \"tile_height\": 9"), "geometry.tile_width", ADTOOL_EFORMAT},
 		{GEOMETRY("\"roi_x\": 5"), "geometry: the region", ADTOOL_EFORMAT},
 		{GEOMETRY("\"roi_width\": 5, \"roi_height\": 1e300"), "geometry: the region", ADTOOL_EFORMAT},
 		{GEOMETRY("\"roi_width\": 5.5, \"roi_height\": 5"), "geometry: the region", ADTOOL_EFORMAT},
-		{GEOMETRY("\"roi_width\": 101, \"roi_height\": 5, \"roi_unit\": \"percent\""), "percent", ADTOOL_EFORMAT},
-		{GEOMETRY("\"roi_width\": 5, \"roi_height\": 5, \"roi_unit\": \"miles\""), "roi_unit", ADTOOL_EUNSUPPORTED},
+		{GEOMETRY("\"roi_width\": 101, \"roi_height\": 5, \"roi_unit\": \"percent\""), "percent",
+		 ADTOOL_EFORMAT},
+		{GEOMETRY("\"roi_width\": 5, \"roi_height\": 5, \"roi_unit\": \"miles\""), "roi_unit",
+		 ADTOOL_EUNSUPPORTED},
 		{GEOMETRY("\"mask_width\": 4"), "geometry.mask_width", ADTOOL_EFORMAT},
 		{GEOMETRY("\"mask_cells\": 4"), "geometry.mask_cells", ADTOOL_EFORMAT},
 		{GEOMETRY("\"mask_width\": 4, \"mask_height\": 4"), "geometry.mask_cells", ADTOOL_EFORMAT},
-		{GEOMETRY("\"mask_width\": 4, \"mask_height\": 4, \"mask_cells\": 5"), "geometry.mask_cells", ADTOOL_EFORMAT},
-		{GEOMETRY("\"mask_width\": 4, \"mask_height\": 4, \"mask_cells\": 3"), "method.dimensions", ADTOOL_EFORMAT},
-		{GEOMETRY("\"mask_width\": 4, \"mask_height\": 4, \"mask_cells\": 4"), "mask.png: is missing", ADTOOL_EFORMAT},
+		{GEOMETRY("\"mask_width\": 4, \"mask_height\": 4, \"mask_cells\": 5"), "geometry.mask_cells",
+		 ADTOOL_EFORMAT},
+		{GEOMETRY("\"mask_width\": 4, \"mask_height\": 4, \"mask_cells\": 3"), "method.dimensions",
+		 ADTOOL_EFORMAT},
+		{GEOMETRY("\"mask_width\": 4, \"mask_height\": 4, \"mask_cells\": 4"), "mask.png: is missing",
+		 ADTOOL_EFORMAT},
 #undef GEOMETRY
 		{"\"adtool_version\": \"0.1.0\"", "\"adtool_version\": \"0123456789012345678901234567890123456789\"",
 	         "adtool_version", ADTOOL_EFORMAT},
@@ -1717,7 +1725,8 @@ static void write_checks(void **state)
 	REFUSED(s.info.method = ADTOOL_PPCA, "method.grid");
 	REFUSED(s.parts.mask = "x", "mask.png: 0 bytes");
 	REFUSED((s.parts.mask = "x", s.parts.mask_size = 1), "mask.png: 1 bytes for a mask of 0 x 0");
-	REFUSED((s.info.mask_cells = s.info.mask_width = s.info.mask_height = 4), "mask.png: 0 bytes for a mask of 4 x 4");
+	REFUSED((s.info.mask_cells = s.info.mask_width = s.info.mask_height = 4),
+		"mask.png: 0 bytes for a mask of 4 x 4");
 	REFUSED(s.info.geometry.tile_overlap = 1, "geometry");
 #undef REFUSED
 }
@@ -1863,7 +1872,8 @@ static void ranges_round_trip(void **state)
 /* What opening would refuse is not written either: the same checks. */
 static void hostile_ranges(void **state)
 {
-	static float ranges[][3][2] = {{{0.5f, 2}, {0, 0}, {0, 1}}, {{0, 1}, {-2, -1}, {0, 1}}, {{0, 1}, {0, NAN}, {0, 1}},
+	static float ranges[][3][2] = {{{0.5f, 2}, {0, 0}, {0, 1}}, {{0, 1}, {-2, -1}, {0, 1}},
+				       {{0, 1}, {0, NAN}, {0, 1}},
 				       {{0, 1}, {0, 1}, {-INFINITY, 1}}};
 	static const struct {
 		const char *text;

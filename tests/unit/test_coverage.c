@@ -186,7 +186,8 @@ static void split(const struct data *d, enum adtool_method method, size_t n, uin
 		pointers[i] = rows + i * dimensions;
 	ad_detector_score(&detector, d->n, pointers, scores, NULL, scratch);
 
-	assert_int_equal(ad_box_fit(c.q ? c.q : c.scores, n, c.q ? 0.5 : 1, ad_detector_shift(&detector), &box, &err), 0);
+	assert_int_equal(ad_box_fit(c.q ? c.q : c.scores, n, c.q ? 0.5 : 1, ad_detector_shift(&detector), &box, &err),
+			 0);
 	qsort(c.scores, n, sizeof(double), ascending);
 	assert_int_equal(ad_limit_at(c.scores, n, &box, 0.05, &limit, &err), 0);
 	assert_int_equal(limit.rule, ADTOOL_RULE_CONFORMAL);
@@ -225,8 +226,8 @@ struct promise {
 };
 
 /*
- * Two of the 58 aliens are unlike all others, and nearly always called so when they are among those unseen: 3.4 % of the
- * pictures there are, where 1 % is asked for. So small a set cannot show more than that no other picture is called.
+ * Two of the 58 aliens are unlike all others, and nearly always called so when they are among those unseen: 3.4 % of
+ * the pictures there are, where 1 % is asked for. So small a set cannot show more than that no other picture is called.
  */
 static const double outliers = 2.0 / 58 + 0.01;
 

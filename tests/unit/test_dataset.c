@@ -244,7 +244,8 @@ static int compare_text(const void *a, const void *b)
 
 static const char *const awkward[] = {
         "d/a.jpg",          "d/a/x.jpg",        "d/a-b.jpg",      "d/a0.jpg",    "d/a/b/c.png", "d/a/b.png", "d/Z.jpg",
-        "d/new\nline.jpg",  "d/t\tab.jpg",      "d/\xff\xfe.jpg", "d/a b.jpg",   "d/a!/y.jpg",  "d/a~.jpg",  "d/\x01.jpg",
+        "d/new\nline.jpg",  "d/t\tab.jpg",      "d/\xff\xfe.jpg", "d/a b.jpg",   "d/a!/y.jpg",  "d/a~.jpg",
+        "d/\x01.jpg",
         "d/-.jpg",          "d/\xc3\xa9/e.jpg", "d/a.jpg.d/q.jpg", "d/a.jp/r.jpg", "d/\"q\".jpg", "d/a:b.jpg",
 };
 enum { AWKWARD = sizeof(awkward) / sizeof(awkward[0]) };
@@ -356,7 +357,7 @@ static void directories_give_pictures_only(void **state)
 	        F("text", 0),
 #undef F
 	};
-	static const char *const suffixes[] = {"jpg",  "JPEG", "jpe", "Jfif", "png", "bmp",  "dib",  "pnm",  "pgm", "ppm",
+	static const char *const suffixes[] = {"jpg", "JPEG", "jpe", "Jfif", "png", "bmp", "dib", "pnm", "pgm", "ppm",
 	                                       "pbm",  "tif",  "tiff", "webp", "gif", "HEIC", "heif", "avif", "jxl"};
 	size_t i, pictures = 0, others = 0;
 	struct listing l;
@@ -1230,7 +1231,8 @@ static void member_paths_are_told_and_labels_are_safe(void **state)
 	add(a, "__MACOSX/._x.jpg", "6");
 	finish(a);
 	l = list_one("a.tar");
-	NAMES(&l, "a.tar:x.jpg", "a.tar:good/./x.jpg", "a.tar:../../up/x.jpg", "a.tar:/abs/x.jpg", "a.tar:a//b/../c/x.jpg");
+	NAMES(&l, "a.tar:x.jpg", "a.tar:good/./x.jpg", "a.tar:../../up/x.jpg", "a.tar:/abs/x.jpg",
+	      "a.tar:a//b/../c/x.jpg");
 	assert_string_equal("", l.items[0].label);
 	assert_string_equal("good", l.items[1].label);
 	assert_string_equal("up", l.items[2].label);
@@ -1317,7 +1319,9 @@ static void make_small(const char *path, enum form form)
 	finish(a);
 }
 
-/* However the archive is damaged, what comes out whole is what was put in, the damage is told, the next input follows. */
+/*
+ * However the archive is damaged, what comes out whole is what was put in, the damage is told, the next input follows.
+ */
 static void check_damaged(const char *path, const struct listing *whole, int cut, int plain_tar, int reading)
 {
 	const char *inputs[2] = {path, "good.jpg"};

@@ -321,7 +321,8 @@ static void test_labelled_refused(void **state)
 	assert_int_equal(ad_tpr_limit(two, anomalous, 2, 1.1, &limit, &err), ADTOOL_EINVAL);
 	near(limit, -7, 0);
 	/* Dear false alarms: better to call nothing. */
-	assert_int_equal(ad_cost_limit((const double[]){1, 2, 3}, (const uint8_t[]){0, 1, 0}, 3, 100, 1, &limit, &err), 0);
+	assert_int_equal(ad_cost_limit((const double[]){1, 2, 3}, (const uint8_t[]){0, 1, 0}, 3, 100, 1, &limit, &err),
+			 0);
 	near(limit, 3, 0);
 }
 
@@ -365,8 +366,8 @@ static ad_fit_options group_options(enum adtool_method method, const size_t *gro
 }
 
 /*
- * Each part is shot five times, with little difference: a shot that is scored by a fit that saw the other four scores next
- * to nothing. Grouped, none does, and every shot is still calibrated on once.
+ * Each part is shot five times, with little difference: a shot that is scored by a fit that saw the other four scores
+ * next to nothing. Grouped, none does, and every shot is still calibrated on once.
  */
 static void test_groups(void **state)
 {

@@ -581,8 +581,8 @@ static void halves(void **state)
 			node->u.conv.halves = weights;
 			got = run_once(&m, kernels, input, m.values[v].count);
 			if (memcmp(got, floats, m.values[v].count * sizeof(*got)))
-				fail_msg("seed %d on %s: %zu channels to %zu in %zu groups", (int)seed, isa, channels, out,
-					 groups);
+				fail_msg("seed %d on %s: %zu channels to %zu in %zu groups", (int)seed, isa, channels,
+					 out, groups);
 			free(floats);
 			free(got);
 		}
@@ -1153,7 +1153,8 @@ static void narrow_plans_are_tuned(void **state)
 	}
 	ranges.names_size = half;
 	run_as(backbone, &(ad_how){.ranges = &ranges}, input, first);
-	assert_int_equal(ad_tune(backbone, NULL, NARROW_SIDE, NARROW_SIDE, &(ad_how){.ranges = &ranges}, &tuned, &err), 0);
+	assert_int_equal(ad_tune(backbone, NULL, NARROW_SIDE, NARROW_SIDE, &(ad_how){.ranges = &ranges}, &tuned, &err),
+			 0);
 	for (size_t l = 0; l < 3; l++) {
 		memset(tuned.ways, letters[l], strlen(tuned.ways));
 		run_as(backbone, &(ad_how){.ranges = &ranges, .tuning = &tuned}, input, other);
@@ -1161,7 +1162,8 @@ static void narrow_plans_are_tuned(void **state)
 	}
 	tuned.ways[1] = '\0';
 	assert_int_equal(ad_plan_create_as(backbone, NULL, NARROW_SIDE, NARROW_SIDE,
-					   &(ad_how){.ranges = &ranges, .tuning = &tuned}, NULL, &plan, &err), ADTOOL_EFORMAT);
+					   &(ad_how){.ranges = &ranges, .tuning = &tuned}, NULL, &plan, &err),
+			 ADTOOL_EFORMAT);
 	ad_observer_free(observer);
 	adtool_backbone_free(backbone);
 	ad_buf_release(&names);

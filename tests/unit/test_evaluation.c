@@ -458,7 +458,8 @@ static void test_pixel_metrics(void **unused)
 				x += mask[k][j] ? 1 : 0;
 				map[k][j] = (float)(kind < 3 ? floor(4 * x) : x * exp(kind - 3));
 			}
-			assert_int_equal(adtool_pixel_roc_add_picture(roc, map[k], k ? mask[k] : NULL, SIDE, SIDE, NULL), 0);
+			assert_int_equal(
+			    adtool_pixel_roc_add_picture(roc, map[k], k ? mask[k] : NULL, SIDE, SIDE, NULL), 0);
 		}
 		for (l = 0; l < 3; l++) {
 			adtool_pixel_metrics m;

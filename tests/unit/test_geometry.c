@@ -190,8 +190,8 @@ static void impossible_geometries_are_refused(void **state)
 	for (i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
 		assert_int_equal(adtool_geometry_check(&wrong[i], &err), ADTOOL_EINVAL);
 	assert_int_equal(adtool_geometry_check(&right, &err), 0);
-	assert_int_equal(adtool_geometry_check(&(adtool_geometry){.tile_width = 8, .tile_height = 9, .tile_overlap = 7}, &err),
-			 0);
+	assert_int_equal(
+	    adtool_geometry_check(&(adtool_geometry){.tile_width = 8, .tile_height = 9, .tile_overlap = 7}, &err), 0);
 }
 
 /* -- regions ------------------------------------------------------------------------------------------------- */
@@ -405,7 +405,9 @@ static void masks_keep_cells_with_white(void **state)
 				assert_true(white[cells[i]] > 0);
 				white[cells[i]] = 0;
 			}
-			/* One that is left out has no more white than fits between pixels of the input: a row of them. */
+			/*
+			 * One that is left out has no more white than fits between pixels of the input: a row of them.
+			 */
 			for (i = 0; i < GRID * GRID; i++)
 				assert_true(white[i] <= (FINE / GRID) * (FINE / SIDE));
 			free(cells);
@@ -616,7 +618,8 @@ static adtool_image *turned(const adtool_image *stored, int orientation)
 	return u.image;
 }
 
-static void check_cut(unsigned width, unsigned height, int orientation, adtool_geometry g, ad_area region, unsigned rows)
+static void check_cut(unsigned width, unsigned height, int orientation, adtool_geometry g, ad_area region,
+		      unsigned rows)
 {
 	adtool_image *stored = plain(width, height, 0, 0, 0), *upright;
 	struct cut c = {.geometry = g, .region = region, .fail_at = -1};
@@ -660,7 +663,8 @@ static void pictures_are_cut_as_they_come(void **state)
 		for (i = 0; i < sizeof(sides) / sizeof(*sides); i++)
 			for (j = 0; j < sizeof(sides) / sizeof(*sides); j++)
 				for (k = 0; k < 3; k++)
-					check_cut(sides[i], sides[j], orientation, g[k], (ad_area){0}, 1 + (unsigned)(i + j) * 3);
+					check_cut(sides[i], sides[j], orientation, g[k], (ad_area){0},
+						  1 + (unsigned)(i + j) * 3);
 	/* A region: what is around it is passed over. The upright picture has 60 x 40 pixels. */
 	for (orientation = 1; orientation <= 8; orientation++)
 		for (k = 0; k < 3; k++)
@@ -740,7 +744,8 @@ static void rows_are_those_of_the_picture(void **state)
 		adtool_image_free(t.upright.image);
 		options.max_pixels = 0;
 		rows.max_pixels = 50 * 41 - 1;
-		assert_int_equal(ad_image_decode_rows(files[i].data, files[i].size, &options, &rows, &err), ADTOOL_ELIMIT);
+		assert_int_equal(ad_image_decode_rows(files[i].data, files[i].size, &options, &rows, &err),
+				 ADTOOL_ELIMIT);
 		/* Cut short, it is refused, whatever was handed over. */
 		rows.max_pixels = 0;
 		t = (struct taken){0};

@@ -1,6 +1,6 @@
 /*
- * Convolutions in 8 bits against sums in double, within the bound that rounding allows; graphs of them: the same bits on
- * every instruction set and for any number of threads.
+ * Convolutions in 8 bits against sums in double, within the bound that rounding allows; graphs of them: the same bits
+ * on every instruction set and for any number of threads.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -65,8 +65,8 @@ static ad_node *add_node(struct made *m, enum ad_op op, int in, int residual, in
 	size_t i = m->g.n_nodes++;
 	ad_node *n = &m->nodes[i];
 
-	*n = (ad_node){.op = op, .name = "node", .kind = "Kind", .inputs = m->inputs[i], .n_inputs = residual >= 0 ? 2 : 1,
-		       .output = out};
+	*n = (ad_node){.op = op, .name = "node", .kind = "Kind", .inputs = m->inputs[i],
+		       .n_inputs = residual >= 0 ? 2 : 1, .output = out};
 	n->inputs[0] = in;
 	n->inputs[1] = residual;
 	m->values[out].producer = (int)i;
@@ -180,8 +180,8 @@ static float *same_bits(struct made *m, const float *input, const char *algorith
 			}
 			for (size_t j = 0; j < m->values[m->output].count; j++)
 				if (memcmp(&out[j], &first[j], sizeof(float)))
-					fail_msg("%s, %u threads: element %zu is %.9g where it was %.9g", isa, threads, j,
-						 (double)out[j], (double)first[j]);
+					fail_msg("%s, %u threads: element %zu is %.9g where it was %.9g", isa, threads,
+						 j, (double)out[j], (double)first[j]);
 			free(out);
 		}
 	}
@@ -189,15 +189,16 @@ static float *same_bits(struct made *m, const float *input, const char *algorith
 }
 
 /*
- * What rounding may do to output o, y, x of a single convolution: each input is off by half a step of its scale, which is
- * at most the tensor's; each weight by one step, a 127th of the largest, and at most 64^(1/4) times that for scales.
+ * What rounding may do to output o, y, x of a single convolution: each input is off by half a step of its scale, which
+ * is at most the tensor's; each weight by one step, a 127th of the largest, and at most 64^(1/4) times that for scales.
  */
 static void check_output(const struct made *m, const float *input, size_t o, size_t y, size_t x, double got)
 {
 	const ad_node *n = &m->nodes[0];
 	const ad_value *in = &m->values[0];
 	const ad_window *w = &n->u.conv.window;
-	size_t per = in->dims[1] / n->u.conv.groups, first = n->u.conv.groups > 1 ? o : 0, taps = w->kernel[0] * w->kernel[1];
+	size_t per = in->dims[1] / n->u.conv.groups, first = n->u.conv.groups > 1 ? o : 0,
+	       taps = w->kernel[0] * w->kernel[1];
 	double whole = ((double)m->ranges[0][0].high - (double)m->ranges[0][0].low) / 255, most = 0;
 	double sum = (double)n->u.conv.bias[o], bound = 1e-4;
 
@@ -205,7 +206,8 @@ static void check_output(const struct made *m, const float *input, size_t o, siz
 		most = fmax(most, fabs((double)n->u.conv.weights[o * per * taps + i]));
 	for (size_t i = 0; i < per; i++)
 		for (size_t t = 0; t < taps; t++) {
-			size_t iy = y * w->stride[0] + t / w->kernel[1] - w->pads[0], ix = x * w->stride[1] + t % w->kernel[1] - w->pads[1];
+			size_t iy = y * w->stride[0] + t / w->kernel[1] - w->pads[0],
+			       ix = x * w->stride[1] + t % w->kernel[1] - w->pads[1];
 			double weight = (double)n->u.conv.weights[(o * per + i) * taps + t], v;
 
 			if (iy >= in->dims[2] || ix >= in->dims[3])
@@ -227,7 +229,8 @@ static void convolutions(void **state)
 	    {{3, 3}, {1, 1}, {1, 1}, {1, 1, 1, 1}}, {{3, 3}, {2, 2}, {1, 1}, {0, 0, 1, 1}},
 	    {{5, 3}, {1, 2}, {1, 1}, {2, 1, 2, 1}}, {{7, 7}, {2, 2}, {1, 1}, {3, 3, 3, 3}},
 	};
-	static const size_t channels[][2] = {{3, 16}, {1, 5}, {4, 33}, {5, 16}, {16, 16}, {17, 31}, {33, 48}, {64, 65}, {20, 0}, {48, 0}};
+	static const size_t channels[][2] = {{3, 16},  {1, 5},   {4, 33},  {5, 16}, {16, 16},
+					     {17, 31}, {33, 48}, {64, 65}, {20, 0}, {48, 0}};
 	static const size_t sizes[][2] = {{7, 7}, {9, 14}, {8, 29}};
 	struct made m;
 
@@ -253,8 +256,8 @@ static void convolutions(void **state)
 		got = same_bits(&m, input, depthwise ? "int8 pointwise" : algorithm);
 		y = &m.values[1];
 		for (size_t i = 0; !depthwise && i < y->count; i++)
-			check_output(&m, input, i / y->dims[3] / y->dims[2], i / y->dims[3] % y->dims[2], i % y->dims[3],
-				     (double)got[i]);
+			check_output(&m, input, i / y->dims[3] / y->dims[2], i / y->dims[3] % y->dims[2],
+				     i % y->dims[3], (double)got[i]);
 		free(input);
 		free(got);
 		drop(&m);
@@ -365,7 +368,11 @@ static void hostile_numbers(void **state)
 			m.bias[1][c % 16] = odd[(turn + 3) % 8];
 		}
 		free(run(&m, "scalar", 1, input, algorithm));
-		free(run(&m, ad_kernels_isa("avx512") ? "avx512" : ad_kernels_isa("avx2") ? "avx2" : "scalar", 2, input, algorithm));
+		free(run(&m,
+			 ad_kernels_isa("avx512") ? "avx512"
+			 : ad_kernels_isa("avx2") ? "avx2"
+						  : "scalar",
+			 2, input, algorithm));
 		free(input);
 		drop(&m);
 	}

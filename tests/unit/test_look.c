@@ -101,7 +101,8 @@ static adtool_model *train(const adtool_geometry *geometry, const adtool_image *
 }
 
 /* Writes the model with another mask in it, whose digests are right. */
-static void save_with(const adtool_model *model, const void *mask, size_t size, unsigned width, unsigned height, size_t cells)
+static void save_with(const adtool_model *model, const void *mask, size_t size, unsigned width, unsigned height,
+		      size_t cells)
 {
 	adtool_model_info info = model->info;
 	ad_bundle_parts parts = model->parts;
@@ -177,7 +178,8 @@ static void recipes_have_their_geometry(void **state)
 
 static void maps_of_single_pictures(void **state)
 {
-	const adtool_geometry tiles = {.tile_width = 64, .tile_height = 64, .tile_overlap = 8}, whole = {.fit = ADTOOL_STRETCH};
+	const adtool_geometry tiles = {.tile_width = 64, .tile_height = 64, .tile_overlap = 8},
+			      whole = {.fit = ADTOOL_STRETCH};
 	adtool_image *mask = draw_mask(8, 4, 4), *image = draw(99);
 	adtool_model *model = train(&tiles, NULL);
 	float map[16];
@@ -205,8 +207,8 @@ static void maps_of_single_pictures(void **state)
 static void tiles_without_white_are_an_error_of_the_picture(void **state)
 {
 	const adtool_geometry tiles = {.tile_width = 32, .tile_height = 32};
-	const adtool_geometry right = {.tile_width = 32, .tile_height = 32, .roi_x = 80, .roi_width = 20, .roi_height = 100,
-				       .roi_percent = 1};
+	const adtool_geometry right = {
+	    .tile_width = 32, .tile_height = 32, .roi_x = 80, .roi_width = 20, .roi_height = 100, .roi_percent = 1};
 	const char *inputs[] = {pictures};
 	adtool_image *mask = draw_mask(8, 4, 2);
 	adtool_model *model = train(&tiles, mask);

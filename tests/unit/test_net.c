@@ -889,8 +889,10 @@ static void check_together(const adtool_backbone *b, const char *const *layers, 
 			if (isnan(one[j]) != isnan(all[offset + j]))
 				worst = INFINITY;
 		}
-		if (tolerance > 0 ? !(worst <= tolerance * largest) : memcmp(one, all + offset, count * sizeof(*one)) != 0)
-			fail_msg("%s, %zux%zu, %u threads: differs by %g of %g", layers[i], w, h, threads, worst, largest);
+		if (tolerance > 0 ? !(worst <= tolerance * largest)
+				  : memcmp(one, all + offset, count * sizeof(*one)) != 0)
+			fail_msg("%s, %zux%zu, %u threads: differs by %g of %g", layers[i], w, h, threads, worst,
+				 largest);
 		offset += count;
 		adtool_free(one);
 	}
@@ -973,7 +975,8 @@ static void test_together_all(void **state)
 	size_t i, n = 0;
 
 	(void)state;
-	if (ad_file_read("lib/net/adnet.onnx", 1 << 26, &bytes, &err) || ad_onnx_open(bytes.data, bytes.size, &onnx, &err))
+	if (ad_file_read("lib/net/adnet.onnx", 1 << 26, &bytes, &err) ||
+	    ad_onnx_open(bytes.data, bytes.size, &onnx, &err))
 		fail_msg("%s", err.message);
 	assert_int_equal(adtool_backbone_open("adnet", &b, &err), 0);
 	for (i = 0; i < onnx->n_tensors && n < 256; i++)

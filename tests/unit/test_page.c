@@ -189,7 +189,8 @@ static void the_interval_is_students(void **state)
 	static const struct {
 		size_t n;
 		double t;
-	} table[] = {{2, 63.657}, {3, 9.925}, {4, 5.841}, {6, 4.032}, {11, 3.169}, {31, 2.750}, {121, 2.617}, {3000, 2.577}};
+	} table[] = {{2, 63.657}, {3, 9.925},  {4, 5.841},   {6, 4.032},
+		     {11, 3.169}, {31, 2.750}, {121, 2.617}, {3000, 2.577}};
 	size_t k, i;
 
 	(void)state;
@@ -276,8 +277,8 @@ static void curves_stay_small(void **state)
 
 static void thumbnails_keep_the_proportions(void **state)
 {
-	static const unsigned sizes[][4] = {
-	    {640, 480, 320, 240}, {480, 640, 240, 320}, {10, 10, 80, 80}, {1, 1, 8, 8}, {2000, 1, 320, 1}, {320, 320, 320, 320}};
+	static const unsigned sizes[][4] = {{640, 480, 320, 240}, {480, 640, 240, 320}, {10, 10, 80, 80},
+					    {1, 1, 8, 8},         {2000, 1, 320, 1},    {320, 320, 320, 320}};
 	float map[4] = {0, 1, 2, 3};
 	ad_heat heat = {map, 2, 2, 1, NULL};
 	size_t i, k;
@@ -404,10 +405,12 @@ static void what_is_suspect_is_called_so(void **state)
 
 	(void)state;
 	for (truth = ADTOOL_TRUTH_UNKNOWN; truth <= ADTOOL_TRUTH_ANOMALOUS; truth++) {
-		assert_int_equal(0, adtool_page_create(truth == ADTOOL_TRUTH_UNKNOWN ? ADTOOL_PAGE_SCORE : ADTOOL_PAGE_EVAL,
-						       dir, &page, NULL));
+		assert_int_equal(
+		    0, adtool_page_create(truth == ADTOOL_TRUTH_UNKNOWN ? ADTOOL_PAGE_SCORE : ADTOOL_PAGE_EVAL, dir,
+					  &page, NULL));
 		for (i = 0; i < 10; i++) {
-			adtool_row row = {.name = "x", .score = i, .threshold = 7, .thumbnail = "jpeg", .thumbnail_size = 4};
+			adtool_row row = {
+			    .name = "x", .score = i, .threshold = 7, .thumbnail = "jpeg", .thumbnail_size = 4};
 
 			row.verdict = i > 7 ? ADTOOL_ANOMALOUS : i > 5 ? ADTOOL_SUSPECT : ADTOOL_NORMAL;
 			assert_int_equal(0, adtool_page_add(page, &row, (enum adtool_truth)truth, NULL, NULL));
@@ -462,8 +465,10 @@ static void intervals_stand_below_their_figures(void **state)
 	facts.ap_interval = &ap;
 	assert_int_equal(0, adtool_page_write(page, &facts, NULL));
 	read_page(dir, &html);
-	assert_non_null(strstr((char *)html.data, ">0.9000</span><span class=\"note\">95 % interval 0.8750 to 0.9375<"));
-	assert_non_null(strstr((char *)html.data, ">0.8000</span><span class=\"note\">95 % interval 0.7500 to 0.8125<"));
+	assert_non_null(
+	    strstr((char *)html.data, ">0.9000</span><span class=\"note\">95 % interval 0.8750 to 0.9375<"));
+	assert_non_null(
+	    strstr((char *)html.data, ">0.8000</span><span class=\"note\">95 % interval 0.7500 to 0.8125<"));
 	adtool_page_free(page);
 	ad_buf_release(&html);
 	remove_files(dir);

@@ -52,9 +52,9 @@ static size_t read_table(void)
 		char cell[COLUMNS][32];
 		int i;
 
-		if (sscanf(line, "| %31s | %u | %63s | %31s | %31s | %31s | %31s | %31s | %31s | %31s | %31s |", r->data,
-		           &r->side, r->backbone, r->layer, cell[0], cell[1], cell[2], cell[3], cell[4], cell[5],
-		           cell[6]) != 11)
+		if (sscanf(line, "| %31s | %u | %63s | %31s | %31s | %31s | %31s | %31s | %31s | %31s | %31s |",
+			   r->data, &r->side, r->backbone, r->layer, cell[0], cell[1], cell[2], cell[3], cell[4],
+			   cell[5], cell[6]) != 11)
 			continue;
 		for (i = 0; i < COLUMNS; i++)
 			r->wanted[i] = *cell[i] == '-' ? NAN : strtod(cell[i], NULL);
@@ -353,8 +353,8 @@ static void test_row(void **state)
 		}
 	}
 	if (getenv("ADTOOL_TABLE"))
-		print_message("# | %s | %u | %s | %s | %.4f | %.4f | %.4f | %.4f | %.4f | %.4f | %.4f |\n", r->data, r->side,
-		              r->backbone, r->layer, got[0], got[1], got[2], got[3], got[4], got[5], got[6]);
+		print_message("# | %s | %u | %s | %s | %.4f | %.4f | %.4f | %.4f | %.4f | %.4f | %.4f |\n", r->data,
+			      r->side, r->backbone, r->layer, got[0], got[1], got[2], got[3], got[4], got[5], got[6]);
 	for (k = 0; k < n; k++)
 		ad_free(paths[k]);
 	ad_pool_free(pool);
@@ -386,7 +386,8 @@ int main(void)
 		tests[count++] = (struct CMUnitTest){test_names[i], test_row, NULL, NULL, &table[i]};
 	}
 	if (!n)
-		tests[count++] = (struct CMUnitTest){"../shared is absent: reference table", test_absent, NULL, NULL, NULL};
+		tests[count++] =
+		    (struct CMUnitTest){"../shared is absent: reference table", test_absent, NULL, NULL, NULL};
 	failed = _cmocka_run_group_tests("reference", tests, count, NULL, NULL);
 	group_release(&held);
 	return failed;

@@ -108,8 +108,8 @@ static void rows_look_as_documented(void **state)
 
 	assert_text("bad.jpg\t\t\terror\n", &bad, ADTOOL_TSV, &model);
 	assert_text("bad.jpg,,,error\r\n", &bad, ADTOOL_CSV, &model);
-	assert_text("{\"path\":\"bad.jpg\",\"verdict\":\"error\",\"error\":\"cut \\\"short\\\"\"}\n", &bad, ADTOOL_JSONL,
-	            &model);
+	assert_text("{\"path\":\"bad.jpg\",\"verdict\":\"error\",\"error\":\"cut \\\"short\\\"\"}\n", &bad,
+		    ADTOOL_JSONL, &model);
 	bad.label = "l";
 	bad.why = NULL;
 	assert_text("{\"path\":\"bad.jpg\",\"label\":\"l\",\"verdict\":\"error\",\"error\":\"malformed data\"}\n", &bad,
@@ -202,9 +202,31 @@ static unsigned dice(unsigned n)
 static void random_name(char *name, size_t size)
 {
 	static const char *const pieces[] = {
-	        "a",        "/",    "\"",   "\\",       "\n",       "\r",           "\t",           ",",    "\x01",
-	        "\x1f",     "\x7f", "\x80", "\xc3\xa9", "\xc3",     "\xe2\x82\xac", "\xe2\x82",     "\xed\xa0\x80",
-	        "\xf0\x9f\x98\x80", "\xf0\x9f\x98", "\xf5",     "\xc0\xaf",     "\xff", "\xf4\x90\x80\x80", "\xe0\x80\x80", "=",
+	    "a",
+	    "/",
+	    "\"",
+	    "\\",
+	    "\n",
+	    "\r",
+	    "\t",
+	    ",",
+	    "\x01",
+	    "\x1f",
+	    "\x7f",
+	    "\x80",
+	    "\xc3\xa9",
+	    "\xc3",
+	    "\xe2\x82\xac",
+	    "\xe2\x82",
+	    "\xed\xa0\x80",
+	    "\xf0\x9f\x98\x80",
+	    "\xf0\x9f\x98",
+	    "\xf5",
+	    "\xc0\xaf",
+	    "\xff",
+	    "\xf4\x90\x80\x80",
+	    "\xe0\x80\x80",
+	    "=",
 	};
 	size_t n = 0, pieces_wanted = dice(12);
 
@@ -599,7 +621,8 @@ static void every_rule_has_a_word_of_its_own(void **state)
 	(void)state;
 	for (i = ADTOOL_RULE_CONFORMAL; i <= ADTOOL_RULE_FDR; i++)
 		for (j = ADTOOL_RULE_CONFORMAL; j < i; j++)
-			assert_string_not_equal(adtool_rule_name((enum adtool_rule)i), adtool_rule_name((enum adtool_rule)j));
+			assert_string_not_equal(adtool_rule_name((enum adtool_rule)i),
+						adtool_rule_name((enum adtool_rule)j));
 	assert_string_equal("conformal", adtool_rule_name(ADTOOL_RULE_CONFORMAL));
 	assert_string_equal("fdr", adtool_rule_name(ADTOOL_RULE_FDR));
 }

@@ -1,4 +1,6 @@
-/* The lines of stats.txt: what a model says of the pictures it keeps, with and without tiles; and what it may not say. */
+/*
+ * The lines of stats.txt: what a model says of the pictures it keeps, with and without tiles; and what it may not say.
+ */
 #include "../../lib/pipeline/pipeline.h"
 
 #include <setjmp.h>
@@ -21,7 +23,8 @@ static int open_stats(const char *text, unsigned tile, size_t count, struct ad_s
 	m.info.grid = 2;
 	m.look.geometry.tile_width = m.look.geometry.tile_height = tile;
 	m.info.geometry = m.look.geometry;
-	m.parts.stats = (ad_npy){.item_size = 4, .ndim = 4, .shape = {count, 1, 2, 2}, .count = count * 4, .data = maps};
+	m.parts.stats =
+	    (ad_npy){.item_size = 4, .ndim = 4, .shape = {count, 1, 2, 2}, .count = count * 4, .data = maps};
 	m.parts.stats_names = text;
 	m.parts.stats_names_size = strlen(text);
 	return ad_stats_open(&m, out, err);

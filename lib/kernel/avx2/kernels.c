@@ -40,7 +40,8 @@ static inline __attribute__((always_inline)) vf v_widen(const ad_loose_half *p)
 	__m256i size = _mm256_and_si256(h, _mm256_set1_epi32(0x7fff)), shifted = _mm256_slli_epi32(size, 13);
 	__m256i sign = _mm256_slli_epi32(_mm256_and_si256(h, _mm256_set1_epi32(0x8000)), 16);
 	__m256i small = _mm256_cmpgt_epi32(_mm256_set1_epi32(0x400), size);
-	__m256i wild = _mm256_cmpgt_epi32(size, _mm256_set1_epi32(0x7bff)), nan = _mm256_cmpgt_epi32(size, _mm256_set1_epi32(0x7c00));
+	__m256i wild = _mm256_cmpgt_epi32(size, _mm256_set1_epi32(0x7bff)),
+		nan = _mm256_cmpgt_epi32(size, _mm256_set1_epi32(0x7c00));
 	__m256i few = _mm256_castps_si256(_mm256_mul_ps(_mm256_cvtepi32_ps(size), _mm256_set1_ps(0x1p-24f)));
 	__m256i r = _mm256_blendv_epi8(_mm256_add_epi32(shifted, _mm256_set1_epi32(112 << 23)), few, small);
 

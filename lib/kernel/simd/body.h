@@ -102,8 +102,8 @@ static void apply_late(const ad_fn *fn, float *x, size_t pixels)
 
 #if CONV_HALF
 /*
- * A block and half a block: three registers hold their channels' sums over even and over odd inputs, side by side, which are
- * added in the end.
+ * A block and half a block: three registers hold their channels' sums over even and over odd inputs, side by side,
+ * which are added in the end.
  */
 INLINE void conv_half_tile(const ad_conv_args *a, size_t first, const size_t P)
 {
