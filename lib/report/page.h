@@ -115,7 +115,7 @@ void ad_page_histogram(ad_buf *out, const page_plot *plot, int alone);
 void ad_page_roc(ad_buf *out, const page_plot *plot, double auroc, int alone);
 void ad_page_pr(ad_buf *out, const page_plot *plot, double average_precision, int alone);
 
-/* -- the page itself (html.c) -------------------------------------------------------------------------- */
+/* -- the page itself (html*.c) ------------------------------------------------------------------------- */
 
 /* Everything of index.html. */
 int ad_page_html(const adtool_page *page, const adtool_page_facts *facts, const page_plot *plot, ad_buf *out,
