@@ -4,10 +4,8 @@
 #include <fcntl.h>
 #include <math.h>
 #include <poll.h>
-#include <search.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "watch/watch.h"
@@ -40,29 +38,16 @@ static const cli_option options[] = {
     CLI_OPTION_END,
 };
 
-/* A file that is there but was not scored yet. */
-typedef struct candidate {
-	char *shown, *key, *label;
-	struct stat st;       /* as last looked at */
-	double since;         /* it has been so since then */
-	bool ready, written;  /* closed by who wrote it; since it was told of, or may be */
-	/* In a batch: */
-	char digest[WATCH_DIGEST]; /* when the row has this one nothing is said; "" */
-	char told[WATCH_DIGEST];   /* of the last page */
-	bool paged, anomalous;     /* it has pages, a row each; one of the rows was anomalous */
-} candidate;
-
 typedef struct watcher {
 	watch_tree *tree;
-	watch_state *state;
 	watch_hook hook;
-	void *candidates;      /* tree by key; owns */
+	watch_candidates candidates;
 	adtool_model *model;
 	const char *model_path;
 	struct stat model_st;  /* of the file that was opened, or refused */
 	adtool_model_info info;
 	/* The batch under way. */
-	candidate *batch[BATCH];
+	watch_candidate *batch[BATCH];
 	size_t batch_count, batch_at;
 	/* So many pictures to come are scored one by one: the process that scored them was lost. */
 	size_t alone;
@@ -70,178 +55,12 @@ typedef struct watcher {
 	uint64_t normal, suspect, anomalous, errors, hook_failures;
 } watcher;
 
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-/* -- candidates --------------------------------------------------------------------------------------- */
-
-static int by_key(const void *a, const void *b)
-{
-	return strcmp(((const candidate *)a)->key, ((const candidate *)b)->key);
-}
-
-static void free_candidate(void *p)
-{
-	candidate *c = p;
-
-	free(c->shown);
-	free(c->key);
-	free(c->label);
-	free(c);
-}
-
-static void drop_candidate(watcher *w, candidate *c)
-{
-	tdelete(c, &w->candidates, by_key);
-	free_candidate(c);
-}
-
-static void found(void *context, const char *shown, const char *key, const char *label, enum watch_how how)
-{
-	watcher *w = context;
-	candidate wanted = {.key = (char *)(uintptr_t)key};
-	candidate **at = tfind(&wanted, &w->candidates, by_key), *c = at ? *at : NULL;
-	struct stat st;
-
-	if (stat(shown, &st) && lstat(shown, &st))
-		return;
-	if (!c) {
-		const char *digest;
-		if (S_ISDIR(st.st_mode) ||
-		    watch_state_judge(w->state, key, &st, how == WATCH_CLOSED, &digest) == WATCH_KNOWN)
-			return;
-		c = cli_alloc(1, sizeof(*c));
-		c->shown = cli_text("%s", shown);
-		c->key = cli_text("%s", key);
-		c->label = cli_text("%s", label);
-		c->st = st;
-		c->since = now();
-		if (!tsearch(c, &w->candidates, by_key)) {
-			cli_message(NULL, "out of memory");
-			exit(CLI_FAILURE);
-		}
-	}
-	if (how == WATCH_CLOSED)
-		c->ready = c->written = true;
-}
-
-static bool same_file(const struct stat *a, const struct stat *b)
-{
-	return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
-	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
-}
-
-/*
- * Whether somebody has it open for writing, as far as that can be told: by a lease, for our own files on local disks.
- */
-static bool is_being_written(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	bool written = false;
-
-	if (fd < 0)
-		return false;
-	if (!fcntl(fd, F_SETLEASE, F_RDLCK))
-		fcntl(fd, F_SETLEASE, F_UNLCK);
-	else
-		written = errno == EAGAIN;
-	close(fd);
-	return written;
-}
-
-typedef struct listing {
-	candidate **items;
-	size_t count;
-} listing;
-
-static void list_one(const void *node, VISIT which, void *context)
-{
-	listing *l = context;
-
-	if (which == postorder || which == leaf)
-		l->items[l->count++] = *(candidate *const *)node;
-}
-
-static void count_one(const void *node, VISIT which, void *context)
-{
-	(void)node;
-	*(size_t *)context += which == postorder || which == leaf;
-}
-
-/* All of them, in byte order of their keys; the caller frees the items. */
-static listing list_all(const watcher *w)
-{
-	listing l = {0};
-	size_t count = 0;
-
-	twalk_r(w->candidates, count_one, &count);
-	l.items = cli_alloc(count + 1, sizeof(*l.items));
-	twalk_r(w->candidates, list_one, &l);
-	return l;
-}
-
-/* Whether a candidate may be scored now; drops it when it is gone. *due: when to look again. */
-static bool is_whole(watcher *w, candidate *c, double *due)
-{
-	struct stat st;
-	double t = now();
-
-	if (stat(c->shown, &st) && lstat(c->shown, &st)) {
-		drop_candidate(w, c);
-		return false;
-	}
-	bool regular = S_ISREG(st.st_mode);
-	if (!same_file(&st, &c->st)) {
-		c->st = st;
-		c->since = t;
-	}
-	/* Who wrote it has closed it, unless it was opened again; and what was looked at is what was closed. */
-	if (!regular || ((c->ready || t >= c->since + settle) && !is_being_written(c->shown) && !stat(c->shown, &st) &&
-			 same_file(&st, &c->st)))
-		return true;
-	c->ready = false;
-	if (t >= c->since + settle)
-		c->since = t;
-	if (*due > c->since + settle)
-		*due = c->since + settle;
-	return false;
-}
-
 /* Takes the candidates that may be scored now into the batch. Returns when to look at the others, or INFINITY. */
 static double take_batch(watcher *w)
 {
-	listing l = list_all(w);
-	size_t most = w->alone ? 1 : BATCH;
-	double due = INFINITY;
+	double due = watch_candidates_take(&w->candidates, w->batch, w->alone ? 1 : BATCH, &w->batch_count);
 
-	w->batch_count = w->batch_at = 0;
-	for (size_t i = 0; i < l.count && w->batch_count < most; i++) {
-		candidate *c = l.items[i];
-		const char *digest = "";
-		/* Most of them wait: not looked at before their time. */
-		if (!c->ready && now() < c->since + settle) {
-			if (due > c->since + settle)
-				due = c->since + settle;
-			continue;
-		}
-		if (!is_whole(w, c, &due))
-			continue;
-		enum watch_verdict verdict = watch_state_judge(w->state, c->key, &c->st, c->written, &digest);
-		if (verdict == WATCH_KNOWN || !adtool_dataset_would_list(c->shown)) {
-			drop_candidate(w, c);
-			continue;
-		}
-		c->paged = c->anomalous = false;
-		snprintf(c->digest, sizeof(c->digest), "%s",
-			 verdict == WATCH_COMPARE && strcmp(digest, "-") ? digest : "");
-		w->batch[w->batch_count++] = c;
-	}
-	free(l.items);
+	w->batch_at = 0;
 	if (w->alone && w->batch_count)
 		w->alone--;
 	return due;
@@ -281,7 +100,7 @@ static size_t common_prefix(const adtool_row *row, const char *text, size_t size
 }
 
 /* begin, print, the command, done but for a move: see watch.h. key: of the file, or of the page. */
-static int tell(watcher *w, candidate *c, const char *key, const adtool_row *given)
+static int tell(watcher *w, watch_candidate *c, const char *key, const adtool_row *given)
 {
 	adtool_row labelled = *given, *row = &labelled;
 	char *text;
@@ -291,9 +110,9 @@ static int tell(watcher *w, candidate *c, const char *key, const adtool_row *giv
 	int status = cli_row_text(row, &w->info, &text, &size);
 	if (status)
 		return status;
-	size_t printed = watch_state_printed(w->state, key, text, size, common_prefix(row, text, size));
+	size_t printed = watch_state_printed(w->candidates.state, key, text, size, common_prefix(row, text, size));
 	if (!printed)
-		status = watch_state_begin(w->state, key);
+		status = watch_state_begin(w->candidates.state, key);
 	if (!status && row->verdict == ADTOOL_ERROR)
 		cli_message(row->name, "%s", row->why);
 	if (!status && printed < size &&
@@ -310,17 +129,17 @@ static int tell(watcher *w, candidate *c, const char *key, const adtool_row *giv
 }
 
 /* After the last row of a file. */
-static int finish(watcher *w, candidate *c, const char *digest)
+static int finish(watcher *w, watch_candidate *c, const char *digest)
 {
 	if (move_dir && c->anomalous)
 		watch_move(c->shown, move_dir);
-	int status = watch_state_done(w->state, c->key, &c->st, digest, false);
-	drop_candidate(w, c);
+	int status = watch_state_done(w->candidates.state, c->key, &c->st, digest, false);
+	watch_candidates_drop(&w->candidates, c);
 	return status;
 }
 
 /* Whether the row is of the file, or of one of its pages: f.tif#2. */
-static bool is_row_of(const candidate *c, const char *name)
+static bool is_row_of(const watch_candidate *c, const char *name)
 {
 	size_t n = strlen(c->shown);
 
@@ -328,7 +147,7 @@ static bool is_row_of(const candidate *c, const char *name)
 	       (!name[n] || (name[n] == '#' && strspn(name + n + 1, "0123456789") == strlen(name + n + 1)));
 }
 
-static int take_page(watcher *w, candidate *c, const adtool_row *row)
+static int take_page(watcher *w, watch_candidate *c, const adtool_row *row)
 {
 	char *key = cli_text("%s%s", c->key, row->name + strlen(c->shown));
 	int status = 0;
@@ -336,10 +155,10 @@ static int take_page(watcher *w, candidate *c, const adtool_row *row)
 	c->paged = true;
 	snprintf(c->told, sizeof(c->told), "%s", row->digest ? row->digest : "-");
 	/* It may have been told of by a run that was ended between two pages. */
-	if (!watch_state_knows_page(w->state, key, &c->st, row->digest))
+	if (!watch_state_knows_page(w->candidates.state, key, &c->st, row->digest))
 		status = tell(w, c, key, row);
 	if (!status)
-		status = watch_state_done(w->state, key, &c->st, row->digest, true);
+		status = watch_state_done(w->candidates.state, key, &c->st, row->digest, true);
 	free(key);
 	return status;
 }
@@ -359,7 +178,7 @@ static int take_row(void *context, const adtool_row *row)
 		cli_message(row->name, "a row for nothing that was asked for");
 		return w->status = CLI_FAILURE;
 	}
-	candidate *c = w->batch[w->batch_at];
+	watch_candidate *c = w->batch[w->batch_at];
 	bool silent = c->digest[0] && row->digest && !strcmp(c->digest, row->digest);
 	bool page = row->name[strlen(c->shown)] == '#';
 	if (!page)
@@ -369,7 +188,7 @@ static int take_row(void *context, const adtool_row *row)
 	} else if (row->verdict == ADTOOL_ERROR && lstat(c->shown, &st) && errno == ENOENT) {
 		/* It was deleted, or renamed and will be found under its new name. */
 		if (!page)
-			drop_candidate(w, c);
+			watch_candidates_drop(&w->candidates, c);
 	} else if (page) {
 		w->status = take_page(w, c, row);
 	} else {
@@ -431,7 +250,7 @@ static int renew_model(watcher *w)
 	adtool_model *model;
 	adtool_error err;
 
-	if (w->model && (stat(w->model_path, &st) || same_file(&st, &w->model_st)))
+	if (w->model && (stat(w->model_path, &st) || watch_same_file(&st, &w->model_st)))
 		return 0;
 	/* From before it is opened, so that what is written meanwhile is seen the next time. */
 	if (!w->model && stat(w->model_path, &st))
@@ -546,7 +365,7 @@ static void wait_until(const watcher *w, double when)
 {
 	struct pollfd p[2] = {{.fd = cli_stop_fd(), .events = POLLIN},
 			      {.fd = watch_tree_fd(w->tree), .events = POLLIN}};
-	double left = when - now();
+	double left = when - watch_now();
 	/* The model and folders that are gone are looked for every second. */
 	int ms = left <= 0 ? 0 : left >= 1 ? 1000 : (int)ceil(left * 1e3);
 
@@ -554,20 +373,12 @@ static void wait_until(const watcher *w, double when)
 		poll(p, 2, ms);
 }
 
-static size_t candidates_left(const watcher *w)
-{
-	size_t count = 0;
-
-	twalk_r(w->candidates, count_one, &count);
-	return count;
-}
-
 /* With --once: what goes on being written is left for the next time. */
 static bool is_through(watcher *w, double started)
 {
-	size_t left = candidates_left(w);
+	size_t left = watch_candidates_count(&w->candidates);
 
-	if (left && now() < started + settle * ONCE_PATIENCE + 1)
+	if (left && watch_now() < started + w->candidates.settle * ONCE_PATIENCE + 1)
 		return false;
 	if (left && !cli_quiet)
 		cli_warn("watch", "%zu files are still being written; left for the next time", left);
@@ -576,7 +387,7 @@ static bool is_through(watcher *w, double started)
 
 static int work(watcher *w)
 {
-	double started = now(), next_scan = started, due;
+	double started = watch_now(), next_scan = started, due;
 	int status = 0;
 
 	while (!status && !cli_stopped()) {
@@ -584,10 +395,10 @@ static int work(watcher *w)
 			next_scan = 0;
 		if (watch_tree_lacks(w->tree))
 			watch_tree_find_again(w->tree);
-		if (now() >= next_scan) {
+		if (watch_now() >= next_scan) {
 			watch_tree_scan(w->tree);
-			next_scan = once || rescan <= 0 ? INFINITY : now() + rescan;
-			status = watch_state_tidy(w->state, is_gone, NULL);
+			next_scan = once || rescan <= 0 ? INFINITY : watch_now() + rescan;
+			status = watch_state_tidy(w->candidates.state, is_gone, NULL);
 			if (status)
 				break;
 		}
@@ -595,7 +406,7 @@ static int work(watcher *w)
 		if (w->batch_count) {
 			status = score_batch(w);
 			/* What was not come to is a candidate still. */
-			started = now();
+			started = watch_now();
 			continue;
 		}
 		if (once && is_through(w, started))
@@ -661,11 +472,12 @@ static int prepare(watcher *w, size_t count, const char **dirs)
 			outputs[n++] = given[i];
 	status = renew_model(w);
 	if (!status)
-		status = watch_tree_open(dirs, count, outputs, !once, found, w, &w->tree);
+		status = watch_tree_open(dirs, count, outputs, !once, watch_candidates_found, &w->candidates,
+					 &w->tree);
 	if (status)
 		return status;
 	char *path = state_path ? cli_text("%s", state_path) : default_state(count, dirs);
-	status = path ? watch_state_open(path, &w->state) : CLI_FAILURE;
+	status = path ? watch_state_open(path, &w->candidates.state) : CLI_FAILURE;
 	if (path && cli_verbose)
 		cli_remark("watch", "what was scored is remembered in %s", path);
 	free(path);
@@ -681,9 +493,9 @@ static int prepare(watcher *w, size_t count, const char **dirs)
 
 static int run(size_t count, const char **dirs)
 {
-	watcher w = {0};
+	watcher w = {.candidates = {.settle = settle}};
 
-	/* When a lease is broken: see is_being_written. */
+	/* When a lease is broken: see watch_candidates_take. */
 	cli_ignore_signal(SIGIO);
 	if (exit_code && !once)
 		return cli_usage_error("option '--exit-code' goes with '--once'");
@@ -701,9 +513,9 @@ static int run(size_t count, const char **dirs)
 	else if (!status && exit_code && w.anomalous)
 		status = CLI_ANOMALOUS;
 	watch_tree_free(w.tree);
-	watch_state_free(w.state);
+	watch_state_free(w.candidates.state);
 	watch_hook_release(&w.hook);
-	tdestroy(w.candidates, free_candidate);
+	watch_candidates_free(&w.candidates);
 	adtool_model_free(w.model);
 	return status;
 }

@@ -1,6 +1,6 @@
 /*
- * The parts of `adtool watch`: what there is to see (tree.c), what was told already (state.c), how a batch is scored
- * (score.c), what happens to a picture afterwards (after.c).
+ * The parts of `adtool watch`: what there is to see (tree.c), what was told already (state.c), what waits to be scored
+ * (candidates.c), how a batch is scored (score.c), what happens to a picture afterwards (after.c).
  *
  * A file has two names: as shown (the folder as it was given, and the path below it), and its key (the same from
  * the folder's absolute path), which stays what it is when adtool is started from elsewhere.
@@ -92,6 +92,44 @@ size_t watch_state_printed(watch_state *state, const char *key, const char *row,
 /* Forgets what is long gone, when the file has become long. 0, or a status with a message. */
 int watch_state_tidy(watch_state *state, bool (*is_gone)(void *context, const char *key), void *context);
 void watch_state_free(watch_state *state);
+
+/* -- candidates.c: what was not scored yet ---------------------------------------------------------------- */
+
+/* A file that is there but was not scored yet. */
+typedef struct watch_candidate {
+	char *shown, *key, *label;
+	struct stat st;       /* as last looked at */
+	double since;         /* it has been so since then */
+	bool ready, written;  /* closed by who wrote it; since it was told of, or may be */
+	/* In a batch: */
+	char digest[WATCH_DIGEST]; /* when the row has this one nothing is said; "" */
+	char told[WATCH_DIGEST];   /* of the last page */
+	bool paged, anomalous;     /* it has pages, a row each; one of the rows was anomalous */
+} watch_candidate;
+
+typedef struct watch_candidates {
+	void *tree; /* by key; owns */
+	watch_state *state;
+	double settle; /* seconds that a file must stay as it is, when nobody tells that it was closed */
+} watch_candidates;
+
+/* Of the candidates, which are the context. */
+watch_found_fn watch_candidates_found;
+/* Frees it. */
+void watch_candidates_drop(watch_candidates *all, watch_candidate *c);
+/*
+ * The first `most`, in byte order of their keys, that are whole; drops those that are gone, known, or no pictures.
+ * Returns when to look at the others, or INFINITY. A file that somebody has open for writing is told by a lease on it:
+ * breaking that raises SIGIO.
+ */
+double watch_candidates_take(watch_candidates *all, watch_candidate **batch, size_t most, size_t *count);
+size_t watch_candidates_count(const watch_candidates *all);
+void watch_candidates_free(watch_candidates *all); /* not its state */
+
+/* By device, inode, size and time. */
+bool watch_same_file(const struct stat *a, const struct stat *b);
+/* Seconds of a clock that runs evenly. */
+double watch_now(void);
 
 /* -- score.c: a batch ----------------------------------------------------------------------------------- */
 
