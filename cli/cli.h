@@ -460,6 +460,8 @@ void cli_say_sandbox(unsigned parts);
  * pictures may take: --max-pixels is lowered to that. Returns 0 or CLI_FAILURE, with a message.
  */
 int cli_limit_memory(uint64_t bytes, unsigned threads);
+/* For the end of a message about memory: "; --memory allows 20 MiB", or nothing when there is no such limit. */
+const char *cli_memory_note(void);
 extern bool cli_no_sandbox;
 #define CLI_OPTION_SANDBOX                                                                                             \
 	{ CLI_FLAG, 0, "no-sandbox", NULL, "keep all rights while pictures are decoded", &cli_no_sandbox, 0, 0, NULL, 0, 0 }

@@ -147,7 +147,7 @@ int (cli_fail)(const char *what, const adtool_error *err)
 {
 	/* A job that was stopped because standard output failed is reported once, at the end. */
 	if (err->code != ADTOOL_ECANCELLED || !output_errno)
-		cli_message(what, "%s", err->message);
+		cli_message(what, "%s%s", err->message, err->code == ADTOOL_ENOMEM ? cli_memory_note() : "");
 	return CLI_FAILURE;
 }
 

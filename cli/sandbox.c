@@ -33,6 +33,17 @@ int cli_sandbox(const char *const *folders, size_t count)
 	return 0;
 }
 
+static uint64_t most_memory;
+
+const char *cli_memory_note(void)
+{
+	static char note[64];
+
+	if (most_memory)
+		snprintf(note, sizeof(note), "; --memory allows %.6g MiB", (double)most_memory / (1 << 20));
+	return note;
+}
+
 int cli_limit_memory(uint64_t bytes, unsigned threads)
 {
 	/* What decoding takes at most for each pixel, the picture and what is drawn of it. */
@@ -52,6 +63,7 @@ int cli_limit_memory(uint64_t bytes, unsigned threads)
 		cli_message("--memory", "%s", strerror(errno));
 		return CLI_FAILURE;
 	}
+	most_memory = limit.rlim_cur;
 	if (pixels < cli_limits.pixels)
 		cli_limits.pixels = pixels ? pixels : 1;
 	return 0;

@@ -1,6 +1,7 @@
 #include "mem.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/mman.h>
 
 #include <adtool/error.h>
@@ -93,4 +94,18 @@ void *ad_malloc_aligned(size_t count, size_t size)
 void ad_free_aligned(void *block)
 {
 	free(block);
+}
+
+const char *ad_memory_text(char out[AD_MEMORY_TEXT], uint64_t bytes)
+{
+	/* Not by %g, which follows the locale. */
+	unsigned long long whole = bytes >> 20, tenth = ((bytes & ((1 << 20) - 1)) * 10) >> 20;
+
+	if (whole && tenth)
+		snprintf(out, AD_MEMORY_TEXT, "%llu.%llu MiB", whole, tenth);
+	else if (whole)
+		snprintf(out, AD_MEMORY_TEXT, "%llu MiB", whole);
+	else
+		snprintf(out, AD_MEMORY_TEXT, "%u byte%s", (unsigned)bytes, bytes == 1 ? "" : "s");
+	return out;
 }

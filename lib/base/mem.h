@@ -3,6 +3,7 @@
 #define AD_MEM_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* NULL on failure or when count * size overflows. A size of 0 gives a valid pointer. */
 void *ad_malloc(size_t size);
@@ -23,5 +24,9 @@ typedef float ad_loose __attribute__((aligned(1)));
  */
 void *ad_malloc_aligned(size_t count, size_t size);
 void ad_free_aligned(void *block);
+
+/* "1.5 MiB", for messages; "100 bytes" where it is less than one. Returns out. */
+enum { AD_MEMORY_TEXT = 32 };
+const char *ad_memory_text(char out[AD_MEMORY_TEXT], uint64_t bytes);
 
 #endif

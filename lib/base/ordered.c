@@ -199,7 +199,7 @@ int ad_ordered_run(const ad_ordered_job *job, adtool_error *err)
 	if (!failed)
 		code = consume_all(&s, err);
 	else
-		code = ad_fail_errno(err, failed, "cannot start a thread");
+		code = ad_fail(err, ADTOOL_ENOMEM, "cannot start a thread: no memory for it, or too many threads");
 	pthread_mutex_lock(&s.lock);
 	s.stop = 1;
 	pthread_cond_broadcast(&s.changed);

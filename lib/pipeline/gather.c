@@ -81,9 +81,9 @@ static uint64_t row_bytes(const struct ad_gather *g)
 static int fail_limit(const struct ad_gather *g, adtool_error *err)
 {
 	return ad_fail(err, ADTOOL_ELIMIT,
-		       "the features of the pictures take more than the limit of %llu MiB; fewer grids, layers "
+		       "the features of the pictures take more than the limit of %s; fewer grids, layers "
 		       "or pictures need less",
-		       (unsigned long long)(g->limit >> 20));
+		       ad_memory_text((char[AD_MEMORY_TEXT]){0}, g->limit));
 }
 
 /* maps: of all layers, whole. */

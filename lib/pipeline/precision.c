@@ -225,8 +225,9 @@ static int measure_ranges(struct measuring *m, struct ad_measured *out, adtool_e
 	bytes *= has_tiles(p) ? 2 : 1;
 	if (bytes > p->memory)
 		return ad_fail(err, ADTOOL_ELIMIT,
-			       "measuring ranges needs about %llu MiB, more than the limit of %llu MiB",
-			       (unsigned long long)(bytes >> 20) + 1, (unsigned long long)(p->memory >> 20));
+			       "measuring ranges needs about %llu MiB, more than the limit of %s",
+			       (unsigned long long)(bytes >> 20) + 1,
+			       ad_memory_text((char[AD_MEMORY_TEXT]){0}, p->memory));
 	code = measuring_pass(m, &e, 1, err);
 	if (!code)
 		code = ad_observer_finish(m->observer, &out->names, &out->ranges, &out->count, err);

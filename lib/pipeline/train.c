@@ -576,10 +576,10 @@ int adtool_train(const adtool_backbone *backbone, const char *const *inputs, siz
 	r.memory_estimate = train_memory(&t, &fit, with_basis);
 	if (r.memory_estimate > limit) {
 		code = ad_fail(err, ADTOOL_ELIMIT,
-			       "%zu pictures need about %llu MiB, more than the limit of %llu MiB; fewer channels, "
+			       "%zu pictures need about %llu MiB, more than the limit of %s; fewer channels, "
 			       "a smaller grid or fewer pictures need less",
 			       t.list.count, (unsigned long long)(r.memory_estimate >> 20) + 1,
-			       (unsigned long long)(limit >> 20));
+			       ad_memory_text((char[AD_MEMORY_TEXT]){0}, limit));
 		goto out;
 	}
 	t.tiles_limit = limit - r.memory_estimate;

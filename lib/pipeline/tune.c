@@ -431,8 +431,8 @@ static int try_energy(struct tuner *t, struct stage *s, size_t source, double en
 	options.pictures = count;
 	options.only_fit = t->tiles;
 	if (!code && ad_fit_memory(&options, ad_pool_size(t->pool)) > t->limit - (held < t->limit ? held : t->limit))
-		code = ad_fail(err, ADTOOL_ELIMIT, "a grid of %u x %u needs more than the limit of %llu MiB",
-			       s->pooled[source].grid, s->pooled[source].grid, (unsigned long long)(t->limit >> 20));
+		code = ad_fail(err, ADTOOL_ELIMIT, "a grid of %u x %u needs more than the limit of %s",
+			       s->pooled[source].grid, s->pooled[source].grid, ad_memory_text((char[AD_MEMORY_TEXT]){0}, t->limit));
 	if (!code && t->tiles)
 		code = ad_fit_only(rows, count, &options, t->pool, &fit.detector, &fit.energy_kept, err);
 	else if (!code)

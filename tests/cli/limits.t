@@ -80,7 +80,8 @@ else
 	exits 'memory: enough' 0
 	run adtool score -q -j 2 --memory 1M one.png
 	exits 'memory: far too little' 128
-	isnt 'memory: far too little: said' "$(cat "$ERR")" ''
+	is 'memory: far too little: one message' "$(($(wc -l <"$ERR")))" 1
+	err_like 'memory: far too little: said what to do about it' '; --memory allows 1 MiB$'
 	out_is 'memory: far too little: no row' ''
 	# However many pages of a file are under way, its bytes are held once (and by who reads it).
 	mkdir formats

@@ -89,6 +89,8 @@ run adtool train --memory 1M -o m.zip "$good"
 exits '--memory: refused' 128
 err_like '--memory: said with figures' 'need.* MiB, more than the limit of 1 MiB'
 ok '--memory: no model' test ! -e m.zip
+run adtool train --memory 1000 -o m.zip "$good"
+err_like '--memory: less than a MiB is told, too' 'need about [0-9]+ MiB, more than the limit of 1000 bytes;'
 run adtool train --grid 99 -o m.zip "$good"
 exits 'a grid larger than the map' 128
 err_like 'a grid larger than the map is said with figures' '99 x 99 .* 14 x 14'

@@ -99,7 +99,7 @@ exits 'too few to train on' 128
 err_is 'too few to train on: said' 'adtool: tune: 1 usable picture to train on; at least 3 are needed'
 run adtool tune $one $sets --memory 1
 exits 'a limit of memory' 128
-err_like 'a limit of memory: said' 'limit of 0 MiB'
+err_like 'a limit of memory: said' 'needs? more than the limit of 1 byte$|take more than the limit of 1 byte;'
 run adtool tune $one $sets --max-nodes 3
 exits 'a limit of nodes' 128
 err_like 'a limit of nodes: said' '^adtool: adnet: a graph of [0-9]* nodes, more than the limit of 3 \(--max-nodes\)$'
