@@ -100,8 +100,8 @@ static int extract(adtool_backbone *backbone, adtool_dataset *dataset, sink *s)
 	if (code)
 		return cli_fail(s->err.code ? output : "features", s->err.code ? &s->err : &err);
 	if (!s->shape[0]) {
-		cli_warn("features", "no pictures found (%llu files passed over)",
-			    (unsigned long long)adtool_dataset_passed_over(dataset));
+		unsigned long long over = (unsigned long long)adtool_dataset_passed_over(dataset);
+		cli_warn("features", "no pictures found (%llu file%s passed over)", over, over == 1 ? "" : "s");
 		return CLI_FAILURE;
 	}
 	return CLI_OK;

@@ -131,7 +131,8 @@ static void remarks(const adtool_score_report *r, const adtool_model_info *m)
 		return;
 	uint64_t count = r->normal + r->suspect + r->anomalous + r->errors;
 	if (!count && !cli_stopped())
-		cli_warn("score", "no pictures found (%llu files passed over)", (unsigned long long)r->passed_over);
+		cli_warn("score", "no pictures found (%llu file%s passed over)", (unsigned long long)r->passed_over,
+			 r->passed_over == 1 ? "" : "s");
 	if (fdr > 0 && count > r->errors && !r->anomalous)
 		remark_resolution(m, count - r->errors);
 	if (!cli_verbose)

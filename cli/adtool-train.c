@@ -290,7 +290,8 @@ static int run(size_t count, const char **inputs)
 	if (update_path && !cli_given(&output))
 		output = update_path;
 	/* Said now, not after an hour of training. */
-	if (adtool_model_may_save(output, force, &err))
+	bool in_place = update_path && !strcmp(output, update_path);
+	if (adtool_model_may_save(output, force || in_place, &err))
 		return cli_fail(output, &err);
 	if (report_dir && cli_report_open(ADTOOL_PAGE_TRAIN, report_dir, &page))
 		return CLI_FAILURE;

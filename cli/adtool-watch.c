@@ -52,7 +52,7 @@ typedef struct watcher {
 	/* So many pictures to come are scored one by one: the process that scored them was lost. */
 	size_t alone;
 	int status;            /* a failure that ends the job */
-	uint64_t normal, suspect, anomalous, errors, hook_failures;
+	uint64_t normal, suspect, anomalous, errors, hook_failures, move_failures;
 } watcher;
 
 /* Takes the candidates that may be scored now into the batch. Returns when to look at the others, or INFINITY. */
@@ -131,8 +131,8 @@ static int tell(watcher *w, watch_candidate *c, const char *key, const adtool_ro
 /* After the last row of a file. */
 static int finish(watcher *w, watch_candidate *c, const char *digest)
 {
-	if (move_dir && c->anomalous)
-		watch_move(c->shown, move_dir);
+	if (move_dir && c->anomalous && watch_move(c->shown, move_dir))
+		w->move_failures++;
 	int status = watch_state_done(w->candidates.state, c->key, &c->st, digest, false);
 	watch_candidates_drop(&w->candidates, c);
 	return status;
@@ -508,7 +508,7 @@ static int run(size_t count, const char **dirs)
 			   (unsigned long long)w.errors, (unsigned long long)w.hook_failures);
 	if (!status && once && cli_stopped())
 		status = CLI_SIGNAL + cli_stopped();
-	else if (!status && once && w.errors)
+	else if (!status && once && (w.errors || w.move_failures))
 		status = CLI_UNREADABLE;
 	else if (!status && exit_code && w.anomalous)
 		status = CLI_ANOMALOUS;

@@ -113,13 +113,14 @@ static int help(size_t count, const char **operands)
 {
 	if (count > 1)
 		return cli_usage_error("help: unexpected operand '%s'", operands[1]);
-	if (!count) {
+	if (!count || !strcmp(operands[0], "-h")) {
 		cli_print_help(&cli_program);
 		return CLI_OK;
 	}
-	if (!is_name(operands[0]))
+	bool page_of_all = !strcmp(operands[0], "--help");
+	if (!page_of_all && !is_name(operands[0]))
 		return unknown_command(operands[0]);
-	bool whole = !strcmp(operands[0], "help") || !strcmp(operands[0], "adtool");
+	bool whole = page_of_all || !strcmp(operands[0], "help") || !strcmp(operands[0], "adtool");
 	char *page = whole ? cli_text("adtool") : cli_text("adtool-%s", operands[0]);
 	cli_exec_man(page);
 	free(page);

@@ -297,6 +297,17 @@ static int run_subcommand(const cli_command *command, const char **operands, siz
 
 /* -- for completion ---------------------------------------------------------------------------------- */
 
+/* Whether the value as shown is a file, or several. */
+static bool shows_file(const char *argument)
+{
+	static const char *const parts[] = {"FILE", "MODEL", "OLD", "ROWS", "INPUT", "NORMAL", "CMD", ".npy", ".zip", ".onnx"};
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++)
+		if (strstr(argument, parts[i]))
+			return true;
+	return false;
+}
+
 /* What a value is completed with. */
 static const char *value_kind(const cli_option *o)
 {
@@ -308,7 +319,9 @@ static const char *value_kind(const cli_option *o)
 		return "other";
 	if (o->name && !strcmp(o->name, "backbone"))
 		return "backbone";
-	return strstr(o->argument, "DIR") || !strcmp(o->argument, "D") ? "folder" : "file";
+	if (strstr(o->argument, "DIR") || !strcmp(o->argument, "D"))
+		return "folder";
+	return shows_file(o->argument) ? "file" : "other";
 }
 
 static void list_options(const cli_command *command)

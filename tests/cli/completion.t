@@ -56,6 +56,12 @@ EOT
 	bash_gives 'a file.png adtool.bash adtool.fish adtool.zsh' adtool score a
 	bash_gives 'a file.png' adtool score -m 'a f'
 	bash_gives '' adtool score --threshold ''
+	bash_gives '' adtool train --layer ''
+	bash_gives '' adtool train --background ''
+	bash_gives '' adtool tune --grid ''
+	bash_gives 'model.zip' adtool train --update m
+	bash_gives 'model.zip' adtool eval --compare m
+	bash_gives 'other' adtool eval --normal ot
 	bash_gives 'other some folder' adtool watch ''
 	bash_gives 'check cut list run show' adtool backbone ''
 	bash_gives '--input=' adtool backbone run --i
@@ -68,7 +74,7 @@ EOT
 	bash_gives 'adnet' adtool backbone show adn
 	is 'bash: it is bound to adtool' "$(bash --norc -c '. ./adtool.bash; complete -p adtool')" 'complete -F _adtool adtool'
 else
-	skip 21 'needs bash'
+	skip 27 'needs bash'
 fi
 
 # zsh: typed into one that listens, with tabs. The command itself is a function that shows its words.

@@ -147,6 +147,6 @@ for colour in '' orange '#12' '#12345678' '#zzz'; do
 	run adtool train --background "$colour" set/train/normal
 	exits "no colour: '$colour'" 129
 done
-err_like 'says which there are' "option '--background': '#zzz' is no colour .*#rrggbb"
+err_like 'says which there are' "option '--background': '#zzz' is no colour .*#rrggbb, #rgb, "
 
 done_testing

@@ -10,6 +10,14 @@ run_expect unknown-far 129 adtool zzzzzz
 run_expect option-before 129 adtool -v score x
 run_expect option-unknown 129 adtool --foo score x
 run_expect name-with-slash 129 adtool ../score
+run adtool help
+cp "$OUT" help.txt
+run adtool help -h
+exits 'help -h' 0
+same 'help -h: what help shows' "$OUT" help.txt
+run env PATH="$TMP/nowhere" "$BUILD/bin/adtool" help --help
+exits 'help --help, without man' 0
+same 'help --help: of adtool itself' "$OUT" help.txt
 run_expect help-two 129 adtool help score train
 run_expect help-unknown 129 adtool help scoer
 

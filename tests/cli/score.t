@@ -256,6 +256,11 @@ mkdir empty
 run adtool score empty
 exits 'an empty folder' 0
 err_is 'an empty folder is remarked' 'adtool: score: no pictures found (0 files passed over)'
+mkdir noted
+echo text >noted/notes.txt
+run adtool score noted
+err_is 'a folder with one other file' 'adtool: score: no pictures found (1 file passed over)'
+rm -r noted
 run adtool score -q empty
 err_is 'an empty folder, -q' ''
 

@@ -34,6 +34,11 @@ mkdir c
 cp a/003.png c/copy.png
 cp d/test/normal/000.png c/more.png
 adtool train -q --keep-stats -o m.zip a
+echo text >other.txt
+run adtool train --update other.txt c
+exits '--update of no model' 128
+err_is '--update of no model: why' 'adtool: other.txt: not a model: it is no zip file'
+is '--update of no model: it stays' "$(cat other.txt)" text
 run adtool train --update m.zip c
 out_like 'a known picture is left out' '^pictures +21 used, 0 refused; 20 from the old model, 1 known before$'
 adtool train -q --keep-stats -o union.zip a c/more.png

@@ -378,6 +378,14 @@ numbers=$(adtool score "$normal" | cut -f 2,3 | tr '\t' '|')
 is '--exec: its words and variables, whatever is in a name' "$(head -n 4 hook.log)" "w/$odd|xw/${odd}y|-v|w/$odd|$numbers|normal|"
 like '--exec: of an error' "$(cat hook.log)" '^w/broken\.png\|xw/broken\.pngy\|-v\|w/broken\.png\|\|\|error\|$'
 same '--move-anomalous' bads/here/z.png "$anomalous"
+rm -rf w2 gone
+mkdir w2
+cp "$anomalous" w2/stays.png
+run once --state s12 --move-anomalous gone --exec 'rmdir gone' w2
+exits '--move-anomalous that fails: status' 2
+err_is '--move-anomalous that fails: said' 'adtool: w2/stays.png: cannot be moved to gone: No such file or directory'
+lines '--move-anomalous that fails: the row is there' 1
+same '--move-anomalous that fails: the picture stays' w2/stays.png "$anomalous"
 not_ok '--move-anomalous: it is gone from the folder' test -e w/z.png
 ok '--move-anomalous: others stay' test -e w/fails.png
 run once --state s9 --exec ./no-such-command w
