@@ -109,6 +109,7 @@ static int score_pictures(const adtool_model *model, const char **inputs, size_t
 	cli_dataset_options(&dataset_options);
 	adtool_score_options_init(&o);
 	o.max_pixels = cli_limits.pixels;
+	o.isolate = 1;
 	o.threads = cli_jobs;
 	o.row = take_row;
 	int code = adtool_dataset_open(inputs, n, &dataset_options, &dataset, &err);

@@ -196,6 +196,7 @@ static int score_set(evaluation *e, const adtool_model *model, const cli_list *i
 	cli_dataset_options(&dataset_options);
 	adtool_score_options_init(&o);
 	o.max_pixels = cli_limits.pixels;
+	o.isolate = 1;
 	o.threads = cli_jobs;
 	o.row = add_row;
 	o.context = e;

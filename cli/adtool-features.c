@@ -91,6 +91,7 @@ static int extract(adtool_backbone *backbone, adtool_dataset *dataset, sink *s)
 	o.grid = grid;
 	o.threads = cli_jobs;
 	o.max_pixels = cli_limits.pixels;
+	o.isolate = 1;
 	o.refused = cli_refused;
 	o.progress = cli_progress;
 	o.features = add;

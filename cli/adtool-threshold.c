@@ -132,6 +132,7 @@ static int score_labelled(const adtool_model *model, adtool_labelled *labelled, 
 	cli_dataset_options(&dataset_options);
 	adtool_score_options_init(&o);
 	o.max_pixels = cli_limits.pixels;
+	o.isolate = 1;
 	o.threads = cli_jobs;
 	o.row = count_row;
 	o.context = &l;

@@ -508,6 +508,7 @@ static int tune(const plan *p, adtool_tune_result **result)
 	o.train.seed = cli_train.seed;
 	o.train.memory = cli_train.memory;
 	o.train.max_pixels = cli_limits.pixels;
+	o.train.isolate = 1;
 	o.train.threads = cli_jobs;
 	o.train.progress = cli_progress;
 	o.train.refused = cli_refused;

@@ -195,9 +195,6 @@ char *cli_program_folder(void);
 /* Becomes `man` on a page ("adtool-train", "adtool-bundle"); returns when there is no such page, or no man. */
 void cli_exec_man(const char *page);
 
-/* Keeps what a library says of damaged pictures off standard error (hush.c). */
-void cli_hush_libraries(void);
-
 /* Has this program ignore a signal, and remembers whether it was ignored when the program was started. */
 void cli_ignore_signal(int number);
 /* Those that it ignores of itself; another program is to have them by default. */
@@ -389,6 +386,8 @@ void cli_refused(void *context, const char *name, const adtool_error *why);
 int cli_check_group_by(void);
 /* The geometry that cli_train asks for. Returns 0 or CLI_USAGE, with a message. */
 int cli_geometry(adtool_geometry *geometry);
+/* adtool_image_read with the options of all pictures. */
+int cli_read_picture(const char *path, adtool_image **out, adtool_error *err);
 /* The picture of --mask; *mask is NULL without. Returns 0 or CLI_FAILURE, with a message. */
 int cli_open_mask(adtool_image **mask);
 

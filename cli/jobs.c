@@ -210,12 +210,22 @@ int cli_check_group_by(void)
 	return 0;
 }
 
+int cli_read_picture(const char *path, adtool_image **out, adtool_error *err)
+{
+	adtool_image_options o;
+
+	adtool_image_options_init(&o);
+	o.max_pixels = cli_limits.pixels;
+	o.isolate = 1;
+	return adtool_image_read(path, &o, out, err);
+}
+
 int cli_open_mask(adtool_image **mask)
 {
 	adtool_error err;
 
 	*mask = NULL;
-	if (cli_train.mask && adtool_image_read(cli_train.mask, cli_limits.pixels, mask, &err))
+	if (cli_train.mask && cli_read_picture(cli_train.mask, mask, &err))
 		return cli_fail(cli_train.mask, &err);
 	return 0;
 }
@@ -266,6 +276,7 @@ static void set_shared(adtool_train_options *o)
 	o->threads = cli_jobs;
 	o->memory = cli_train.memory;
 	o->max_pixels = cli_limits.pixels;
+	o->isolate = 1;
 	o->progress = cli_progress;
 	o->refused = cli_refused;
 }

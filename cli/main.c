@@ -288,7 +288,6 @@ static int finish(int status)
 int main(int argc, char **argv)
 {
 	hold_standard_descriptors();
-	cli_hush_libraries();
 	/* So that writing fails with a message, and files that were begun are removed. */
 	cli_ignore_signal(SIGPIPE);
 	cli_ignore_signal(SIGXFSZ);

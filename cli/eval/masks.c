@@ -68,7 +68,7 @@ bool eval_mask_read(const char *masks, const adtool_row *row, uint8_t *truth)
 		return false;
 	}
 	bool found = false;
-	if (adtool_image_read(path, cli_limits.pixels, &mask, &err)) {
+	if (cli_read_picture(path, &mask, &err)) {
 		cli_message(path, "%s", err.message);
 	} else if (adtool_image_width(mask) != row->width || adtool_image_height(mask) != row->height) {
 		cli_message(path, "the mask is %ux%u, the picture %ux%u", adtool_image_width(mask),

@@ -24,6 +24,11 @@ typedef struct adtool_image_options {
 	uint64_t max_pixels;   /* 0: ADTOOL_MAX_PIXELS_DEFAULT */
 	uint8_t background[3]; /* what shows where the picture is transparent: R G B, sRGB; default black */
 	unsigned page;         /* of a TIFF of several, from 1; 0: the first */
+	/*
+	 * Decode HEIC, AVIF and JPEG XL each in a process forked for it, so that one whose decoder crashes, or does not end, is
+	 * ADTOOL_EFORMAT and no more. Where no process can be had it is decoded in this one. default: no
+	 */
+	int isolate;
 	const struct ad_rows *rows; /* the library's own: NULL */
 } adtool_image_options;
 
@@ -44,7 +49,7 @@ ADTOOL_API void adtool_image_options_init(adtool_image_options *options);
  * between JPEG segments and damaged EXIF blocks are passed over. Memory at the peak, in bytes a pixel: 3; up to 11
  * while decoding progressive JPEG, 7 for interlaced PNG, 20 for AVIF, 12 for the
  * others, though JPEG XL of many layers may take 160. Nothing is printed, but by libjxl where it was built to remark on
- * damage, as Debian's 0.7 is: to stderr, and no call turns that off.
+ * damage, as Debian's 0.7 is: to stderr, unless it is isolated.
  * options may be NULL. The caller frees *out.
  */
 ADTOOL_API int adtool_image_decode_with(const void *data, size_t size, const adtool_image_options *options,
@@ -66,8 +71,9 @@ ADTOOL_API void adtool_image_formats(void (*fn)(void *context, const char *forma
  */
 ADTOOL_API int adtool_color_parse(const char *text, uint8_t rgb[3], adtool_error *err);
 
-/* Reads and decodes a regular file of at most 1 GiB. */
-ADTOOL_API int adtool_image_read(const char *path, uint64_t max_pixels, adtool_image **out, adtool_error *err);
+/* Reads and decodes a regular file of at most 1 GiB. options may be NULL. */
+ADTOOL_API int adtool_image_read(const char *path, const adtool_image_options *options, adtool_image **out,
+                                 adtool_error *err);
 
 ADTOOL_API unsigned adtool_image_width(const adtool_image *image);
 ADTOOL_API unsigned adtool_image_height(const adtool_image *image);

@@ -108,6 +108,7 @@ typedef struct adtool_train_options {
 	unsigned threads;         /* 0: one per CPU */
 	uint64_t memory;          /* bytes the job may take; 0 (default): three quarters of the machine's */
 	uint64_t max_pixels;      /* 0: ADTOOL_MAX_PIXELS_DEFAULT */
+	int isolate;              /* as in adtool_image_options */
 	/*
 	 * Time the convolutions that can be computed in several ways, and let the model say which is fastest here. Scores
 	 * differ in the last digits from those of a model that is not tuned; on another CPU or instruction set such a
@@ -187,6 +188,7 @@ typedef struct adtool_score_options {
 	double fdr;
 	int digest;               /* rows carry digests */
 	uint64_t max_pixels;
+	int isolate;              /* as in adtool_image_options */
 	const char *heatmap_dir, *overlay_dir; /* NULL: none; made when missing */
 	const char *map_dir;      /* the maps as they are (rows x cols), float32 .npy files; NULL: none */
 	int regions;              /* look for regions; a model without maps has none */
@@ -235,6 +237,7 @@ typedef struct adtool_features_options {
 	unsigned grid;            /* 0: the whole map; 1: global average; g: g x g; default 1 */
 	unsigned threads;
 	uint64_t max_pixels;
+	int isolate;              /* as in adtool_image_options */
 	adtool_refused_fn *refused;
 	adtool_progress_fn *progress;
 	/* One picture's features, in input order: channels x rows x cols floats. Non-zero stops. */

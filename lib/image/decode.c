@@ -9,37 +9,43 @@
  * tests/tools/draw_formats.c.
  */
 #ifdef AD_SONAME_TIFF
-#define TIFF_ROW {"TIFF", ad_tiff_decode, "libtiff"}
+#define TIFF_ROW {"TIFF", ad_tiff_decode, "libtiff", NULL}
 #else
-#define TIFF_ROW {"TIFF", NULL, "libtiff"}
+#define TIFF_ROW {"TIFF", NULL, "libtiff", NULL}
 #endif
 #ifdef AD_SONAME_WEBP
-#define WEBP_ROW {"WebP", ad_webp_decode, "libwebp"}
+#define WEBP_ROW {"WebP", ad_webp_decode, "libwebp", NULL}
 #else
-#define WEBP_ROW {"WebP", NULL, "libwebp"}
+#define WEBP_ROW {"WebP", NULL, "libwebp", NULL}
 #endif
 #ifdef AD_SONAME_GIF
-#define GIF_ROW {"GIF", ad_gif_decode, "giflib"}
+#define GIF_ROW {"GIF", ad_gif_decode, "giflib", NULL}
 #else
-#define GIF_ROW {"GIF", NULL, "giflib"}
+#define GIF_ROW {"GIF", NULL, "giflib", NULL}
 #endif
 #ifdef AD_SONAME_HEIF
-#define HEIC_ROW {"HEIC", ad_heif_decode, "libheif"}
-#define AVIF_ROW {"AVIF", ad_heif_decode, "libheif"}
+#define HEIC_ROW {"HEIC", ad_heif_decode, "libheif", ad_heif_prepare}
+#define AVIF_ROW {"AVIF", ad_heif_decode, "libheif", ad_heif_prepare}
 #else
-#define HEIC_ROW {"HEIC", NULL, "libheif"}
-#define AVIF_ROW {"AVIF", NULL, "libheif"}
+#define HEIC_ROW {"HEIC", NULL, "libheif", NULL}
+#define AVIF_ROW {"AVIF", NULL, "libheif", NULL}
 #endif
 #ifdef AD_SONAME_JXL
-#define JXL_ROW {"JPEG XL", ad_jxl_decode, "libjxl"}
+#define JXL_ROW {"JPEG XL", ad_jxl_decode, "libjxl", ad_jxl_prepare}
 #else
-#define JXL_ROW {"JPEG XL", NULL, "libjxl"}
+#define JXL_ROW {"JPEG XL", NULL, "libjxl", NULL}
 #endif
 
 static const ad_image_format formats[] = {
-    {"JPEG", ad_jpeg_decode, "libjpeg"}, {"PNG", ad_png_decode, "libpng"}, {"BMP", ad_bmp_decode, ""},
-    {"PNM", ad_pnm_decode, ""},          TIFF_ROW,                         WEBP_ROW,
-    GIF_ROW,                             HEIC_ROW,                         AVIF_ROW,
+    {"JPEG", ad_jpeg_decode, "libjpeg", NULL},
+    {"PNG", ad_png_decode, "libpng", NULL},
+    {"BMP", ad_bmp_decode, "", NULL},
+    {"PNM", ad_pnm_decode, "", NULL},
+    TIFF_ROW,
+    WEBP_ROW,
+    GIF_ROW,
+    HEIC_ROW,
+    AVIF_ROW,
     JXL_ROW,
 };
 enum { FORMATS = sizeof(formats) / sizeof(formats[0]) };
@@ -117,7 +123,8 @@ int adtool_image_decode_with(const void *data, size_t size, const adtool_image_o
 	if (f && options->page > 1 && strcmp(f->name, "TIFF") != 0)
 		return ad_fail(err, ADTOOL_EINVAL, "page %u of a %s: only TIFF has pages here", options->page, f->name);
 	if (f && f->decode) {
-		int rc = f->decode(data, size, options, out, err);
+		int rc = options->isolate && f->prepare ? ad_image_isolate(f, data, size, options, out, err)
+							: f->decode(data, size, options, out, err);
 
 		if (rc && err)
 			in_one_line(err->message);

@@ -11,9 +11,11 @@
 #include "../base/mem.h"
 
 #include <libheif/heif.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 #define SYMBOLS(X) \
+	X(heif_init) \
 	X(heif_context_alloc) \
 	X(heif_context_free) \
 	X(heif_context_read_from_memory_without_copy) \
@@ -201,15 +203,42 @@ static int run(struct job *job, const uint8_t *data, size_t size)
 	return rc ? rc : put_rows(job, layout.alpha != AD_OPAQUE ? 4 : 3);
 }
 
+static const char *const names[] = {SYMBOLS(AD_LAZY_NAME)};
+_Static_assert(sizeof(names) == sizeof(api), "the table holds function pointers only");
+
+static int open_library(api *x, adtool_error *err)
+{
+	return ad_lazy_resident(AD_SONAME_HEIF, names, sizeof(names) / sizeof(names[0]), x, err);
+}
+
+static void prepare_once(void)
+{
+	api x;
+
+	/* libheif may have decoders in libraries of their own. */
+	if (!open_library(&x, NULL))
+		x.heif_init(NULL);
+	ad_hevc_prepare();
+	ad_icc_prepare();
+}
+
+int ad_heif_prepare(adtool_error *err)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	api x;
+	int rc = open_library(&x, err);
+
+	if (!rc)
+		pthread_once(&once, prepare_once);
+	return rc;
+}
+
 int ad_heif_decode(const uint8_t *data, size_t size, const adtool_image_options *options, adtool_image **out,
 		   adtool_error *err)
 {
-	static const char *const names[] = {SYMBOLS(AD_LAZY_NAME)};
 	struct job job = {.options = options, .err = err};
-	int rc;
+	int rc = open_library(&job.api, err);
 
-	_Static_assert(sizeof(names) == sizeof(api), "the table holds function pointers only");
-	rc = ad_lazy_resident(AD_SONAME_HEIF, names, sizeof(names) / sizeof(names[0]), &job.api, err);
 	if (rc)
 		return rc;
 	rc = run(&job, data, size);

@@ -380,16 +380,25 @@ static void open_once(void)
 		mark_all();
 }
 
-void ad_hevc_register(struct heif_context *context)
+void ad_hevc_prepare(void)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 	pthread_once(&once, open_once);
+}
+
+void ad_hevc_register(struct heif_context *context)
+{
+	ad_hevc_prepare();
 	if (is_open)
 		he.heif_register_decoder(context, &plugin);
 }
 
 #else
+
+void ad_hevc_prepare(void)
+{
+}
 
 void ad_hevc_register(struct heif_context *context)
 {

@@ -266,16 +266,29 @@ static cmsHTRANSFORM make_transform(struct ad_icc *icc, const ad_profile *p, con
 	return transform;
 }
 
+static const char *const names[] = {SYMBOLS(AD_LAZY_NAME)};
+_Static_assert(sizeof(names) == sizeof(api), "the table holds function pointers only");
+
+static int open_library(api *x, adtool_error *err)
+{
+	return ad_lazy_resident(AD_SONAME_LCMS, names, sizeof(names) / sizeof(names[0]), x, err);
+}
+
+void ad_icc_prepare(void)
+{
+	api x;
+
+	open_library(&x, NULL);
+}
+
 static int open_icc(const ad_profile *profile, const ad_layout *layout, struct ad_icc **out, adtool_error *err)
 {
-	static const char *const names[] = {SYMBOLS(AD_LAZY_NAME)};
 	struct ad_icc *icc = ad_calloc(1, sizeof(*icc));
 	int rc;
 
-	_Static_assert(sizeof(names) == sizeof(api), "the table holds function pointers only");
 	if (!icc)
 		return ad_fail_nomem(err);
-	rc = ad_lazy_resident(AD_SONAME_LCMS, names, sizeof(names) / sizeof(names[0]), &icc->api, err);
+	rc = open_library(&icc->api, err);
 	if (rc) {
 		ad_free(icc);
 		return rc;
@@ -326,6 +339,10 @@ void ad_icc_close(struct ad_icc *icc)
 }
 
 #else
+
+void ad_icc_prepare(void)
+{
+}
 
 static int open_icc(const ad_profile *profile, const ad_layout *layout, struct ad_icc **out, adtool_error *err)
 {

@@ -62,13 +62,13 @@ int adtool_image_create(unsigned width, unsigned height, adtool_image **out, adt
 	return 0;
 }
 
-int adtool_image_read(const char *path, uint64_t max_pixels, adtool_image **out, adtool_error *err)
+int adtool_image_read(const char *path, const adtool_image_options *options, adtool_image **out, adtool_error *err)
 {
 	ad_buf file = {0};
 	int rc = ad_file_read(path, FILE_LIMIT, &file, err);
 
 	if (!rc)
-		rc = adtool_image_decode(file.data, file.size, max_pixels, out, err);
+		rc = adtool_image_decode_with(file.data, file.size, options, out, err);
 	ad_buf_release(&file);
 	return rc;
 }

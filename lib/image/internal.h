@@ -34,6 +34,15 @@ typedef int ad_decode_fn(const uint8_t *data, size_t size, const adtool_image_op
 ad_decode_fn ad_jpeg_decode, ad_png_decode, ad_bmp_decode, ad_pnm_decode, ad_tiff_decode, ad_webp_decode, ad_gif_decode,
     ad_heif_decode, ad_jxl_decode;
 
+/*
+ * Opens what the decoder would open while it works, to stay: in a process that can open nothing it must be there. 0, or what
+ * decoding would say.
+ */
+typedef int ad_prepare_fn(adtool_error *err);
+ad_prepare_fn ad_heif_prepare, ad_jxl_prepare;
+void ad_hevc_prepare(void);
+void ad_icc_prepare(void);
+
 /* Has libheif decode HEVC by what stands in hevc.c, as far as that is in this build. */
 struct heif_context;
 void ad_hevc_register(struct heif_context *context);
@@ -46,10 +55,20 @@ typedef struct ad_image_format {
 	const char *name;
 	ad_decode_fn *decode; /* NULL: left out of this build */
 	const char *library;  /* what it needs, "" when nothing but this */
+	ad_prepare_fn *prepare; /* not NULL: decoded in a process of its own when the options ask for that */
 } ad_image_format;
 const ad_image_format *ad_image_format_at(size_t i);
 /* Which of them the bytes begin as; NULL: none. */
 const ad_image_format *ad_image_format_of(const void *data, size_t size);
+
+/*
+ * f->decode in a process of its own, which can open nothing, ends with the caller's, and has AD_ISOLATED_SECONDS of a CPU. What
+ * comes from there is not trusted. Where no process can be had it is decoded here. ADTOOL_EFORMAT with the signal when the
+ * process was ended by one.
+ */
+#define AD_ISOLATED_SECONDS 300u
+int ad_image_isolate(const ad_image_format *f, const uint8_t *data, size_t size, const adtool_image_options *options,
+		     adtool_image **out, adtool_error *err);
 
 /* What a file says of its colours. Zeroed: nothing, which is taken as sRGB. */
 typedef struct ad_profile {

@@ -213,16 +213,29 @@ static int put_rows(struct job *job, adtool_image **out)
 	return rc;
 }
 
+static const char *const names[] = {SYMBOLS(AD_LAZY_NAME)};
+_Static_assert(sizeof(names) == sizeof(api), "the table holds function pointers only");
+
+static int open_library(api *x, adtool_error *err)
+{
+	return ad_lazy_resident(AD_SONAME_JXL, names, sizeof(names) / sizeof(names[0]), x, err);
+}
+
+int ad_jxl_prepare(adtool_error *err)
+{
+	api x;
+
+	ad_icc_prepare();
+	return open_library(&x, err);
+}
+
 int ad_jxl_decode(const uint8_t *data, size_t size, const adtool_image_options *options, adtool_image **out,
 		  adtool_error *err)
 {
-	static const char *const names[] = {SYMBOLS(AD_LAZY_NAME)};
 	struct job job = {.options = options, .size = size, .limit = BYTES_ANYHOW, .err = err};
 	const JxlMemoryManager memory = {.opaque = &job, .alloc = on_alloc, .free = on_free};
-	int rc;
+	int rc = open_library(&job.api, err);
 
-	_Static_assert(sizeof(names) == sizeof(api), "the table holds function pointers only");
-	rc = ad_lazy_resident(AD_SONAME_JXL, names, sizeof(names) / sizeof(names[0]), &job.api, err);
 	if (rc)
 		return rc;
 	job.decoder = job.api.JxlDecoderCreate(&memory);

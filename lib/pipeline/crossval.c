@@ -307,6 +307,7 @@ int adtool_cross_validate(const adtool_backbone *backbone, const char *const *no
 	if (code)
 		goto out;
 	ad_extractor_init(&e, plan, ad_backbone_preprocessing(backbone), o->width, o->height, c.grid, o->max_pixels);
+	e.isolate = o->isolate;
 	code = ad_extractor_check(&e, err);
 	if (!code && o->method == ADTOOL_FRE)
 		code = ad_look_cells(&c.look, o->width, o->height, c.grid, &c.kept_cells, err);

@@ -70,6 +70,7 @@ adtool_image_options ad_extractor_decoding(const struct ad_extractor *e)
 {
 	const adtool_image_options options = {
 	    .max_pixels = e->max_pixels,
+	    .isolate = e->isolate,
 	    .background = {(uint8_t)(e->background >> 16), (uint8_t)(e->background >> 8), (uint8_t)e->background},
 	};
 

@@ -65,6 +65,7 @@ int adtool_features(const adtool_backbone *backbone, adtool_dataset *dataset, co
 				  o->max_pixels);
 		e.look = ad_look_is_plain(&look) ? NULL : &look;
 		e.background = o->geometry.background;
+		e.isolate = o->isolate;
 		job.shape[0] = e.shape[0];
 		job.shape[1] = o->grid ? o->grid : e.shape[1];
 		job.shape[2] = o->grid ? o->grid : e.shape[2];

@@ -2,6 +2,7 @@
 
 #include "../base/fail.h"
 #include "../base/file.h"
+#include "../base/sanitized.h"
 
 #if defined(__linux__) && __has_include(<linux/landlock.h>) && __has_include(<linux/seccomp.h>)
 
@@ -12,6 +13,7 @@
 #include <linux/landlock.h>
 #include <linux/seccomp.h>
 #include <sched.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/prctl.h>
@@ -91,12 +93,8 @@ static int restrict_files(const char *const *writable, size_t count, adtool_erro
 #define THIS_ARCH AUDIT_ARCH_AARCH64
 #endif
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#undef THIS_ARCH /* the sanitizers look for leaks by tracing themselves */
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#if AD_SANITIZED
 #undef THIS_ARCH
-#endif
 #endif
 
 #ifdef THIS_ARCH
@@ -112,8 +110,7 @@ static const int refused[] = {
     SYS_accept4,
     SYS_execve,
     SYS_execveat,
-#ifdef SYS_fork
-    SYS_fork,
+#ifdef SYS_vfork
     SYS_vfork,
 #endif
     SYS_ptrace,
@@ -139,6 +136,8 @@ static const int refused[] = {
     SYS_kexec_load,
 };
 
+#define FORK (CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD)
+
 enum { REFUSED = sizeof(refused) / sizeof(refused[0]) };
 
 #define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
@@ -158,12 +157,13 @@ static int restrict_calls(adtool_error *err)
 	program[n++] = (struct sock_filter)LOAD(nr);
 	program[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x40000000u, 0, 1);
 	program[n++] = (struct sock_filter)REFUSE(EPERM);
-	/* The C library goes on with clone, whose flags can be seen: threads only. */
+	/* The C library goes on with clone, whose flags can be seen: threads, and what fork() asks for. */
 	program[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1);
 	program[n++] = (struct sock_filter)REFUSE(ENOSYS);
-	program[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 4);
+	program[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 5);
 	program[n++] = (struct sock_filter)LOAD(args[0]); /* the low half: both machines are little-endian */
-	program[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_THREAD, 0, 1);
+	program[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_THREAD, 1, 0);
+	program[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, FORK, 0, 1);
 	program[n++] = (struct sock_filter)ANSWER(SECCOMP_RET_ALLOW);
 	program[n++] = (struct sock_filter)REFUSE(EPERM);
 	for (i = 0; i < REFUSED; i++)

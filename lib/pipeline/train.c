@@ -550,6 +550,7 @@ int adtool_train(const adtool_backbone *backbone, const char *const *inputs, siz
 	ad_extractor_init(&t.extractor, plan, &b.preprocessing, o->width, o->height,
 			  o->method == ADTOOL_PPCA ? 1 : o->grid, o->max_pixels);
 	t.extractor.background = o->geometry.background;
+	t.extractor.isolate = o->isolate;
 	code = ad_extractor_check(&t.extractor, err);
 	if (!code)
 		code = trainer_look(&t, err);

@@ -536,6 +536,7 @@ static int try_size(struct tuner *t, size_t backbone, const char *const *layers,
 	ad_extractor_init(&s.extractor, plan, ad_backbone_preprocessing(b), size[0], size[1], 0, o->train.max_pixels);
 	s.extractor.look = ad_look_is_plain(&t->look) ? NULL : &t->look;
 	s.extractor.background = o->train.geometry.background;
+	s.extractor.isolate = o->train.isolate;
 	for (i = 0; !code && i < s.count; i++) {
 		code = ad_look_cells(&t->look, size[0], size[1], s.pooled[i].grid, &s.cells[i], err);
 		s.pooled[i].cells = s.cells[i].index ? &s.cells[i] : NULL;

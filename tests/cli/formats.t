@@ -43,6 +43,14 @@ exits 'pictures of every format, cut' 2
 is 'each is an error' "$(cut -f 4 "$OUT" | sort -u)" error
 is 'with one line for each row' "$(grep -c '^adtool: cut/' "$ERR")" "$(wc -l <"$OUT")"
 err_unlike 'and no other' '^[^a]'
+if [ -e cut/lossless.jxl ]; then
+	run adtool train -o m2.zip --mask cut/lossless.jxl set/train/normal
+	exits 'a mask that is cut' 128
+	err_like 'is told' '^adtool: cut/lossless.jxl: '
+	err_unlike 'and no other line' '^[^a]'
+else
+	skip 3 'this build is without JPEG XL'
+fi
 
 # -- pages -----------------------------------------------------------------------------------------------
 if [ ! -e formats/pages.tif ]; then

@@ -26,7 +26,7 @@ int main(int argc, char **argv)
 	}
 	double factor = strtod(argv[1], NULL);
 	long radius = strtol(argv[2], NULL, 10);
-	if (adtool_image_read(argv[3], 0, &in, &err))
+	if (adtool_image_read(argv[3], NULL, &in, &err))
 		die(argv[3], &err);
 	long w = (long)adtool_image_width(in), h = (long)adtool_image_height(in);
 	if (adtool_image_create((unsigned)w, (unsigned)h, &out, &err))

@@ -3,6 +3,7 @@
  * prints a line for each: "what yes" or "what no". The first line is the sum of the parts in force.
  */
 #include <adtool/adtool.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -42,14 +43,29 @@ static void *nothing(void *argument)
 	return argument;
 }
 
-static int forks(void)
+/* A process that ends with 0 when it can neither run a program nor have a socket. */
+static int forks_confined(void)
 {
+	char *arguments[] = {(char[]){"true"}, NULL};
 	pid_t child = fork();
 	int status;
 
+	if (!child) {
+		if (socket(AF_INET, SOCK_STREAM, 0) >= 0)
+			_exit(1);
+		execv("/bin/true", arguments);
+		_exit(errno == EPERM || errno == EACCES ? 0 : 2);
+	}
+	return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) && !WEXITSTATUS(status);
+}
+
+static int vforks(void)
+{
+	pid_t child = vfork();
+
 	if (!child)
 		_exit(0);
-	return child > 0 && waitpid(child, &status, 0) == child;
+	return child > 0;
 }
 
 int main(int argc, char **argv)
@@ -87,7 +103,8 @@ int main(int argc, char **argv)
 	tell("link-inside", !symlink("/etc/passwd", in(inside, "link")));
 	tell("socket", socket(AF_INET, SOCK_STREAM, 0) >= 0);
 	tell("unix-socket", socket(AF_UNIX, SOCK_STREAM, 0) >= 0);
-	tell("fork", forks());
+	tell("confined-fork", forks_confined());
+	tell("vfork", vforks());
 	execv("/bin/true", arguments);
 	tell("exec", 0);
 	return 0;

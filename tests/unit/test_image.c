@@ -992,9 +992,9 @@ static void resize_equals_pillow(void **state)
 
 	(void)state;
 	need_shared("golden/picture.png", path, sizeof(path));
-	assert_int_equal(adtool_image_read(path, 0, &image, &err), 0);
+	assert_int_equal(adtool_image_read(path, NULL, &image, &err), 0);
 	need_shared("golden/picture-224x224-pillow-bilinear.png", path, sizeof(path));
-	assert_int_equal(adtool_image_read(path, 0, &golden, &err), 0);
+	assert_int_equal(adtool_image_read(path, NULL, &golden, &err), 0);
 	assert_int_equal(adtool_image_resize(image, 224, 224, &small, &err), 0);
 	assert_memory_equal(small->pixels, golden->pixels, 3 * 224 * 224);
 	adtool_image_free(small);
@@ -1165,15 +1165,15 @@ static void png_written_is_read_back(void **state)
 		assert_memory_equal(decode_ok(&one, w, h, &back), image->pixels, (size_t)3 * w * h);
 		adtool_image_free(back);
 		assert_int_equal(adtool_image_write_png(image, path, &err), 0);
-		assert_int_equal(adtool_image_read(path, 0, &back, &err), 0);
+		assert_int_equal(adtool_image_read(path, NULL, &back, &err), 0);
 		assert_memory_equal(back->pixels, image->pixels, (size_t)3 * w * h);
 		adtool_image_free(back);
 		adtool_image_free(image);
 	}
 	back = NULL;
 	assert_int_equal(unlink(path), 0);
-	assert_int_equal(adtool_image_read(path, 0, &back, &err), ADTOOL_EIO);
-	assert_int_equal(adtool_image_read(folder, 0, &back, &err), ADTOOL_EIO);
+	assert_int_equal(adtool_image_read(path, NULL, &back, &err), ADTOOL_EIO);
+	assert_int_equal(adtool_image_read(folder, NULL, &back, &err), ADTOOL_EIO);
 	assert_null(back);
 	assert_int_equal(rmdir(folder), 0);
 	image = noise(3, 3, 0);
