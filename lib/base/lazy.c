@@ -1,7 +1,6 @@
 #include "lazy.h"
 
 #include <dlfcn.h>
-#include <link.h>
 #include <string.h>
 
 #include "fail.h"
@@ -47,35 +46,4 @@ void ad_lazy_close(void *handle)
 {
 	if (handle)
 		dlclose(handle);
-}
-
-struct place {
-	uintptr_t address;
-	int is_writable;
-};
-
-static int find_place(struct dl_phdr_info *info, size_t size, void *user)
-{
-	struct place *place = user;
-	int i, loaded = 0, sealed = 0;
-
-	(void)size;
-	for (i = 0; i < info->dlpi_phnum; i++) {
-		const ElfW(Phdr) *part = &info->dlpi_phdr[i];
-
-		if (place->address - (info->dlpi_addr + part->p_vaddr) < part->p_memsz) {
-			loaded |= part->p_type == PT_LOAD && part->p_flags & PF_W;
-			sealed |= part->p_type == PT_GNU_RELRO;
-		}
-	}
-	place->is_writable |= loaded && !sealed;
-	return 0;
-}
-
-int ad_lazy_is_writable(const void *variable)
-{
-	struct place place = {(uintptr_t)variable, 0};
-
-	dl_iterate_phdr(find_place, &place);
-	return place.is_writable;
 }

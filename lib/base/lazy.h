@@ -31,7 +31,4 @@ void ad_lazy_close(void *handle);
  */
 int ad_lazy_resident(const char *soname, const char *const *names, size_t n, void *table, adtool_error *err);
 
-/* Whether a variable of a loaded library can be written to: it is not constant, nor sealed once the library was loaded. */
-int ad_lazy_is_writable(const void *variable);
-
 #endif

@@ -1,17 +1,14 @@
 /*
  * A decoder of HEVC for libheif, on libde265. That of libheif itself passes over what libde265 says of damage, and what was
- * never decoded is then whatever was in memory before. This one refuses such pictures. libheif up to 1.15 keeps it for the
- * context that it is given to alone; later ones for all of the process.
- *
- * Of a slice that ends too early, or begins too late, libde265 says nothing. So planes come with a mark in each block, and a
- * picture in which one has stayed was not decoded whole.
+ * never decoded is then whatever was in memory before. This one refuses what libde265 complains of. Of a slice that ends too
+ * early it says nothing: only in a process of its own (isolate.c) is that the same each time. libheif up to 1.15 keeps the
+ * decoder for the context that it is given to alone; later ones for all of the process.
  */
 #include "internal.h"
 
 #if defined(AD_SONAME_HEIF) && defined(AD_SONAME_DE265)
 
 #include "../base/lazy.h"
-#include "../base/mem.h"
 
 #include <libde265/de265.h>
 #include <libheif/heif.h>
@@ -24,10 +21,6 @@
 	X(de265_new_decoder) \
 	X(de265_free_decoder) \
 	X(de265_set_parameter_bool) \
-	X(de265_get_default_image_allocation_functions) \
-	X(de265_set_image_allocation_functions) \
-	X(de265_set_image_plane) \
-	X(de265_get_image_plane_user_data) \
 	X(de265_push_NAL) \
 	X(de265_flush_data) \
 	X(de265_decode) \
@@ -82,96 +75,12 @@ static int does_support(enum heif_compression_format format)
 	return format == heif_compression_HEVC ? 200 : 0;
 }
 
-/*
- * Blocks are of 16 samples, the least that HEVC leaves out. The mark stands where filters of the blocks around it do not
- * reach, in a row of eight samples, which every block has.
- */
-enum { BLOCK = 16, MARK_ROW = 4, MARK_SIZE = 8 };
-
-static const uint8_t mark8[MARK_SIZE] = {147, 13, 230, 91, 241, 40, 180, 71};
-static const uint16_t mark16[MARK_SIZE] = {147, 13, 230, 91, 241, 40, 180, 71};
-
-static const void *mark_of(size_t sample)
-{
-	return sample == 1 ? (const void *)mark8 : mark16;
-}
-
-/* Zeroed, and marked if it is of luma. What it is given to is released by libde265, by free. */
-static uint8_t *make_plane(size_t stride, size_t rows, size_t sample, int is_luma)
-{
-	/* libde265's vectors may read beyond the end. */
-	uint8_t *plane = ad_calloc(rows + 1, stride * sample + 64);
-	size_t x, y;
-
-	if (plane && is_luma)
-		for (y = MARK_ROW; y < rows; y += BLOCK)
-			for (x = 0; x < stride; x += BLOCK)
-				memcpy(plane + (y * stride + x) * sample, mark_of(sample), MARK_SIZE * sample);
-	return plane;
-}
-
-static int take_marked(de265_decoder_context *context, struct de265_image_spec *spec, struct de265_image *image, void *unused)
-{
-	int half_x = spec->format == de265_image_format_YUV420P8 || spec->format == de265_image_format_YUV422P8;
-	int half_y = spec->format == de265_image_format_YUV420P8, c, n = spec->format == de265_image_format_mono8 ? 1 : 3;
-	uint8_t *planes[3] = {NULL, NULL, NULL};
-	size_t strides[3] = {0, 0, 0};
-
-	(void)context;
-	(void)unused;
-	for (c = 0; c < n; c++) {
-		size_t width = ((size_t)spec->width + (c && half_x)) >> (c && half_x);
-		size_t height = ((size_t)spec->height + (c && half_y)) >> (c && half_y);
-		size_t sample = de.de265_get_bits_per_pixel(image, c) > 8 ? 2 : 1;
-
-		strides[c] = (width + BLOCK - 1) / BLOCK * BLOCK;
-		if (strides[c] > INT32_MAX / 2)
-			break;
-		planes[c] = make_plane(strides[c], (height + BLOCK - 1) / BLOCK * BLOCK, sample, !c);
-		if (!planes[c])
-			break;
-		strides[c] *= sample;
-	}
-	if (c < n) {
-		while (c--)
-			ad_free(planes[c]);
-		return 0;
-	}
-	for (c = 0; c < 3; c++)
-		de.de265_set_image_plane(image, c, planes[c], (int)strides[c], planes[c]);
-	return 1;
-}
-
-static int is_whole(const struct de265_image *picture)
-{
-	int stride, rows = de.de265_get_image_height(picture, 0), columns = de.de265_get_image_width(picture, 0);
-	const uint8_t *plane = de.de265_get_image_plane(picture, 0, &stride);
-	const uint8_t *start = de.de265_get_image_plane_user_data(picture, 0);
-	size_t sample = de.de265_get_bits_per_pixel(picture, 0) > 8 ? 2 : 1, x, y, left, top, right, bottom;
-
-	if (!start || !plane || rows <= 0 || columns <= 0)
-		return 1;
-	left = (size_t)(plane - start) % (size_t)stride / sample;
-	top = (size_t)(plane - start) / (size_t)stride;
-	right = left + (size_t)columns;
-	bottom = top + (size_t)rows;
-	for (y = top / BLOCK * BLOCK; y < bottom; y += BLOCK)
-		for (x = left / BLOCK * BLOCK; x < right; x += BLOCK)
-			if (!memcmp(start + (y + MARK_ROW) * (size_t)stride + x * sample, mark_of(sample),
-				    MARK_SIZE * sample))
-				return 0;
-	return 1;
-}
-
 static struct heif_error new_decoder(void **decoder)
 {
-	struct de265_image_allocation allocation = *de.de265_get_default_image_allocation_functions();
 	de265_decoder_context *context = de.de265_new_decoder();
 
 	if (!context)
 		return no_memory;
-	allocation.get_buffer = take_marked;
-	de.de265_set_image_allocation_functions(context, &allocation, NULL);
 	de.de265_set_parameter_bool(context, DE265_DECODER_PARAM_SUPPRESS_FAULTY_PICTURES, 1);
 	de.de265_set_parameter_bool(context, DE265_DECODER_PARAM_BOOL_SEI_CHECK_HASH, 1);
 	*decoder = context;
@@ -266,13 +175,10 @@ static struct heif_error take_picture(const struct de265_image *from, struct hei
 {
 	enum de265_chroma chroma = de.de265_get_chroma_format(from);
 	struct heif_image *image = NULL;
-	struct heif_error e;
+	struct heif_error e = he.heif_image_create(
+	    de.de265_get_image_width(from, 0), de.de265_get_image_height(from, 0),
+	    chroma == de265_chroma_mono ? heif_colorspace_monochrome : heif_colorspace_YCbCr, (enum heif_chroma)chroma, &image);
 
-	if (!is_whole(from))
-		return damaged("HEVC that cannot be decoded whole");
-	e = he.heif_image_create(de.de265_get_image_width(from, 0), de.de265_get_image_height(from, 0),
-				 chroma == de265_chroma_mono ? heif_colorspace_monochrome : heif_colorspace_YCbCr,
-				 (enum heif_chroma)chroma, &image);
 	if (e.code == heif_error_Ok)
 		e = take_planes(from, image);
 	if (e.code == heif_error_Ok)
@@ -342,42 +248,12 @@ static const struct heif_decoder_plugin plugin = {
 
 static int is_open;
 
-static struct {
-	struct de265_image_allocation *table;
-	struct de265_image_allocation before;
-} own;
-
-/*
- * A picture that libde265 filters by SAO is decoded in memory of its own, whatever the decoder was told. So all that it takes
- * in this process comes from here.
- */
-static void mark_all(void)
-{
-	struct de265_image_allocation *table =
-	    (struct de265_image_allocation *)(uintptr_t)de.de265_get_default_image_allocation_functions();
-
-	if (!ad_lazy_is_writable(table))
-		return;
-	own.before = *table;
-	own.table = table;
-	table->get_buffer = take_marked;
-}
-
-/* libde265 may outlive this library. */
-__attribute__((destructor)) static void unmark(void)
-{
-	if (own.table)
-		*own.table = own.before;
-}
-
 static void open_once(void)
 {
 	static const char *const de_names[] = {DE265_SYMBOLS(AD_LAZY_NAME)}, *const he_names[] = {HEIF_SYMBOLS(AD_LAZY_NAME)};
 
 	is_open = !ad_lazy_resident(AD_SONAME_DE265, de_names, sizeof(de_names) / sizeof(de_names[0]), &de, NULL) &&
 		  !ad_lazy_resident(AD_SONAME_HEIF, he_names, sizeof(he_names) / sizeof(he_names[0]), &he, NULL);
-	if (is_open)
-		mark_all();
 }
 
 void ad_hevc_prepare(void)

@@ -66,12 +66,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	/* Reads every pixel. */
 	FUZZ_ASSERT(!ad_image_to_tensor(image, &p, 8, 8, tensor, &err));
 	FUZZ_ASSERT(width == direct_width && height == direct_height);
-#ifndef AD_SONAME_DE265
-	/* Without libde265 at hand, what libheif never decoded is as it found its memory. */
-	if (!strcmp(name, "HEIC"))
-		memcpy(direct, tensor, sizeof(direct));
-#endif
-	FUZZ_ASSERT(!memcmp(tensor, direct, sizeof(tensor)));
+	/*
+	 * A slice of HEVC that ends too early leaves pixels as libde265 found its memory, and libde265 does not say so. What
+	 * it does say is an error: regressions/picture-heif/pixels-not-decoded.
+	 */
+	FUZZ_ASSERT(!strcmp(name, "HEIC") || !memcmp(tensor, direct, sizeof(tensor)));
 	adtool_image_free(image);
 	return 0;
 }

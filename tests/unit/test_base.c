@@ -166,23 +166,6 @@ static void test_xxh3(void **state)
 	}
 }
 
-static void test_lazy_writable(void **state)
-{
-	static int counter = 1;
-	static void *const sealed[] = {&counter};
-	static const int constant = 2;
-	int *block = malloc(sizeof(*block));
-
-	(void)state;
-	assert_true(ad_lazy_is_writable(&counter));
-	assert_true(ad_lazy_is_writable(&stdout));
-	assert_false(ad_lazy_is_writable(&constant));
-	assert_false(ad_lazy_is_writable(sealed));
-	/* Of no library. */
-	assert_false(ad_lazy_is_writable(block));
-	free(block);
-}
-
 static void test_lazy(void **state)
 {
 	static const char *const good[] = {"cos"}, *const bad[] = {"cos", "no_such_function"};
@@ -613,7 +596,6 @@ int main(void)
 		cmocka_unit_test(test_digests),
 		cmocka_unit_test(test_xxh3),
 		cmocka_unit_test(test_lazy),
-		cmocka_unit_test(test_lazy_writable),
 		cmocka_unit_test_setup_teardown(test_read, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(test_atomic, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(test_mkdirs, make_folder, remove_folder),
