@@ -176,6 +176,9 @@ static int run(struct job *job, const uint8_t *data, size_t size)
 	struct heif_error e;
 	int rc;
 
+	rc = ad_heif_check_references(data, size, job->err);
+	if (rc)
+		return rc;
 	job->context = x->heif_context_alloc();
 	if (!job->context)
 		return ad_fail_nomem(job->err);

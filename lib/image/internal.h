@@ -46,6 +46,8 @@ void ad_icc_prepare(void);
 /* Has libheif decode HEVC by what stands in hevc.c, as far as that is in this build. */
 struct heif_context;
 void ad_hevc_register(struct heif_context *context);
+/* Refuses a HEIF file with a picture that is made of itself, or of too many: to be asked before libheif reads the file. */
+int ad_heif_check_references(const uint8_t *data, size_t size, adtool_error *err);
 
 /*
  * The formats that are read, one after another from i = 0; NULL behind the last. What tests and fuzzers go by.

@@ -334,6 +334,83 @@ static void isolated_as_here(void **state)
 	}
 }
 
+#ifdef AD_SONAME_HEIF
+/* libheif 1.15 follows them until its stack is at its end. */
+static void pictures_of_themselves(void **state)
+{
+	static const char *const names[] = {"grid-of-itself", "alpha-grid-of-itself", "alpha-of-its-own-picture"};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		char path[256];
+		ad_buf file = {0};
+		adtool_image *image = NULL;
+		adtool_error err = {0};
+
+		snprintf(path, sizeof(path), "tests/fuzz/regressions/picture-heif/%s", names[i]);
+		assert_int_equal(ad_file_read(path, 1 << 24, &file, NULL), 0);
+		assert_int_equal(decode(file.data, file.size, 0, &image, &err), ADTOOL_EFORMAT);
+		assert_non_null(strstr(err.message, "a picture that is made of itself"));
+		ad_buf_release(&file);
+	}
+}
+
+/* libde265 says nothing of a slice that ends too early. In a process of its own there are zeros in its stead. */
+static void what_no_slice_held(void **state)
+{
+	const struct promise early = {.file = "slice-ends-early"};
+	ad_buf file = {0};
+
+	(void)state;
+	assert_int_equal(ad_file_read("tests/fuzz/regressions/picture-heif/slice-ends-early", 1 << 24, &file, NULL), 0);
+	decode_twice(&early, file.data, file.size, 0, 1);
+	ad_buf_release(&file);
+}
+
+static uint8_t *put_be(uint8_t *at, uint32_t v, unsigned n)
+{
+	while (n--)
+		*at++ = (uint8_t)(v >> 8 * n);
+	return at;
+}
+
+/* A file in which picture i is made of `wide` times picture i + 1, `levels` times. */
+static int check_levels(unsigned levels, unsigned wide)
+{
+	static uint8_t file[1 << 16];
+	uint32_t inside = levels * (12 + 2 * wide);
+	uint8_t *at = file;
+
+	assert_true(32 + inside <= sizeof(file));
+	at = put_be(put_be(at, 8, 4), 0x66747970, 4);
+	at = put_be(put_be(put_be(at, 24 + inside, 4), 0x6d657461, 4), 0, 4);
+	at = put_be(put_be(put_be(at, 12 + inside, 4), 0x69726566, 4), 0, 4);
+	for (unsigned i = 0; i < levels; i++) {
+		at = put_be(put_be(at, 12 + 2 * wide, 4), 0x64696d67, 4);
+		at = put_be(put_be(at, i, 2), wide, 2);
+		for (unsigned k = 0; k < wide; k++)
+			at = put_be(at, i + 1, 2);
+	}
+	return ad_heif_check_references(file, (size_t)(at - file), NULL);
+}
+
+static void pictures_of_pictures(void **state)
+{
+	(void)state;
+	assert_int_equal(check_levels(0, 0), 0);
+	assert_int_equal(check_levels(1, 20000), 0);
+	assert_int_equal(check_levels(8, 1), 0);
+	assert_int_equal(check_levels(9, 1), ADTOOL_EFORMAT);
+	assert_int_equal(check_levels(1000, 1), ADTOOL_EFORMAT);
+	/* 1 + n + n^2 + ... against 2^18. */
+	assert_int_equal(check_levels(8, 4), 0);
+	assert_int_equal(check_levels(8, 5), ADTOOL_ELIMIT);
+	assert_int_equal(check_levels(2, 511), 0);
+	assert_int_equal(check_levels(2, 512), ADTOOL_ELIMIT);
+}
+#endif
+
 #if defined(AD_SONAME_HEIF) && defined(AD_SONAME_DE265)
 /* libheif 1.15 takes both, with pixels that were never set. */
 static void damage_that_libheif_takes(void **state)
@@ -558,6 +635,11 @@ int main(void)
 	    cmocka_unit_test(backgrounds),
 	    cmocka_unit_test(pieces),
 	    cmocka_unit_test(flips),
+#ifdef AD_SONAME_HEIF
+	    cmocka_unit_test(pictures_of_themselves),
+	    cmocka_unit_test(pictures_of_pictures),
+	    cmocka_unit_test(what_no_slice_held),
+#endif
 #if defined(AD_SONAME_HEIF) && defined(AD_SONAME_DE265)
 	    cmocka_unit_test(damage_that_libheif_takes),
 #endif
