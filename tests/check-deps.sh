@@ -38,7 +38,7 @@ BEGIN {
 	third["zip.h"] = "bundle"
 	third["jansson.h"] = "bundle report"
 	third["xxhash.h"] = third["sha2.h"] = third["sha256.h"] = "base"
-	third["dlfcn.h"] = "base"
+	third["dlfcn.h"] = third["malloc.h"] = "base"
 	third["pthread.h"] = "base image net pipeline" # locks; threads belong to base
 
 	# the machine: intrinsics belong to the arithmetic; base says what the CPU is

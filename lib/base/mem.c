@@ -2,6 +2,9 @@
 
 #include <stdint.h>
 #include <stdio.h>
+#ifdef __linux__
+#include <malloc.h>
+#endif
 #include <sys/mman.h>
 
 #include <adtool/error.h>
@@ -108,4 +111,11 @@ const char *ad_memory_text(char out[AD_MEMORY_TEXT], uint64_t bytes)
 	else
 		snprintf(out, AD_MEMORY_TEXT, "%u byte%s", (unsigned)bytes, bytes == 1 ? "" : "s");
 	return out;
+}
+
+void ad_malloc_zeros(void)
+{
+#ifdef M_PERTURB
+	mallopt(M_PERTURB, 0xff);
+#endif
 }

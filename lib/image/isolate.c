@@ -10,12 +10,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #ifdef __linux__
-#include <malloc.h>
 #include <sys/prctl.h>
 #endif
 
 #include "../base/fail.h"
 #include "../base/file.h"
+#include "../base/mem.h"
 #include "../base/sanitized.h"
 
 /* What comes through the pipe: this, and when the code is 0 the pixels. */
@@ -56,10 +56,7 @@ static void confine(int out, pid_t parent)
 #endif
 	if (getppid() != parent)
 		_exit(1);
-#ifdef M_PERTURB
-	/* Zeros, so that what a decoder forgets to set is the same each time. */
-	mallopt(M_PERTURB, 0xff);
-#endif
+	ad_malloc_zeros();
 	limit(RLIMIT_CORE, 0);
 	limit(RLIMIT_CPU, AD_ISOLATED_SECONDS);
 	/* Nor does a library say anything there: libjxl 0.7 remarks on damage. */
