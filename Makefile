@@ -92,8 +92,9 @@ ISA_FLAGS_avx512vnni := $(ISA_FLAGS_avx512) -mavx512vnni
 ISA_FLAGS_avx512bf16 := $(ISA_FLAGS_avx512) -mavx512bf16
 ISA_FLAGS_neon :=
 ISA_FLAGS_neondot := -march=armv8.2-a+dotprod
-# Vector code takes a compiler many minutes under a sanitizer; nobody fuzzes it.
-ISA_CFLAGS := $(if $(filter fuzz,$(CONFIG)),-O1 -fno-sanitize=all,$(if $(SAN),-O1))
+# Vector code takes a compiler many minutes under a sanitizer. Nobody fuzzes it; and which thread writes what does not depend
+# on the kernels: those in plain C, which the tests of the engine run too, are enough to see races.
+ISA_CFLAGS := $(if $(filter fuzz tsan,$(CONFIG)),-O1 -fno-sanitize=all,$(if $(SAN),-O1))
 
 CPPFLAGS += -Iinclude -I$(B)/gen -D_GNU_SOURCE -include lib/base/banned.h $(HARDEN) \
 	$(foreach r,$(ISA_ROOMS),-DAD_ROOM_$(r)=1)
