@@ -598,6 +598,10 @@ static int run(size_t count, const char **operands)
 	eval_results r = {0};
 
 	int status = check_command(&normals);
+	if (!status)
+		status = cli_check_no_model(&normal_inputs, "normal");
+	if (!status)
+		status = cli_check_no_model(&anomalous_inputs, "anomalous");
 	if (status)
 		return status;
 	default_rates(&tpr_words, "1", "0.95");

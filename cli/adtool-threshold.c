@@ -268,6 +268,10 @@ static int run(size_t count, const char **operands)
 	bool changes = false;
 	int status = read_options(&o, &changes);
 
+	if (!status)
+		status = cli_check_no_model(&normal_inputs, "normal");
+	if (!status)
+		status = cli_check_no_model(&anomalous_inputs, "anomalous");
 	if (status)
 		return status;
 	if (output && !changes)

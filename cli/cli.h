@@ -273,6 +273,12 @@ int cli_load_backbone(const char *name, adtool_backbone **backbone);
 /* Opens it. Returns 0 or CLI_FAILURE, with a message. */
 int cli_open_model(const char *given, adtool_model **model);
 
+/*
+ * An option that takes all words up to the next one takes a MODEL behind them, too, and another model would be used
+ * or changed. Returns CLI_USAGE, with a message, when one of the pictures of --`option` is a model.
+ */
+int cli_check_no_model(const cli_list *pictures, const char *option);
+
 /* The options of a training run, shared by train and eval. */
 typedef struct cli_training {
 	const char *backbone, *layer;

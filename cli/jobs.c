@@ -48,6 +48,19 @@ int cli_check_model_size(const char *path)
 	return adtool_limits_check_model(&cli_limits, path, &err) ? cli_fail(path, &err) : 0;
 }
 
+int cli_check_no_model(const cli_list *pictures, const char *option)
+{
+	for (size_t i = 0; i < pictures->count; i++) {
+		const char *path = pictures->items[i], *suffix = strrchr(path, '.');
+		adtool_model *model = NULL;
+		if (!suffix || strcmp(suffix, ".zip") || adtool_model_open(path, &model, NULL))
+			continue;
+		adtool_model_free(model);
+		return cli_usage_error("'%s' is a model, and no pictures for --%s: name it before", cli_safe(path), option);
+	}
+	return 0;
+}
+
 int cli_open_model(const char *given, adtool_model **model)
 {
 	const char *path = cli_model_path(given);

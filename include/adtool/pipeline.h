@@ -167,7 +167,8 @@ typedef struct adtool_train_report {
  * At least 3 usable pictures are needed. backbone may be NULL when options->from is not. With options->update (backbone
  * NULL; layer, size, grid and method those of `from`) the result has the same bytes as that of training on the old
  * pictures and the new ones together (but for int8, whose ranges stay those of `from`): a new picture replaces an old one
- * of its name, and is left out when an old one has its bytes under another name; ADTOOL_EINVAL when `from` keeps no stats. report may be NULL. The caller frees *out.
+ * of its name, and is left out when an old one has its bytes under another name; ADTOOL_EINVAL when `from` keeps no
+ * stats. report may be NULL. The caller frees *out.
  */
 ADTOOL_API int adtool_train(const adtool_backbone *backbone, const char *const *inputs, size_t count,
                             const adtool_dataset_options *dataset_options, const adtool_train_options *options,

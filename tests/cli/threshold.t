@@ -169,6 +169,18 @@ run_expect factor-alone 129 adtool threshold --factor 2
 run_expect tail-value 129 adtool threshold --tail --value 2
 run_expect cost 129 adtool threshold --cost 1 --normal "$good" --anomalous "$bad"
 run_expect output-alone 129 adtool threshold -o other.zip
+# It would be another model that is changed.
+cp fresh.zip meant.zip
+run adtool threshold --tpr 0.5 --anomalous "$bad" meant.zip
+exits 'a model behind the pictures' 129
+err_like 'a model behind the pictures: said' "^adtool: threshold: 'meant\.zip' is a model, and no pictures for --anomalous: name it before$"
+same 'a model behind the pictures: it is as it was' meant.zip fresh.zip
+same 'a model behind the pictures: so is the default one' model.zip fresh.zip
+run adtool eval --normal "$good" --anomalous "$bad" meant.zip
+exits 'eval, too' 129
+run adtool threshold meant.zip --tpr 0.5 --anomalous "$bad"
+exits 'before them it is the one that is changed' 0
+not_ok 'it is changed' cmp -s meant.zip fresh.zip
 echo notes >notes.txt
 run_expect not-a-model 128 adtool threshold --alpha 0.1 -o notes.txt
 run adtool threshold -q --alpha 0.1 --force -o notes.txt
