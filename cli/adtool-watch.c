@@ -185,6 +185,8 @@ static int take_row(void *context, const adtool_row *row)
 		w->batch_at++;
 	if (w->status) {
 		/* The state cannot be kept. */
+	} else if (cli_stopped() && !c->paged) {
+		/* It was read ahead, and is not the one in hand: the next run tells of it. */
 	} else if (row->verdict == ADTOOL_ERROR && lstat(c->shown, &st) && errno == ENOENT) {
 		/* It was deleted, or renamed and will be found under its new name. */
 		if (!page)

@@ -300,6 +300,28 @@ kill -s TERM $pid
 stop
 is 'SIGTERM twice at once ends it as once' $code 0
 
+# Those that were read ahead are left for the next run.
+cat >slow <<'EOT'
+#!/bin/sh
+echo "$1" >>slow.log
+while [ ! -e go ]; do sleep 0.1; done
+EOT
+chmod +x slow
+rm -rf hand
+mkdir hand
+for i in 1 2 3 4; do cp $good/00$i.png hand/; done
+start --state sh --exec './slow {}' hand
+ok 'the command of the first picture runs' until_true has_lines slow.log 1
+kill -s TERM $pid
+: >go
+wait $pid
+is 'SIGTERM while it runs' $? 0
+is 'that picture is the last' "$(cut -f 1 out)" hand/001.png
+is 'for which a command runs' "$(cat slow.log)" hand/001.png
+run once --state sh hand
+is 'the others are there the next time' "$(cut -f 1 "$OUT" | tr '\n' ' ')" 'hand/002.png hand/003.png hand/004.png '
+rm -rf hand
+
 # Two at one state.
 start w
 ok 'it runs' until_true test -s "$XDG_STATE_HOME/adtool/$(ls "$XDG_STATE_HOME/adtool" | grep -v lock | head -n 1)"
