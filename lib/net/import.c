@@ -168,15 +168,20 @@ int import_operand(struct build *b, size_t i, const struct known **out)
 	return code;
 }
 
+int import_need_operand(struct build *b, size_t i, const struct known **out)
+{
+	int code = import_operand(b, i, out);
+
+	return code || *out ? code : DAMAGED(b, "input %zu is missing", i + 1);
+}
+
 int import_need_value(struct build *b, size_t i, int *value)
 {
 	const struct known *k;
-	int code = import_operand(b, i, &k);
+	int code = import_need_operand(b, i, &k);
 
 	if (code)
 		return code;
-	if (!k)
-		return DAMAGED(b, "input %zu is missing", i + 1);
 	if (k->kind != VALUE)
 		return REFUSE(b, "input %zu is a constant", i + 1);
 	*value = k->value;

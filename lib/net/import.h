@@ -55,6 +55,7 @@ int import_widen(struct build *b, ad_constant *c);
 int import_stored_operand(struct build *b, size_t i, struct known **out);
 /* The same, a constant being floats or whole numbers. */
 int import_operand(struct build *b, size_t i, const struct known **out);
+int import_need_operand(struct build *b, size_t i, const struct known **out);
 int import_need_value(struct build *b, size_t i, int *value);
 /* *out is NULL when the input is left out. integer: whole numbers are wanted, else floats. */
 int import_get_constant(struct build *b, size_t i, int integer, const ad_constant **out);

@@ -9,12 +9,10 @@ static int emit_unary(struct build *b, ad_activation activation)
 {
 	const struct known *x;
 	ad_node *node;
-	int code = import_operand(b, 0, &x);
+	int code = import_need_operand(b, 0, &x);
 
 	if (code)
 		return code;
-	if (!x)
-		return DAMAGED(b, "input 1 is missing");
 	if (x->kind == CONSTANT) {
 		ad_constant c = x->constant;
 		float *folded;
@@ -291,14 +289,12 @@ static int import_binary(struct build *b, enum ad_binary op)
 	size_t dims[AD_RANK];
 	ad_node *node;
 	int rank, inputs[2];
-	int code = import_operand(b, 0, &x);
+	int code = import_need_operand(b, 0, &x);
 
 	if (!code)
-		code = import_operand(b, 1, &y);
+		code = import_need_operand(b, 1, &y);
 	if (code)
 		return code;
-	if (!x || !y)
-		return DAMAGED(b, "input %d is missing", x ? 2 : 1);
 	if (x->kind == CONSTANT && y->kind == CONSTANT)
 		return fold_binary(b, op, &x->constant, &y->constant);
 	if (x->kind == CONSTANT)

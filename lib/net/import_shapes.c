@@ -9,12 +9,10 @@
 int import_identity(struct build *b)
 {
 	const struct known *x;
-	int code = import_operand(b, 0, &x);
+	int code = import_need_operand(b, 0, &x);
 
 	if (code)
 		return code;
-	if (!x)
-		return DAMAGED(b, "input 1 is missing");
 	if (x->kind == VALUE)
 		import_becomes_value(b, x->value);
 	else
@@ -267,6 +265,15 @@ int import_pad(struct build *b)
 	return 0;
 }
 
+static int shape_of(const struct build *b, const struct known *x, const size_t **dims, size_t *count)
+{
+	const ad_value *value = x->kind == VALUE ? &b->g->values[x->value] : NULL;
+
+	*dims = value ? value->dims : x->constant.dims;
+	*count = value ? value->count : x->constant.count;
+	return value ? value->rank : x->constant.rank;
+}
+
 /* The same elements under another shape, for values and constants. */
 static int reshape(struct build *b, const struct known *x, int rank, const size_t *dims)
 {
@@ -291,18 +298,15 @@ int import_flatten(struct build *b)
 	const struct known *x;
 	const size_t *dims;
 	int64_t axis, i;
-	size_t flat[2] = {1, 1};
+	size_t flat[2] = {1, 1}, count;
 	int rank;
-	int code = import_operand(b, 0, &x);
+	int code = import_need_operand(b, 0, &x);
 
 	if (!code)
 		code = import_get_int(b, "axis", 1, &axis);
 	if (code)
 		return code;
-	if (!x)
-		return DAMAGED(b, "input 1 is missing");
-	rank = x->kind == VALUE ? b->g->values[x->value].rank : x->constant.rank;
-	dims = x->kind == VALUE ? b->g->values[x->value].dims : x->constant.dims;
+	rank = shape_of(b, x, &dims, &count);
 	if (axis < -rank || axis > rank)
 		return DAMAGED(b, "there is no axis %lld", (long long)axis);
 	axis += axis < 0 ? rank : 0;
@@ -319,7 +323,7 @@ int import_reshape(struct build *b)
 	size_t dims[AD_RANK], count, known = 1;
 	int64_t allow_zero;
 	int rank, n_dims, open = -1, i;
-	int code = import_operand(b, 0, &x);
+	int code = import_need_operand(b, 0, &x);
 
 	if (!code)
 		code = import_need_constant(b, 1, 1, &shape);
@@ -327,11 +331,7 @@ int import_reshape(struct build *b)
 		code = import_get_int(b, "allowzero", 0, &allow_zero);
 	if (code)
 		return code;
-	if (!x)
-		return DAMAGED(b, "input 1 is missing");
-	rank = x->kind == VALUE ? b->g->values[x->value].rank : x->constant.rank;
-	from = x->kind == VALUE ? b->g->values[x->value].dims : x->constant.dims;
-	count = x->kind == VALUE ? b->g->values[x->value].count : x->constant.count;
+	rank = shape_of(b, x, &from, &count);
 	if (shape->rank != 1 || shape->count > AD_RANK || (x->kind == VALUE && !shape->count))
 		return REFUSE(b, "a shape of %zu dimensions; 1 to %d are supported", shape->count, AD_RANK);
 	n_dims = (int)shape->count;
