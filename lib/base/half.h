@@ -28,6 +28,7 @@ static inline float ad_half_to_float(uint16_t half)
 }
 
 uint16_t ad_float_to_half(float value); /* to nearest, ties to even */
+/* As ad_half_to_float; not on threads where denormals are zero (kernel.h, fp_enter). */
 void ad_halves_to_floats(const ad_loose_half *in, size_t count, float *out);
 
 #endif

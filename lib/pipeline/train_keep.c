@@ -9,7 +9,7 @@ int ad_train_merge_kept(struct trainer *t, adtool_error *err)
 	const adtool_train_options *o = t->options;
 	const adtool_model_info *old = &o->from->info;
 	struct list *l = &t->list;
-	size_t fresh = l->count, before = old->pictures_refused, i;
+	size_t fresh = l->count, mapless = 0, named, i;
 	int code;
 
 	if (!adtool_model_keeps_stats(o->from))
@@ -28,8 +28,7 @@ int ad_train_merge_kept(struct trainer *t, adtool_error *err)
 	for (i = 0; !code && i < t->stats.count; i++) {
 		adtool_item item = {.name = t->stats.kept[i].name};
 
-		if (!t->stats.kept[i].map && before)
-			before--;
+		mapless += !t->stats.kept[i].map;
 		if (ad_train_list_find(l, fresh, item.name))
 			continue;
 		code = ad_train_list_add(l, &item, err);
@@ -40,8 +39,10 @@ int ad_train_merge_kept(struct trainer *t, adtool_error *err)
 	}
 	if (code)
 		return code;
-	/* Those that were refused by their folder or archive have no name. */
-	l->refused += before;
+	/* Those that were refused by their folder or archive have no name; dropped ones look like those that have one. */
+	named = mapless > old->pictures_dropped ? mapless - old->pictures_dropped : 0;
+	l->refused += old->pictures_refused > named ? old->pictures_refused - named : 0;
+	t->dropped_before = old->pictures_dropped < t->refused ? old->pictures_dropped : t->refused;
 	ad_train_list_sort(l);
 	return 0;
 }

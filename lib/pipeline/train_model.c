@@ -127,8 +127,8 @@ static int fill_info(adtool_model *m, const adtool_backbone *backbone, const adt
 	info->calibration = calibration->kind;
 	info->folds = calibration->folds;
 	info->calibration_count = calibration->n;
-	info->pictures_refused = t->refused + t->list.refused;
-	info->pictures_dropped = t->dropped;
+	info->pictures_refused = t->refused - t->dropped_before + t->list.refused;
+	info->pictures_dropped = t->dropped + t->dropped_before;
 	COPY_TEXT(info->group_by, o->group_by);
 	info->groups = t->groups;
 	for (i = 0; i < t->list.count; i++) {

@@ -38,12 +38,13 @@ struct trainer {
 	ad_fitter *fitter;
 	float *pooled; /* per entry: its map, when stats are kept */
 	struct ad_stats stats;
-	size_t known;
-	size_t done, refused;
+	size_t known;         /* new pictures that were left out: the old model has their bytes */
+	size_t done, refused; /* pictures that came, and of those, or of the old model's, what could not be used */
 	const char **names, **archives; /* per entry, the list's */
 	size_t *group;                  /* per entry; with options->group_by */
 	size_t groups;
-	size_t dropped;
+	size_t dropped;         /* the worst, taken out of `used` */
+	size_t dropped_before;  /* of `refused`: those that an earlier training dropped */
 	/* With tiles: those that fits are made of, in the order of the pictures. */
 	ad_fit_options tile_fit;
 	size_t tile_count;
@@ -52,8 +53,8 @@ struct trainer {
 	struct ad_tiles *tiles; /* per entry: what fits are made of, until that is done; if held, all, to the end */
 	int holds_tiles;        /* all are in memory, so that no picture is read twice */
 	_Atomic uint64_t tiles_held; /* bytes of those */
-	uint64_t tiles_limit;
-	atomic_int tiles_too_many;
+	uint64_t tiles_limit;        /* the bytes that they may take */
+	atomic_int tiles_too_many;   /* set by who would have exceeded it */
 	struct calibrating *calibrating; /* of the pass that is under way */
 };
 

@@ -76,6 +76,17 @@ adtool train -q --keep-stats -o union.zip a b 2>/dev/null
 run adtool train -q --update m.zip b/025x.png
 exits 'refused now: status 2' 2
 same 'refused now: as in the union' m.zip union.zip
+# So do those that were dropped, which are not refused.
+adtool train -q --keep-stats --drop 2 -o m.zip a 2>/dev/null
+run adtool train --update m.zip b/020.png
+out_like 'dropped before: not refused' '^pictures +19 used, 2 refused; 18 from the old model, 0 known before$'
+run adtool info m.zip
+out_like 'dropped before: told of' '^  dropped +2, the worst'
+run adtool train --update m.zip --drop 1 b/021.png
+out_like 'dropped now' '^pictures +19 used, 2 refused; 18 from the old model, 0 known before, 1 dropped$'
+run adtool info m.zip
+out_like 'dropped before and now: all are told of' '^  dropped +3, the worst'
+out_like 'and what was refused' '^trained on +19 pictures; 2 were refused$'
 rm a/005x.png a/006x.png b/025x.png
 
 # Names with what lines are made of.
