@@ -162,7 +162,10 @@ static void print_report(const adtool_model *model, const adtool_train_report *r
 		cli_print("; %llu files that are no pictures", (unsigned long long)r->passed_over);
 	cli_print("\nbackbone     %s, layer %s: %zu x %zu x %zu from %ux%u pixels\n", cli_safe(m->backbone_name),
 		  cli_safe(m->layer), m->layer_channels, m->layer_height, m->layer_width, m->width, m->height);
-	if (m->precision != ADTOOL_FLOAT32)
+	/* An update does not measure how much it differs. */
+	if (m->precision != ADTOOL_FLOAT32 && update_path)
+		cli_print("precision    %s\n", cli_precisions[m->precision]);
+	else if (m->precision != ADTOOL_FLOAT32)
 		cli_print("precision    %s; features differ by %.1f %% of their spread from float32\n",
 			  cli_precisions[m->precision], 100 * r->difference);
 	cli_print("features     D = %zu", m->dimensions);

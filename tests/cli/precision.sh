@@ -34,8 +34,9 @@ same '-j 1 and -j 3 give the same rows' "$OUT" rows
 other=int8
 [ $precision != int8 ] || other=float32
 run adtool train -q --precision $precision --keep-stats -o kept.zip "$good"
-run adtool train -q --update kept.zip -o more.zip d/test/normal
+run adtool train --update kept.zip -o more.zip d/test/normal
 exits 'an update' 0
+out_like 'says nothing of features that it did not compare' "^precision +$precision\$"
 run adtool info more.zip
 out_like 'keeps the precision' "^  precision +$precision"
 run adtool train -q --update kept.zip --precision $other -o more.zip d/test/normal
