@@ -8,6 +8,7 @@
 
 typedef struct option {
 	char *letter, *name, *kind, *argument, *words, *help;
+	char *joined_argument, *joined_words; /* what argument and words are then; else NULL */
 } option;
 
 typedef struct command {
@@ -34,6 +35,21 @@ static char *take_field(char **at)
 	return field;
 }
 
+/* Two options of one name (--color) are one to a shell, with the words of both. */
+static bool join_words(const command *c)
+{
+	const option *last = &c->options[c->count - 1];
+
+	for (option *o = c->options; o < last; o++) {
+		if (o->name[0] && !strcmp(o->name, last->name)) {
+			o->words = o->joined_words = cli_text("%s %s", o->words, last->words);
+			o->argument = o->joined_argument = cli_text("%s|%s", o->argument, last->argument);
+			return true;
+		}
+	}
+	return false;
+}
+
 /* The text stays in use. */
 static void take_tables(commands *all, char *text)
 {
@@ -51,12 +67,14 @@ static void take_tables(commands *all, char *text)
 			command *c = &all->items[all->count - 1];
 			c->options = cli_realloc(c->options, c->count + 1, sizeof(*c->options));
 			option *o = &c->options[c->count++];
+			o->joined_argument = o->joined_words = NULL;
 			o->letter = take_field(&at);
 			o->name = take_field(&at);
 			o->kind = take_field(&at);
 			o->argument = take_field(&at);
 			o->words = take_field(&at);
 			o->help = take_field(&at);
+			c->count -= join_words(c);
 		}
 	}
 }
@@ -552,8 +570,13 @@ static int run(size_t count, const char **operands)
 	}
 	if (!status)
 		print(&all);
-	for (size_t i = 0; i < all.count; i++)
+	for (size_t i = 0; i < all.count; i++) {
+		for (size_t k = 0; k < all.items[i].count; k++) {
+			free(all.items[i].options[k].joined_argument);
+			free(all.items[i].options[k].joined_words);
+		}
 		free(all.items[i].options);
+	}
 	free(all.items);
 	while (text_count)
 		free(texts[--text_count]);

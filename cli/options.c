@@ -164,6 +164,25 @@ static const cli_option *find_option(const cli_command *command, const char *nam
 	return NULL;
 }
 
+static bool has_word(const cli_option *o, const char *value)
+{
+	for (size_t i = 0; o->type == CLI_WORD && o->words[i]; i++)
+		if (!strcmp(o->words[i], value))
+			return true;
+	return false;
+}
+
+/* --color of a backbone's channels and --color of the output have one name; the value tells which of them is meant. */
+static const cli_option *meant_by(const cli_option *found, const char *value)
+{
+	if (found->type != CLI_WORD || has_word(found, value))
+		return found;
+	for (const cli_option *o = common_options; o->type != CLI_END; o++)
+		if (o->name && !strcmp(o->name, found->name) && has_word(o, value))
+			return o;
+	return found;
+}
+
 static int take(parser *p, const cli_given_option *g, const char *value, bool value_is_separate)
 {
 	int code = cli_store(g, value);
@@ -191,11 +210,11 @@ static int parse_long(parser *p, const char *argument)
 			return cli_usage_error("option '%s' takes no value", g.name);
 		return take(p, &g, NULL, false);
 	}
-	if (equals)
-		return take(p, &g, equals + 1, false);
-	if (p->at == p->argc)
+	if (!equals && p->at == p->argc)
 		return cli_usage_error("option '%s' wants a value: %s", g.name, g.option->argument);
-	return take(p, &g, p->argv[p->at++], true);
+	const char *value = equals ? equals + 1 : p->argv[p->at++];
+	g.option = meant_by(g.option, value);
+	return take(p, &g, value, !equals);
 }
 
 static int parse_short(parser *p, const char *argument)

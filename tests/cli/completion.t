@@ -57,6 +57,8 @@ EOT
 	bash_gives 'a file.png' adtool score -m 'a f'
 	bash_gives '' adtool score --threshold ''
 	bash_gives '' adtool train --layer ''
+	bash_gives '--color=' adtool train --col
+	bash_gives 'always auto bgr never rgb' adtool train --color ''
 	bash_gives '' adtool train --background ''
 	bash_gives '' adtool tune --grid ''
 	bash_gives 'model.zip' adtool train --update m
@@ -74,7 +76,7 @@ EOT
 	bash_gives 'adnet' adtool backbone show adn
 	is 'bash: it is bound to adtool' "$(bash --norc -c '. ./adtool.bash; complete -p adtool')" 'complete -F _adtool adtool'
 else
-	skip 27 'needs bash'
+	skip 29 'needs bash'
 fi
 
 # zsh: typed into one that listens, with tabs. The command itself is a function that shows its words.

@@ -22,6 +22,11 @@ exits '--mean' 0
 run adtool features --color bgr -o bgr.npy $good
 run adtool features --color rgb -o rgb.npy $good
 same '--color as it is anyway changes nothing' rgb.npy f.npy
+run adtool features --color never --color=bgr -o never.npy $good
+exits '--color never, which every command has' 0
+same '--color never is not of the channels' never.npy bgr.npy
+run adtool features --color maybe -o never.npy $good
+exits '--color with another word' 129
 if have_numpy; then
 	ok 'shapes and averages' "$PYTHON" -c '
 import numpy as np
