@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "fail.h"
+#include "fork.h"
 
 static int open_library(const char *soname, int flags, const char *const *names, size_t n, void **handle, void *table,
 			adtool_error *err)
@@ -35,10 +36,13 @@ int ad_lazy_open(const char *soname, const char *const *names, size_t n, void **
 int ad_lazy_resident(const char *soname, const char *const *names, size_t n, void *table, adtool_error *err)
 {
 	void *library;
-	int code = open_library(soname, RTLD_NODELETE, names, n, &library, table, err);
+	int code;
 
+	ad_fork_hold();
+	code = open_library(soname, RTLD_NODELETE, names, n, &library, table, err);
 	if (!code)
 		dlclose(library);
+	ad_fork_free();
 	return code;
 }
 

@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "../base/fail.h"
+#include "../base/fork.h"
 #include "../base/lazy.h"
 #include "../base/mem.h"
 
@@ -293,12 +294,15 @@ static int open_icc(const ad_profile *profile, const ad_layout *layout, struct a
 		ad_free(icc);
 		return rc;
 	}
+	ad_fork_hold();
 	icc->context = icc->api.cmsCreateContext(NULL, NULL);
 	if (!icc->context) {
+		ad_fork_free();
 		ad_free(icc);
 		return ad_fail_nomem(err);
 	}
 	icc->transform = make_transform(icc, profile, layout);
+	ad_fork_free();
 	if (icc->transform)
 		*out = icc;
 	else
@@ -332,9 +336,11 @@ void ad_icc_close(struct ad_icc *icc)
 {
 	if (!icc)
 		return;
+	ad_fork_hold();
 	if (icc->transform)
 		icc->api.cmsDeleteTransform(icc->transform);
 	icc->api.cmsDeleteContext(icc->context);
+	ad_fork_free();
 	ad_free(icc);
 }
 

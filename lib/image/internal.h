@@ -64,8 +64,8 @@ const ad_image_format *ad_image_format_at(size_t i);
 const ad_image_format *ad_image_format_of(const void *data, size_t size);
 
 /*
- * f->decode in a process of its own, which can open nothing, ends with the caller's, and has AD_ISOLATED_SECONDS of a CPU. What
- * comes from there is not trusted. Where no process can be had it is decoded here. ADTOOL_EFORMAT with the signal when the
+ * f->decode in a process of its own, which can open nothing, ends with the caller's, and has AD_ISOLATED_SECONDS of a CPU, or
+ * twice as many on the clock. What comes from there is not trusted. Where no process can be had it is decoded here. ADTOOL_EFORMAT with the signal when the
  * process was ended by one.
  */
 #define AD_ISOLATED_SECONDS 300u

@@ -2,8 +2,6 @@
 #include "internal.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -15,6 +13,7 @@
 
 #include "../base/fail.h"
 #include "../base/file.h"
+#include "../base/fork.h"
 #include "../base/mem.h"
 #include "../base/sanitized.h"
 
@@ -44,8 +43,11 @@ static void limit(int resource, rlim_t most)
 /* Nothing is open but the pipe, nothing can be opened, and the caller's end is the end. */
 static void confine(int out, pid_t parent)
 {
+	sigset_t none;
 	int fd;
 
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
 	/* A wish to stop is the caller's business. */
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGINT, SIG_IGN);
@@ -59,6 +61,9 @@ static void confine(int out, pid_t parent)
 	ad_malloc_zeros();
 	limit(RLIMIT_CORE, 0);
 	limit(RLIMIT_CPU, AD_ISOLATED_SECONDS);
+	/* What waits for ever takes no CPU. */
+	signal(SIGALRM, SIG_DFL);
+	alarm(2 * AD_ISOLATED_SECONDS);
 	/* Nor does a library say anything there: libjxl 0.7 remarks on damage. */
 	for (fd = 0; fd < out && fd <= STDERR_FILENO; fd++)
 		close(fd);
@@ -129,40 +134,15 @@ static int say_end(const struct job *job, int ended, int status)
 {
 	const char *name = job->format->name;
 
-	if (ended && WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU)
-		return ad_fail(job->err, ADTOOL_EFORMAT, "damaged %s: decoding it took more than %u s of a CPU", name,
-			       AD_ISOLATED_SECONDS);
-	if (ended && WIFSIGNALED(status))
+	int number = ended && WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+
+	if (number == SIGXCPU || number == SIGALRM)
+		return ad_fail(job->err, ADTOOL_EFORMAT, "damaged %s: decoding it took more than %u s%s", name,
+			       AD_ISOLATED_SECONDS * (number == SIGALRM ? 2 : 1), number == SIGALRM ? "" : " of a CPU");
+	if (number)
 		return ad_fail(job->err, ADTOOL_EFORMAT, "damaged %s: its decoder was ended by signal %d (%s)", name,
-			       WTERMSIG(status), strsignal(WTERMSIG(status)));
+			       number, strsignal(number));
 	return ad_fail(job->err, ADTOOL_EFORMAT, "damaged %s: its decoder ended without a word", name);
-}
-
-/*
- * The process, or -1; *in: the end of the pipe to read. One at a time: a process that was forked meanwhile would hold the
- * other end of this pipe, too.
- */
-static pid_t start(const struct job *job, int *in)
-{
-	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-	pid_t self = getpid(), child = -1;
-	int ends[2];
-
-	pthread_mutex_lock(&lock);
-	if (!pipe2(ends, O_CLOEXEC)) {
-#ifdef F_SETPIPE_SZ
-		fcntl(ends[1], F_SETPIPE_SZ, 1 << 20);
-#endif
-		child = fork();
-		if (!child)
-			decode_there(job, ends[1], self);
-		close(ends[1]);
-		if (child < 0)
-			close(ends[0]);
-		*in = ends[0];
-	}
-	pthread_mutex_unlock(&lock);
-	return child;
 }
 
 int ad_image_isolate(const ad_image_format *f, const uint8_t *data, size_t size, const adtool_image_options *options,
@@ -170,16 +150,18 @@ int ad_image_isolate(const ad_image_format *f, const uint8_t *data, size_t size,
 {
 	const struct job job = {f, data, size, options, err};
 	adtool_image *image = NULL;
-	int in, status, rc = f->prepare(err);
-	pid_t child, got;
+	int end, status, rc = f->prepare(err);
+	pid_t self = getpid(), child, got;
 
 	if (rc)
 		return rc;
-	child = start(&job, &in);
+	child = ad_fork(&end);
+	if (!child)
+		decode_there(&job, end, self);
 	if (child < 0)
 		return f->decode(data, size, options, out, err);
-	rc = take(&job, in, &image);
-	close(in);
+	rc = take(&job, end, &image);
+	close(end);
 	if (rc < 0)
 		kill(child, SIGKILL);
 	do

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <math.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@
 #include "../../lib/base/digest.h"
 #include "../../lib/base/fail.h"
 #include "../../lib/base/file.h"
+#include "../../lib/base/fork.h"
 #include "../../lib/base/lazy.h"
 #include "../../lib/base/mem.h"
 #include "../../lib/base/npy.h"
@@ -587,6 +589,52 @@ static void doubles_are_put_in_order(void **state)
 	assert_int_equal(0, ad_compare_doubles(&values[n - 4], &values[n - 3]));
 }
 
+static atomic_int holders_stop;
+
+static void *hold_on(void *unused)
+{
+	(void)unused;
+	while (!atomic_load(&holders_stop)) {
+		ad_fork_hold();
+		sched_yield();
+		ad_fork_free();
+	}
+	return NULL;
+}
+
+/* Whatever other threads do meanwhile, the new process can do the same; and it is the pipe's only writer. */
+static void test_fork(void **state)
+{
+	pthread_t threads[3];
+	int i;
+
+	(void)state;
+	for (i = 0; i < 3; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, hold_on, NULL), 0);
+	for (i = 0; i < 50; i++) {
+		char byte = 0;
+		int end, status;
+		pid_t child = ad_fork(&end);
+
+		if (!child) {
+			alarm(60);
+			ad_fork_hold();
+			ad_fork_free();
+			_exit(write(end, "x", 1) == 1 ? 7 : 8);
+		}
+		assert_true(child > 0);
+		assert_int_equal(read(end, &byte, 1), 1);
+		assert_int_equal(byte, 'x');
+		assert_int_equal(read(end, &byte, 1), 0);
+		close(end);
+		assert_int_equal(waitpid(child, &status, 0), child);
+		assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+	}
+	atomic_store(&holders_stop, 1);
+	for (i = 0; i < 3; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -603,6 +651,7 @@ int main(void)
 		cmocka_unit_test(test_rng),
 		cmocka_unit_test(test_pool),
 		cmocka_unit_test(test_pool_try),
+		cmocka_unit_test(test_fork),
 		cmocka_unit_test(test_ordered),
 		cmocka_unit_test(doubles_are_put_in_order),
 	};

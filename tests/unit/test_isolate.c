@@ -46,6 +46,9 @@ static int misbehave(const uint8_t *data, size_t size, const adtool_image_option
 	case 'x':
 		raise(SIGXCPU);
 		break;
+	case 't':
+		raise(SIGALRM);
+		break;
 	case 'e':
 		_exit(0);
 	case 'r':
@@ -142,6 +145,7 @@ static void an_end_is_an_error(void **state)
 	(void)state;
 	fails("k", ADTOOL_EFORMAT, "damaged WILD: its decoder was ended by signal 9 (Killed)");
 	fails("x", ADTOOL_EFORMAT, "damaged WILD: decoding it took more than 300 s of a CPU");
+	fails("t", ADTOOL_EFORMAT, "damaged WILD: decoding it took more than 600 s");
 	fails("e", ADTOOL_EFORMAT, "damaged WILD: its decoder ended without a word");
 	fails("r", ADTOOL_ELIMIT, "refused, since 41");
 	assert_int_equal(descriptors(), before);
