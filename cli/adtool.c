@@ -65,6 +65,13 @@ static int unknown_command(const char *name)
 
 	for (const cli_command_row *row = cli_commands; row->name && n + 1 < sizeof(names) / sizeof(*names); row++)
 		names[n++] = row->name;
+	for (size_t i = 0; i < n; i++) {
+		if (!strcmp(names[i], name)) {
+			cli_message(NULL, "the program adtool-%s is missing: it is not beside adtool, in %s, or on PATH", name,
+				    ADTOOL_LIBEXECDIR);
+			return CLI_FAILURE;
+		}
+	}
 	names[n++] = "help";
 	const char *near = cli_nearest(name, names, n);
 	if (near)

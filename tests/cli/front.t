@@ -72,6 +72,16 @@ is 'installed: --help of a program in libexec finds the page' "$(cat "$OUT")" \
 run env PATH="$TMP/tools:/usr/bin:/bin" usr/bin/adtool --help
 is 'installed: --help of the front' "$(cat "$OUT")" "man -l $TMP/usr/bin/../share/man/man1/adtool.1"
 
+# A command of adtool's own that is not there is no unknown one.
+run env PATH="$TMP/tools:/usr/bin:/bin" usr/bin/adtool drift x
+if [ "$status" = 128 ] || ! { [ -e /usr/local/libexec/adtool/adtool-drift ] || [ -e /usr/bin/adtool-drift ]; }; then
+	exits 'a program that is missing' 128
+	err_like 'a program that is missing: which, and where it was looked for' \
+		'^adtool: the program adtool-drift is missing: it is not beside adtool, in .*/adtool, or on PATH$'
+else
+	skip 2 'an installed adtool has it'
+fi
+
 run env PATH="$TMP/tools:$PATH" adtool help bundle
 exits 'help of a file format' 0
 out_like 'help of a file format finds section 5' 'man/adtool-bundle\.5$'
