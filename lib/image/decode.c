@@ -6,7 +6,7 @@
 /*
  * A build leaves libraries out with make WITHOUT=. To add a format: write its ad_decode_fn in a file of its own, declare it
  * in internal.h, give it a row here and its first bytes one in ../base/magic.c; add a picture of it to
- * tests/tools/draw_formats.c.
+ * tests/tools/draw_formats.c. One whose library is large and less tried than most has an ad_prepare_fn too, and is isolated.
  */
 #ifdef AD_SONAME_TIFF
 #define TIFF_ROW {"TIFF", ad_tiff_decode, "libtiff", NULL}
