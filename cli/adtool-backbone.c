@@ -85,7 +85,8 @@ typedef struct layer_row {
 } layer_row;
 
 /* The layers that are asked for, all before the first is printed. The caller frees *rows. */
-static int read_layers(const adtool_backbone *backbone, const adtool_backbone_info *info, layer_row **rows, size_t *count)
+static int read_layers(const adtool_backbone *backbone, const adtool_backbone_info *info, layer_row **rows,
+		       size_t *count)
 {
 	adtool_error err;
 
@@ -113,8 +114,8 @@ static void print_layer(const layer_row *row)
 	if (row->stride)
 		snprintf(step, sizeof(step), "/%d", row->stride);
 	cli_print("%-16s %6s %18s %12s %12s %6zu %10s\n", cli_safe(row->name), step, shape,
-		  cli_big(adds, (double)cost->multiply_adds), cli_big(parameters, (double)cost->parameters), cost->nodes,
-		  cli_bytes(arena, cost->arena_bytes));
+		  cli_big(adds, (double)cost->multiply_adds), cli_big(parameters, (double)cost->parameters),
+		  cost->nodes, cli_bytes(arena, cost->arena_bytes));
 }
 
 static int print_layers(const adtool_backbone *backbone, const adtool_backbone_info *info)
@@ -125,8 +126,8 @@ static int print_layers(const adtool_backbone *backbone, const adtool_backbone_i
 	int status = read_layers(backbone, info, &rows, &count);
 	if (!status) {
 		print_metadata(info);
-		cli_print("\n%-16s %6s %18s %12s %12s %6s %10s\n", "layer", "stride", "shape", "mult-adds", "parameters",
-			  "nodes", "arena");
+		cli_print("\n%-16s %6s %18s %12s %12s %6s %10s\n", "layer", "stride", "shape", "mult-adds",
+			  "parameters", "nodes", "arena");
 		for (size_t i = 0; i < count; i++)
 			print_layer(&rows[i]);
 	}
@@ -170,7 +171,8 @@ static int print_plan(const adtool_backbone *backbone, const char *name)
 	char arena[CLI_NUMBER_SIZE], weights[CLI_NUMBER_SIZE];
 	adtool_error err;
 
-	int code = adtool_backbone_profile(backbone, layer, size.width, size.height, cli_jobs, keep_node, &rows, &t, &err);
+	int code =
+	    adtool_backbone_profile(backbone, layer, size.width, size.height, cli_jobs, keep_node, &rows, &t, &err);
 	if (!code) {
 		cli_print("layer          %s\n", cli_safe(layer ? layer : name));
 		cli_print("input          %ux%u\n", size.width, size.height);
@@ -178,8 +180,8 @@ static int print_plan(const adtool_backbone *backbone, const char *name)
 		cli_print("arena          %s\n", cli_bytes(arena, t.arena_bytes));
 		cli_print("weights        %s, packed\n", cli_bytes(weights, t.weight_bytes));
 		cli_print("planning       %.1f ms\n", 1e3 * t.planning);
-		cli_print("\n%-18s %-18s %-14s %8s %8s %6s %8s  %s\n", "algorithm", "kind", "shape", "GFLOP", "ms", "share",
-			  "GFLOP/s", "node");
+		cli_print("\n%-18s %-18s %-14s %8s %8s %6s %8s  %s\n", "algorithm", "kind", "shape", "GFLOP", "ms",
+			  "share", "GFLOP/s", "node");
 		for (size_t i = 0; i < rows.count; i++)
 			print_node(&rows.nodes[i], t.sum);
 		cli_print("%-18s %-18s %-14s %8.4f %8.3f %5.1f%% %8.1f  median of %u runs\n", "total", "", "",

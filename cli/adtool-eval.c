@@ -22,14 +22,15 @@ static const cli_option options[] = {
     {CLI_LIST, 0, "normal", "INPUT...", "pictures of normal things", &normal_inputs, 0, 0, NULL, 0, 0},
     {CLI_LIST, 0, "anomalous", "INPUT...", "pictures of anomalous things", &anomalous_inputs, 0, 0, NULL, CLI_REQUIRED,
      0},
-    {CLI_STRING, 0, "masks", "DIR", "masks of the defects (brighter than 127), named as the pictures: pixel AUROC, AUPRO, F1",
-     &masks_dir, 0, 0, NULL, 0, 0},
-    {CLI_STRING, 0, "report", "DIR", "write a report with curves and pictures here: index.html", &report_dir, 0, 0, NULL,
+    {CLI_STRING, 0, "masks", "DIR",
+     "masks of the defects (brighter than 127), named as the pictures: pixel AUROC, AUPRO, F1", &masks_dir, 0, 0, NULL,
      0, 0},
-    {CLI_STRING, 0, "rows", "FILE", "write what is known of each picture here, one line each", &rows_path, 0, 0, NULL, 0,
-     0},
-    {CLI_LIST, 0, "tpr", "R...", "tell the least FPR with at least this TPR (default 1 0.95)", &tpr_words, 0, 0, NULL, 0,
-     0},
+    {CLI_STRING, 0, "report", "DIR", "write a report with curves and pictures here: index.html", &report_dir, 0, 0,
+     NULL, 0, 0},
+    {CLI_STRING, 0, "rows", "FILE", "write what is known of each picture here, one line each", &rows_path, 0, 0, NULL,
+     0, 0},
+    {CLI_LIST, 0, "tpr", "R...", "tell the least FPR with at least this TPR (default 1 0.95)", &tpr_words, 0, 0, NULL,
+     0, 0},
     {CLI_LIST, 0, "fpr", "R...", "tell the greatest TPR with at most this FPR (default 0.01 0.05)", &fpr_words, 0, 0,
      NULL, 0, 0},
     {CLI_COUNT, 0, "bootstrap", "N", "resamples behind the intervals; 0: no intervals (default 2000)", &resamples, 0,
@@ -37,7 +38,8 @@ static const cli_option options[] = {
     {CLI_WORD, 0, "format", "text|json", "how the result is written (default text)", &format, 0, 0, formats, 0, 0},
     CLI_OPTION_NULL,
     CLI_OPTION_JOBS,
-    {CLI_HEADING, 0, NULL, "TRAINING OPTION...", "With --train or --folds, as for adtool train:", NULL, 0, 0, NULL, 0, 0},
+    {CLI_HEADING, 0, NULL, "TRAINING OPTION...", "With --train or --folds, as for adtool train:", NULL, 0, 0, NULL, 0,
+     0},
     CLI_OPTIONS_TRAINING,
     CLI_OPTION_GROUP_BY,
     CLI_OPTION_END,
@@ -125,7 +127,11 @@ static int add_row_text(evaluation *e, const adtool_row *row, const char *defect
 	add_text(e, text, strlen(text));
 	free(text);
 	for (const char *c = defect; *c; c++) {
-		const char *escaped = *c == '\t' ? "\\t" : *c == '\n' ? "\\n" : *c == '\r' ? "\\r" : *c == '\\' ? "\\\\" : NULL;
+		const char *escaped = *c == '\t'   ? "\\t"
+				      : *c == '\n' ? "\\n"
+				      : *c == '\r' ? "\\r"
+				      : *c == '\\' ? "\\\\"
+						   : NULL;
 		add_text(e, escaped ? escaped : c, escaped ? 2 : 1);
 	}
 	if (folds) {
@@ -549,12 +555,14 @@ static int check_rates(const cli_list *list, const char *name, bool zero)
 /* What the table of options cannot say. */
 static int check_command(const cli_list *operands)
 {
-	size_t lists = lists_in(&train_inputs) + lists_in(&normal_inputs) + lists_in(&anomalous_inputs) + lists_in(operands);
+	size_t lists =
+	    lists_in(&train_inputs) + lists_in(&normal_inputs) + lists_in(&anomalous_inputs) + lists_in(operands);
 
 	if (lists > 1)
 		return cli_usage_error("the list of paths, '-', can be read only once");
 	if (lists && compared_models.count)
-		return cli_usage_error("the list of paths, '-', can be read only once; --compare needs it for each model");
+		return cli_usage_error(
+		    "the list of paths, '-', can be read only once; --compare needs it for each model");
 	if (cli_conditional && !train_inputs.count && !folds)
 		return cli_usage_error("option '--%s' needs --train or --folds", cli_conditional);
 	if (operands->count && !folds)
@@ -570,7 +578,8 @@ static int check_command(const cli_list *operands)
 	if (compared_models.count && compared_models.count != 2)
 		return cli_usage_error("option '--compare' wants two models, not %zu", compared_models.count);
 	if (compared_models.count && (masks_dir || rows_path))
-		return cli_usage_error("option '--%s' is for one model, not for --compare", masks_dir ? "masks" : "rows");
+		return cli_usage_error("option '--%s' is for one model, not for --compare",
+				       masks_dir ? "masks" : "rows");
 	if (report_dir && (folds || compared_models.count))
 		return cli_usage_error("option '--report' is for one model, not for --%s", folds ? "folds" : "compare");
 	adtool_geometry geometry;

@@ -24,7 +24,8 @@ static const cli_option options[] = {
     {CLI_DOUBLE, 0, "warn", "A2", "call pictures above this rate's limit suspect; 0: none", &warn, 0, 1, NULL,
      CLI_BELOW_MAX, 0},
     {CLI_LIST, 0, "normal", "INPUT...", "labelled pictures of normal things", &normal_inputs, 0, 0, NULL, 0, 0},
-    {CLI_LIST, 0, "anomalous", "INPUT...", "labelled pictures of anomalous things", &anomalous_inputs, 0, 0, NULL, 0, 0},
+    {CLI_LIST, 0, "anomalous", "INPUT...", "labelled pictures of anomalous things", &anomalous_inputs, 0, 0, NULL, 0,
+     0},
     {CLI_STRING, 'o', "output", "MODEL", "write the changed model here (default: in place)", &output, 0, 0, NULL, 0, 0},
     {CLI_WORD, 0, "format", "text|json", "how the result is written (default text)", &format, 0, 0, formats, 0, 0},
     CLI_OPTION_NULL,
@@ -43,7 +44,8 @@ static int parse_cost(void)
 	if (end != cost && *end == ':') {
 		const char *second = end + 1;
 		cost_miss = strtod(second, &end);
-		if (end != second && !*end && cost_alarm > 0 && cost_miss > 0 && isfinite(cost_alarm) && isfinite(cost_miss))
+		if (end != second && !*end && cost_alarm > 0 && cost_miss > 0 && isfinite(cost_alarm) &&
+		    isfinite(cost_miss))
 			return 0;
 	}
 	return cli_usage_error("option '--cost': '%s' is not FP:FN, two numbers above 0", cost);
@@ -155,7 +157,8 @@ static void print_table(const adtool_model *model)
 	adtool_threshold_row row;
 	adtool_error err;
 
-	cli_print("\n%-8s  %-12s  %-9s  %-16s  %s\n", "alpha", "threshold", "per 1,000", "90 % of the time", "normals needed");
+	cli_print("\n%-8s  %-12s  %-9s  %-16s  %s\n", "alpha", "threshold", "per 1,000", "90 % of the time",
+		  "normals needed");
 	for (size_t i = 0; i < ALPHAS; i++) {
 		if (adtool_threshold_at(model, alphas[i], &row, &err)) {
 			cli_print("%-8g  %s\n", alphas[i], err.message);
@@ -180,12 +183,14 @@ static void print_text(const adtool_model *model, const char *path)
 	cli_print_rule(m);
 	if (m->rule != ADTOOL_RULE_CONFORMAL) {
 		adtool_threshold_false_alarms(model, m->threshold, &rate);
-		cli_print("  per 1,000    %.3g false alarms among the calibration pictures; %.3g .. %.3g 90 %% of the time\n",
-			  1000 * rate.expected, 1000 * rate.low, 1000 * rate.high);
+		cli_print(
+		    "  per 1,000    %.3g false alarms among the calibration pictures; %.3g .. %.3g 90 %% of the time\n",
+		    1000 * rate.expected, 1000 * rate.low, 1000 * rate.high);
 	}
 	cli_print_calibration(model);
 	if (cli_weakness(m))
-		cli_print("  weak         from %zu pictures any threshold is %s\n", m->calibration_count, cli_weakness(m));
+		cli_print("  weak         from %zu pictures any threshold is %s\n", m->calibration_count,
+			  cli_weakness(m));
 	print_table(model);
 }
 

@@ -10,15 +10,16 @@ static const cli_option options[] = {
     {CLI_STRING, 'o', "output", "MODEL", "write the model here (default model.zip)", &output, 0, 0, NULL, 0, 0},
     {CLI_FLAG, 0, "keep-stats", NULL, "keep the pictures' maps in the model, so that it can be updated",
      &cli_train.keep_stats, 0, 0, NULL, 0, 0},
-    {CLI_STRING, 0, "update", "OLD", "learn from the pictures kept in this model too; writes to it, unless -o says where",
-     &update_path, 0, 0, NULL, 0, 2},
+    {CLI_STRING, 0, "update", "OLD",
+     "learn from the pictures kept in this model too; writes to it, unless -o says where", &update_path, 0, 0, NULL, 0,
+     2},
     {CLI_STRING, 0, "from", "OLD", "train as this model was trained, but for the options given", &from_path, 0, 0, NULL,
      0, 2},
     {CLI_FLAG, 0, "tune", NULL, "time the ways to compute each convolution here, and keep the fastest in the model",
      &cli_train.tune, 0, 0, NULL, 0, 0},
     CLI_OPTIONS_TRAINING,
-    {CLI_WORD, 0, "precision", "float32|int8|bf16", "how the backbone is computed (default float32)", &cli_train.precision, 0,
-     0, cli_precisions, 0, 0},
+    {CLI_WORD, 0, "precision", "float32|int8|bf16", "how the backbone is computed (default float32)",
+     &cli_train.precision, 0, 0, cli_precisions, 0, 0},
     CLI_OPTION_GROUP_BY,
     {CLI_COUNT, 0, "drop", "N", "leave the N worst held-out pictures out, and fit again", &cli_train.drop, 0, 1 << 20,
      NULL, 0, 0},
@@ -62,7 +63,8 @@ static void note_finding(void *context, const adtool_finding *f)
 		break;
 	case ADTOOL_FINDING_NEAR_COPY:
 		if (!cli_quiet && (copies++ < NAMED || cli_verbose))
-			cli_warn(f->name, "is nearly the same as %s (%.2g of the usual distance)", f->other, f->distance);
+			cli_warn(f->name, "is nearly the same as %s (%.2g of the usual distance)", f->other,
+				 f->distance);
 		break;
 	case ADTOOL_FINDING_WORST:
 		worst_pictures = cli_realloc(worst_pictures, worst_count + 1, sizeof(*worst_pictures));
@@ -79,9 +81,10 @@ static void remark_copies(const adtool_train_report *r)
 {
 	if (cli_quiet || !(r->copies + r->near_copies))
 		return;
-	cli_warn("train", "%zu copies and %zu near copies: a picture is held against its own copy, which makes the threshold "
-			     "too low; remove them, or keep them together with --group-by",
-		    r->copies, r->near_copies);
+	cli_warn("train",
+		 "%zu copies and %zu near copies: a picture is held against its own copy, which makes the threshold "
+		 "too low; remove them, or keep them together with --group-by",
+		 r->copies, r->near_copies);
 }
 
 /* Those of the worst whose residuals are so many times those of the next; of fewer pictures nothing can be said. */
@@ -97,12 +100,15 @@ static void remark_far(const adtool_model_info *m)
 		if (worst_pictures[i - 1].score > FAR * worst_pictures[i].score)
 			far = i;
 	if (far == 1)
-		cli_warn("train", "%s: its score when held out, %.6g, is far above all others, and may make the threshold too "
-			 "high; if it does not belong, --drop %zu leaves it out", worst_pictures[0].name, worst_pictures[0].score,
-			 cli_train.drop + far);
+		cli_warn("train",
+			 "%s: its score when held out, %.6g, is far above all others, and may make the threshold too "
+			 "high; if it does not belong, --drop %zu leaves it out",
+			 worst_pictures[0].name, worst_pictures[0].score, cli_train.drop + far);
 	else if (far)
-		cli_warn("train", "the %zu worst have scores far above all others, and may make the threshold too high; if they "
-			 "do not belong, --drop %zu leaves them out", far, cli_train.drop + far);
+		cli_warn("train",
+			 "the %zu worst have scores far above all others, and may make the threshold too high; if they "
+			 "do not belong, --drop %zu leaves them out",
+			 far, cli_train.drop + far);
 }
 
 static void print_worst(void)
@@ -251,11 +257,13 @@ static int check_old(void)
 		if (!cli_given(fixed[i].value))
 			continue;
 		if (update_path)
-			return cli_usage_error("option '--%s' does not go with '--update': the maps are kept as they were made",
-			                       fixed[i].name);
+			return cli_usage_error(
+			    "option '--%s' does not go with '--update': the maps are kept as they were made",
+			    fixed[i].name);
 		if (from_path && !cli_train.backbone && !fixed[i].with_backbone)
-			return cli_usage_error("option '--%s' needs '--backbone': the model keeps only what its layer needs",
-			                       fixed[i].name);
+			return cli_usage_error(
+			    "option '--%s' needs '--backbone': the model keeps only what its layer needs",
+			    fixed[i].name);
 	}
 	return CLI_OK;
 }
@@ -270,8 +278,11 @@ static int open_old(adtool_model **old)
 	if (adtool_model_open(path, old, &err))
 		return cli_fail(path, &err);
 	if (update_path && !adtool_model_keeps_stats(*old)) {
-		cli_message(path, "keeps no stats, so it cannot be updated: train it again on all its pictures, with --from %s "
-		                  "--keep-stats", path);
+		cli_message(
+		    path,
+		    "keeps no stats, so it cannot be updated: train it again on all its pictures, with --from %s "
+		    "--keep-stats",
+		    path);
 		return CLI_FAILURE;
 	}
 	cli_train.from = *old;

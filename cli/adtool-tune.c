@@ -17,38 +17,42 @@ static const char *const goals[] = { "auroc", "ap", NULL };
 static const cli_option options[] = {
 	{ CLI_LIST, 0, "train", "NORMAL...", "pictures of normal things to learn from", &train_inputs, 0, 0, NULL,
 	  CLI_REQUIRED, 0 },
-	{ CLI_LIST, 0, "normal", "INPUT...", "other pictures of normal things, to choose by", &normal_inputs, 0, 0, NULL,
-	  CLI_REQUIRED, 0 },
-	{ CLI_LIST, 0, "anomalous", "INPUT...", "pictures of anomalous things, to choose by", &anomalous_inputs, 0, 0, NULL,
-	  CLI_REQUIRED, 0 },
-	{ CLI_STRING, 'o', "output", "MODEL", "train the best, and write it here (default: write none)", &output, 0, 0, NULL,
-	  0, 0 },
+	{ CLI_LIST, 0, "normal", "INPUT...", "other pictures of normal things, to choose by", &normal_inputs, 0, 0,
+	  NULL, CLI_REQUIRED, 0 },
+	{ CLI_LIST, 0, "anomalous", "INPUT...", "pictures of anomalous things, to choose by", &anomalous_inputs, 0, 0,
+	  NULL, CLI_REQUIRED, 0 },
+	{ CLI_STRING, 'o', "output", "MODEL", "train the best, and write it here (default: write none)", &output, 0, 0,
+	  NULL, 0, 0 },
 	{ CLI_LIST, 0, "backbone", "NAME...", "backbones to try (default: all that adtool backbone list shows)",
 	  &backbone_words, 0, 0, NULL, 0, 0 },
-	{ CLI_LIST, 0, "layer", "L...", "layers (default: those that a backbone's metadata name)", &layer_words, 0, 0, NULL,
-	  0, 0 },
-	{ CLI_LIST, 0, "size", "WxH...", "sizes (default 224x224 320x320; with --tiles theirs)", &size_words, 0, 0, NULL, 0, 0 },
+	{ CLI_LIST, 0, "layer", "L...", "layers (default: those that a backbone's metadata name)", &layer_words, 0, 0,
+	  NULL, 0, 0 },
+	{ CLI_LIST, 0, "size", "WxH...", "sizes (default 224x224 320x320; with --tiles theirs)", &size_words, 0, 0,
+	  NULL, 0, 0 },
 	CLI_OPTION_FIT,
 	CLI_OPTION_TILES,
 	CLI_OPTION_ROI,
 	CLI_OPTION_MASK,
 	CLI_OPTION_BACKGROUND,
 	{ CLI_LIST, 0, "grid", "G...", "grids (default 7 10 14)", &grid_words, 0, 0, NULL, 0, 0 },
-	{ CLI_LIST, 0, "energy", "E...", "shares of the energy (default 0.97 0.9 0.99)", &energy_words, 0, 0, NULL, 0, 0 },
-	{ CLI_LIST, 0, "aggregate", "HOW...", "of top, max and sum (default: all three)", &aggregate_words, 0, 0, NULL, 0,
+	{ CLI_LIST, 0, "energy", "E...", "shares of the energy (default 0.97 0.9 0.99)", &energy_words, 0, 0, NULL, 0,
 	  0 },
-	{ CLI_WORD, 0, "goal", "auroc|ap", "what makes one better than another (default auroc)", &goal, 0, 0, goals, 0, 0 },
+	{ CLI_LIST, 0, "aggregate", "HOW...", "of top, max and sum (default: all three)", &aggregate_words, 0, 0, NULL,
+	  0, 0 },
+	{ CLI_WORD, 0, "goal", "auroc|ap", "what makes one better than another (default auroc)", &goal, 0, 0, goals, 0,
+	  0 },
 	{ CLI_COUNT, 0, "channels", "C", "channels to keep; 0 keeps all (default 128)", &cli_train.channels, 0, 1 << 20,
 	  NULL, 0, 0 },
-	{ CLI_DOUBLE, 0, "top", "FRACTION", "share of the cells that top averages (default 0.1)", &cli_train.top, 0, 1, NULL,
-	  CLI_ABOVE_MIN, 0 },
-	{ CLI_DOUBLE, 0, "alpha", "A", "false-alarm rate of the model's threshold (default 0.01)", &cli_train.alpha, 0, 1,
-	  NULL, CLI_ABOVE_MIN | CLI_BELOW_MAX, 0 },
+	{ CLI_DOUBLE, 0, "top", "FRACTION", "share of the cells that top averages (default 0.1)", &cli_train.top, 0, 1,
+	  NULL, CLI_ABOVE_MIN, 0 },
+	{ CLI_DOUBLE, 0, "alpha", "A", "false-alarm rate of the model's threshold (default 0.01)", &cli_train.alpha, 0,
+	  1, NULL, CLI_ABOVE_MIN | CLI_BELOW_MAX, 0 },
 	{ CLI_WHOLE, 0, "seed", "S", "of the folds and samples drawn (default 0)", &cli_train.seed, 0, 0, NULL, 0, 0 },
 	{ CLI_BYTES, 0, "memory", "SIZE", "refuse when more would be needed (default: 3/4 of the machine's)",
 	  &cli_train.memory, 0, 0, NULL, 0, 0 },
 	{ CLI_COUNT, 0, "lines", "N", "lines of the table; 0: all (default 20)", &lines, 0, 1 << 30, NULL, 0, 0 },
-	{ CLI_WORD, 0, "format", "text|json", "how the result is written (default text)", &format, 0, 0, formats, 0, 0 },
+	{ CLI_WORD, 0, "format", "text|json", "how the result is written (default text)", &format, 0, 0, formats, 0,
+	  0 },
 	CLI_OPTION_JOBS,
 	CLI_OPTION_FORCE("MODEL"),
 	CLI_OPTION_END,
@@ -117,7 +121,8 @@ static int parse_sizes(plan *p)
 		const char *word = size_words.items[i];
 		if (parse_unsigned(word, 'x', 4096, &p->sizes[i][0], &rest) ||
 		    parse_unsigned(rest + 1, '\0', 4096, &p->sizes[i][1], &rest))
-			return cli_usage_error("option '--size' wants WIDTHxHEIGHT, each from 1 to 4096, not '%s'", word);
+			return cli_usage_error("option '--size' wants WIDTHxHEIGHT, each from 1 to 4096, not '%s'",
+					       word);
 	}
 	return 0;
 }
@@ -155,7 +160,8 @@ static int parse_aggregates(plan *p)
 		while (cli_aggregates[how] && strcmp(cli_aggregates[how], aggregate_words.items[i]))
 			how++;
 		if (!cli_aggregates[how])
-			return cli_usage_error("option '--aggregate' wants top, max or sum, not '%s'", aggregate_words.items[i]);
+			return cli_usage_error("option '--aggregate' wants top, max or sum, not '%s'",
+					       aggregate_words.items[i]);
 		p->aggregates[i] = (enum adtool_aggregate)how;
 	}
 	return 0;
@@ -280,15 +286,15 @@ static void print_table(const plan *p, const adtool_tune_result *r)
 		names = name > names ? name : names;
 		layers = layer > layers ? layer : layers;
 	}
-	cli_print("\n AUROC      AP  FPR at TPR .95  %-*s  %-*s  %-9s  grid  energy  aggregate     k%s\n", names, "backbone",
-	          layers, "layer", "size", r->folds ? "  chosen" : "");
+	cli_print("\n AUROC      AP  FPR at TPR .95  %-*s  %-*s  %-9s  grid  energy  aggregate     k%s\n", names,
+		  "backbone", layers, "layer", "size", r->folds ? "  chosen" : "");
 	for (size_t i = 0; i < shown; i++) {
 		const adtool_candidate *c = &r->candidates[order[i]];
 		char size[CLI_NUMBER_SIZE];
 		snprintf(size, sizeof(size), "%ux%u", c->width, c->height);
-		cli_print("%.4f  %.4f          %.4f  %-*s  %-*s  %-9s  %4u  %6g  %-9s  %4zu", c->auroc, c->average_precision,
-		          c->fpr_at_tpr_95, names, p->names[c->backbone], layers, c->layer, size, c->grid, c->energy,
-		          cli_aggregates[c->aggregate], c->components);
+		cli_print("%.4f  %.4f          %.4f  %-*s  %-*s  %-9s  %4u  %6g  %-9s  %4zu", c->auroc,
+			  c->average_precision, c->fpr_at_tpr_95, names, p->names[c->backbone], layers, c->layer, size,
+			  c->grid, c->energy, cli_aggregates[c->aggregate], c->components);
 		if (r->folds)
 			cli_print("  %6zu", c->chosen);
 		cli_print("\n");
@@ -338,11 +344,12 @@ static void add_geometry(char **command)
 
 	if (cli_train.fit)
 		add_option(command, "fit", cli_fits[cli_train.fit]);
-	snprintf(text, sizeof(text), "%ux%u+%u", cli_train.tiles.width, cli_train.tiles.height, cli_train.tiles.overlap);
+	snprintf(text, sizeof(text), "%ux%u+%u", cli_train.tiles.width, cli_train.tiles.height,
+		 cli_train.tiles.overlap);
 	if (cli_train.tiles.width)
 		add_option(command, "tiles", text);
-	snprintf(text, sizeof(text), "%.9g%s,%.9g%s,%.9g%s,%.9g%s", roi->x, sign, roi->y, sign, roi->width, sign, roi->height,
-	         sign);
+	snprintf(text, sizeof(text), "%.9g%s,%.9g%s,%.9g%s,%.9g%s", roi->x, sign, roi->y, sign, roi->width, sign,
+		 roi->height, sign);
 	if (roi->width > 0)
 		add_option(command, "roi", text);
 	if (cli_train.mask)
@@ -356,11 +363,11 @@ static char *best_command(const plan *p, const adtool_tune_result *r)
 {
 	const adtool_candidate *c = &r->candidates[r->best];
 	char *name = shell_word(p->names[c->backbone]), *layer = shell_word(c->layer);
-	char *command = cli_text("adtool train --backbone %s --layer %s --size %ux%u --grid %u --channels %zu --energy %g "
-	                         "--aggregate %s --top %g --alpha %g --seed %llu",
-	                         name, layer, c->width, c->height, c->grid, cli_train.channels, c->energy,
-	                         cli_aggregates[c->aggregate], cli_train.top, cli_train.alpha,
-	                         (unsigned long long)cli_train.seed);
+	char *command =
+	    cli_text("adtool train --backbone %s --layer %s --size %ux%u --grid %u --channels %zu --energy %g "
+		     "--aggregate %s --top %g --alpha %g --seed %llu",
+		     name, layer, c->width, c->height, c->grid, cli_train.channels, c->energy,
+		     cli_aggregates[c->aggregate], cli_train.top, cli_train.alpha, (unsigned long long)cli_train.seed);
 
 	free(name);
 	free(layer);
@@ -372,7 +379,8 @@ static void print_text(const plan *p, const adtool_tune_result *r)
 {
 	char *command = best_command(p, r);
 
-	cli_print("pictures  %zu to train on; %zu normal and %zu anomalous to choose by", r->train, r->normals, r->anomalies);
+	cli_print("pictures  %zu to train on; %zu normal and %zu anomalous to choose by", r->train, r->normals,
+		  r->anomalies);
 	if (r->refused)
 		cli_print("; %zu could not be read", r->refused);
 	size_t equals = 0;
@@ -386,16 +394,19 @@ static void print_text(const plan *p, const adtool_tune_result *r)
 		cli_print("; %zu layers and grids do not fit and were left out", r->left_out);
 	cli_print("\n");
 	print_table(p, r);
-	cli_print("\nThe figures of the table were used to choose, so the best of them flatters: the pictures that were tuned\n"
-	          "on are no test set. Measure the model on others.\n");
+	cli_print("\nThe figures of the table were used to choose, so the best of them flatters: the pictures that "
+		  "were tuned\n"
+		  "on are no test set. Measure the model on others.\n");
 	if (r->folds)
-		cli_print("estimate  AUROC %.4f (%.4f to %.4f), average precision %.4f: chosen without the pictures it is then\n"
-		          "          measured on, in %u folds, dealt %u times\n",
-		          r->nested_auroc, r->nested_auroc_low, r->nested_auroc_high, r->nested_average_precision, r->folds,
-		          r->repeats);
+		cli_print("estimate  AUROC %.4f (%.4f to %.4f), average precision %.4f: chosen without the pictures it "
+			  "is then\n"
+			  "          measured on, in %u folds, dealt %u times\n",
+			  r->nested_auroc, r->nested_auroc_low, r->nested_auroc_high, r->nested_average_precision,
+			  r->folds, r->repeats);
 	else
-		cli_print("estimate  none: at least 4 normal and 4 anomalous pictures are needed to choose without those that it\n"
-		          "          is then measured on\n");
+		cli_print("estimate  none: at least 4 normal and 4 anomalous pictures are needed to choose without "
+			  "those that it\n"
+			  "          is then measured on\n");
 	cli_print("best      %s\n", command);
 	free(command);
 }
@@ -415,8 +426,8 @@ static void print_candidate(const plan *p, const adtool_candidate *c)
 	cli_print_json_string(c->layer);
 	cli_print(", \"width\": %u, \"height\": %u, \"grid\": %u, ", c->width, c->height, c->grid);
 	print_number("energy", c->energy, ", ");
-	cli_print("\"aggregate\": \"%s\", \"channels\": %zu, \"components\": %zu, ", cli_aggregates[c->aggregate], c->channels,
-	          c->components);
+	cli_print("\"aggregate\": \"%s\", \"channels\": %zu, \"components\": %zu, ", cli_aggregates[c->aggregate],
+		  c->channels, c->components);
 	print_number("auroc", c->auroc, ", ");
 	print_number("average_precision", c->average_precision, ", ");
 	print_number("fpr_at_tpr_0.95", c->fpr_at_tpr_95, ", ");
@@ -428,8 +439,9 @@ static void print_json(const plan *p, const adtool_tune_result *r)
 	size_t *order = sort_candidates(r);
 	char *command = best_command(p, r);
 
-	cli_print("{\n  \"train\": %zu,\n  \"normal\": %zu,\n  \"anomalous\": %zu,\n  \"errors\": %zu,\n  \"left_out\": %zu,\n",
-	          r->train, r->normals, r->anomalies, r->refused, r->left_out);
+	cli_print("{\n  \"train\": %zu,\n  \"normal\": %zu,\n  \"anomalous\": %zu,\n  \"errors\": %zu,\n  "
+		  "\"left_out\": %zu,\n",
+		  r->train, r->normals, r->anomalies, r->refused, r->left_out);
 	cli_print("  \"goal\": \"%s\",\n  \"best\": ", goals[goal]);
 	print_candidate(p, &r->candidates[r->best]);
 	cli_print(",\n  \"command\": ");
@@ -527,7 +539,8 @@ static int check_inputs(void)
 	for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++)
 		for (size_t j = 0; j < lists[i]->count; j++)
 			if (!strcmp(lists[i]->items[j], "-"))
-				return cli_usage_error("standard input cannot be read once for each backbone; name the pictures");
+				return cli_usage_error(
+				    "standard input cannot be read once for each backbone; name the pictures");
 	return 0;
 }
 

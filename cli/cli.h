@@ -87,10 +87,10 @@ typedef struct cli_option {
 
 /* Rows that mean the same wherever they stand. */
 #define CLI_OPTION_JOBS                                                                                                \
-	{ CLI_UNSIGNED, 'j', "jobs", "N", "threads (default: one per CPU); never changes a result", &cli_jobs, 1, 1024, \
-	  NULL, 0, 0 }
+	{ CLI_UNSIGNED, 'j', "jobs", "N", "threads (default: one per CPU); never changes a result", &cli_jobs, 1,      \
+	  1024, NULL, 0, 0 }
 #define CLI_OPTION_NULL                                                                                                \
-	{ CLI_FLAG, '0', "null", NULL, "paths read from standard input end in NUL, not newline", &cli_null, 0, 0,       \
+	{ CLI_FLAG, '0', "null", NULL, "paths read from standard input end in NUL, not newline", &cli_null, 0, 0,      \
 	  NULL, 0, 0 }
 #define CLI_OPTION_END                                                                                                 \
 	{ CLI_END, 0, NULL, NULL, NULL, NULL, 0, 0, NULL, 0, 0 }
@@ -168,9 +168,9 @@ int cli_flush(void);
 int cli_output_failed(void);
 
 /*
- * "adtool: <what>: <message>" on standard error, in one line: control characters are written as escapes. With --log-json
- * an object, with the level. what: the command, or the path that it is about; may be NULL. An error, something that
- * should be looked at, and something that is good to know.
+ * "adtool: <what>: <message>" on standard error, in one line: control characters are written as escapes. With
+ * --log-json an object, with the level. what: the command, or the path that it is about; may be NULL. An error,
+ * something that should be looked at, and something that is good to know.
  */
 void cli_message(const char *what, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void cli_warn(const char *what, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -229,7 +229,8 @@ void cli_request_stop(void);
  */
 int cli_may_write(const char *path, const char *magic, const char *kind, bool force);
 #define CLI_OPTION_FORCE(file)                                                                                         \
-	{ CLI_FLAG, 0, "force", NULL, "replace " file " even if it is a file of another kind", &force, 0, 0, NULL, 0, 0 }
+	{ CLI_FLAG, 0, "force", NULL, "replace " file " even if it is a file of another kind", &force, 0, 0, NULL, 0,  \
+	  0 }
 
 /* -- text (text.c) ----------------------------------------------------------------------------------- */
 
@@ -317,68 +318,69 @@ extern cli_feeding cli_feed;
 extern const char *const cli_colors[], *const cli_ranges[];
 
 #define CLI_OPTIONS_FEEDING                                                                                            \
-	{ CLI_WORD, 0, "color", "rgb|bgr", "order of the channels, instead of the backbone's own", &cli_feed.color, 0,  \
-	  0, cli_colors, 0, 0 },                                                                                        \
+	{ CLI_WORD, 0, "color", "rgb|bgr", "order of the channels, instead of the backbone's own", &cli_feed.color, 0, \
+	  0, cli_colors, 0, 0 },                                                                                       \
 	{ CLI_WORD, 0, "range", "0..255|0..1", "what samples span before mean and std", &cli_feed.range, 0, 0,       \
-	  cli_ranges, 0, 0 },                                                                                           \
-	{ CLI_TRIPLE, 0, "mean", "A,B,C", "mean of each channel", cli_feed.mean, 0, 0, NULL, 0, 0 },                    \
+	  cli_ranges, 0, 0 },                                                                                          \
+	{ CLI_TRIPLE, 0, "mean", "A,B,C", "mean of each channel", cli_feed.mean, 0, 0, NULL, 0, 0 },                   \
 	{ CLI_TRIPLE, 0, "std", "A,B,C", "standard deviation of each channel", cli_feed.std, 0, 0, NULL, \
 	  CLI_ABOVE_MIN, 0 }
 
 #define CLI_OPTIONS_BACKBONE                                                                                           \
-	{ CLI_STRING, 0, "backbone", "NAME|FILE.onnx", "the network that sees (default: adnet)", &cli_train.backbone,   \
-	  0, 0, NULL, 0, 0 },                                                                                           \
-	{ CLI_STRING, 0, "layer", "L", "its layer (default: the one its metadata name)", &cli_train.layer, 0, 0, NULL,  \
-	  0, 0 },                                                                                                       \
-	{ CLI_SIZE, 0, "size", "WxH", "pictures are resized to this (default 224x224)", &cli_train.size, 1, 4096, NULL, \
-	  0, 0 }
+	{ CLI_STRING, 0, "backbone", "NAME|FILE.onnx", "the network that sees (default: adnet)", &cli_train.backbone,  \
+	  0, 0, NULL, 0, 0 },                                                                                          \
+	{ CLI_STRING, 0, "layer", "L", "its layer (default: the one its metadata name)", &cli_train.layer, 0, 0, NULL, \
+	  0, 0 },                                                                                                      \
+	{ CLI_SIZE, 0, "size", "WxH", "pictures are resized to this (default 224x224)", &cli_train.size, 1, 4096,      \
+	  NULL, 0, 0 }
 
 #define CLI_OPTION_FIT                                                                                                 \
-	{ CLI_WORD, 0, "fit", "stretch|letterbox|crop", "pictures of another shape: stretched (default), whole, or centre", \
-	  &cli_train.fit, 0, 0, cli_fits, 0, 0 }
+	{ CLI_WORD, 0, "fit", "stretch|letterbox|crop",                                                                \
+	  "pictures of another shape: stretched (default), whole, or centre", &cli_train.fit, 0, 0, cli_fits, 0, 0 }
 #define CLI_OPTION_TILES                                                                                               \
-	{ CLI_TILES, 0, "tiles", "WxH[+O]", "cut pictures into tiles, overlapping by O pixels; the worst one counts",   \
+	{ CLI_TILES, 0, "tiles", "WxH[+O]", "cut pictures into tiles, overlapping by O pixels; the worst one counts",  \
 	  &cli_train.tiles, 1, 4096, NULL, 0, 0 }
 #define CLI_OPTION_ROI                                                                                                 \
-	{ CLI_BOX, 0, "roi", "X,Y,W,H", "look at this part only: pixels, or percent as 10%,10%,80%,80%", &cli_train.roi, \
-	  0, 0, NULL, 0, 0 }
+	{ CLI_BOX, 0, "roi", "X,Y,W,H", "look at this part only: pixels, or percent as 10%,10%,80%,80%",               \
+	  &cli_train.roi, 0, 0, NULL, 0, 0 }
 #define CLI_OPTION_MASK                                                                                                \
-	{ CLI_STRING, 0, "mask", "FILE", "a picture that is white where pictures are looked at", &cli_train.mask, 0, 0, \
-	  NULL, 0, 0 }
+	{ CLI_STRING, 0, "mask", "FILE", "a picture that is white where pictures are looked at", &cli_train.mask, 0,   \
+	  0, NULL, 0, 0 }
 #define CLI_OPTION_BACKGROUND                                                                                          \
-	{ CLI_STRING, 0, "background", "COLOR", "what shows where a picture is transparent (default black)",            \
+	{ CLI_STRING, 0, "background", "COLOR", "what shows where a picture is transparent (default black)",           \
 	  &cli_train.background, 0, 0, NULL, 0, 0 }
 
 #define CLI_OPTION_GROUP_BY                                                                                            \
-	{ CLI_STRING, 0, "group-by", "dir|REGEX", "keep pictures of one part in one fold, by folder or name",           \
+	{ CLI_STRING, 0, "group-by", "dir|REGEX", "keep pictures of one part in one fold, by folder or name",          \
 	  &cli_train.group_by, 0, 0, NULL, 0, 0 }
 
 #define CLI_OPTIONS_TRAINING                                                                                           \
-	CLI_OPTIONS_BACKBONE,                                                                                           \
-	CLI_OPTION_FIT,                                                                                                 \
-	CLI_OPTION_TILES,                                                                                               \
-	CLI_OPTION_ROI,                                                                                                 \
-	CLI_OPTION_MASK,                                                                                                \
-	CLI_OPTION_BACKGROUND,                                                                                          \
-	{ CLI_UNSIGNED, 0, "grid", "G", "feature maps are averaged to G x G cells (default 7)", &cli_train.grid, 1,     \
+	CLI_OPTIONS_BACKBONE,                                                                                          \
+	CLI_OPTION_FIT,                                                                                                \
+	CLI_OPTION_TILES,                                                                                              \
+	CLI_OPTION_ROI,                                                                                                \
+	CLI_OPTION_MASK,                                                                                               \
+	CLI_OPTION_BACKGROUND,                                                                                         \
+	{ CLI_UNSIGNED, 0, "grid", "G", "feature maps are averaged to G x G cells (default 7)", &cli_train.grid, 1,    \
 	  256, NULL, 0, 0 },                                                                                           \
-	{ CLI_WORD, 0, "method", "fre|ppca", "feature reconstruction error (default), or probabilistic PCA",            \
-	  &cli_train.method, 0, 0, cli_methods, 0, 0 },                                                                 \
-	{ CLI_COUNT, 0, "channels", "C", "channels that fre keeps; 0 keeps all (default 128)", &cli_train.channels, 0,  \
-	  1 << 20, NULL, 0, 0 },                                                                                        \
-	{ CLI_DOUBLE, 0, "energy", "E", "share of the energy that the components keep (default 0.97)",                  \
-	  &cli_train.energy, 0, 1, NULL, CLI_ABOVE_MIN | CLI_BELOW_MAX, 1 },                                                            \
-	{ CLI_COUNT, 0, "components", "K", "the number of components itself", &cli_train.components, 0, 1 << 30, NULL,  \
-	  0, 1 },                                                                                                       \
-	{ CLI_WORD, 0, "aggregate", "top|max|sum", "cells to score: mean of the largest (default), largest, sum",       \
-	  &cli_train.aggregate, 0, 0, cli_aggregates, 0, 0 },                                                           \
-	{ CLI_DOUBLE, 0, "top", "FRACTION", "share of the cells that top averages (default 0.1)", &cli_train.top, 0, 1, \
-	  NULL, CLI_ABOVE_MIN, 0 },                                                                                     \
-	{ CLI_DOUBLE, 0, "alpha", "A", "false-alarm rate that the threshold is set for (default 0.01)",                 \
-	  &cli_train.alpha, 0, 1, NULL, CLI_ABOVE_MIN | CLI_BELOW_MAX, 0 },                                             \
-	{ CLI_WHOLE, 0, "seed", "S", "of the folds and samples drawn (default 0)", &cli_train.seed, 0, 0, NULL, 0, 0 }, \
-	{ CLI_BYTES, 0, "memory", "SIZE", "refuse when more would be needed (default: 3/4 of the machine's)",           \
-	  &cli_train.memory, 0, 0, NULL, 0, 0 },                                                                        \
+	{ CLI_WORD, 0, "method", "fre|ppca", "feature reconstruction error (default), or probabilistic PCA",           \
+	  &cli_train.method, 0, 0, cli_methods, 0, 0 },                                                                \
+	{ CLI_COUNT, 0, "channels", "C", "channels that fre keeps; 0 keeps all (default 128)", &cli_train.channels, 0, \
+	  1 << 20, NULL, 0, 0 },                                                                                       \
+	{ CLI_DOUBLE, 0, "energy", "E", "share of the energy that the components keep (default 0.97)",                 \
+	  &cli_train.energy, 0, 1, NULL, CLI_ABOVE_MIN | CLI_BELOW_MAX, 1 },                                           \
+	{ CLI_COUNT, 0, "components", "K", "the number of components itself", &cli_train.components, 0, 1 << 30, NULL, \
+	  0, 1 },                                                                                                      \
+	{ CLI_WORD, 0, "aggregate", "top|max|sum", "cells to score: mean of the largest (default), largest, sum",      \
+	  &cli_train.aggregate, 0, 0, cli_aggregates, 0, 0 },                                                          \
+	{ CLI_DOUBLE, 0, "top", "FRACTION", "share of the cells that top averages (default 0.1)", &cli_train.top, 0,   \
+	  1, NULL, CLI_ABOVE_MIN, 0 },                                                                                 \
+	{ CLI_DOUBLE, 0, "alpha", "A", "false-alarm rate that the threshold is set for (default 0.01)",                \
+	  &cli_train.alpha, 0, 1, NULL, CLI_ABOVE_MIN | CLI_BELOW_MAX, 0 },                                            \
+	{ CLI_WHOLE, 0, "seed", "S", "of the folds and samples drawn (default 0)", &cli_train.seed, 0, 0, NULL, 0,     \
+	  0 },                                                                                                         \
+	{ CLI_BYTES, 0, "memory", "SIZE", "refuse when more would be needed (default: 3/4 of the machine's)",          \
+	  &cli_train.memory, 0, 0, NULL, 0, 0 },                                                                       \
 	CLI_OPTIONS_FEEDING
 
 /* Opens the backbone that cli_train and cli_feed ask for. Returns 0 or CLI_FAILURE, with a message. */
@@ -420,25 +422,25 @@ extern cli_scoring cli_score;
 extern const char *const cli_formats[];
 
 #define CLI_OPTION_MODEL                                                                                               \
-	{ CLI_STRING, 'm', "model", "MODEL", "the model (default: $ADTOOL_MODEL, else model.zip)", &cli_score.model, 0, \
-	  0, NULL, 0, 0 }
+	{ CLI_STRING, 'm', "model", "MODEL", "the model (default: $ADTOOL_MODEL, else model.zip)", &cli_score.model,   \
+	  0, 0, NULL, 0, 0 }
 #define CLI_OPTIONS_ROWS                                                                                               \
 	{ CLI_WORD, 0, "format", "tsv|jsonl|csv", "how rows are written (default tsv)", &cli_score.format, 0, 0,       \
-	  cli_formats, 0, 0 },                                                                                          \
+	  cli_formats, 0, 0 },                                                                                         \
 	{ CLI_STRING, 0, "heatmap", "DIR", "write a heat map of each picture here, as PNG", &cli_score.heatmap_dir, 0, \
-	  0, NULL, 0, 0 },                                                                                              \
-	{ CLI_STRING, 0, "overlay", "DIR", "write each picture with its heat map over it here, as PNG",                 \
-	  &cli_score.overlay_dir, 0, 0, NULL, 0, 0 },                                                                   \
-	{ CLI_STRING, 0, "map", "DIR", "write the map of each picture here, as float32 .npy", &cli_score.map_dir, 0, 0, \
-	  NULL, 0, 0 }
+	  0, NULL, 0, 0 },                                                                                             \
+	{ CLI_STRING, 0, "overlay", "DIR", "write each picture with its heat map over it here, as PNG",                \
+	  &cli_score.overlay_dir, 0, 0, NULL, 0, 0 },                                                                  \
+	{ CLI_STRING, 0, "map", "DIR", "write the map of each picture here, as float32 .npy", &cli_score.map_dir, 0,   \
+	  0, NULL, 0, 0 }
 #define CLI_OPTIONS_DECISION                                                                                           \
-	{ CLI_DOUBLE, 0, "threshold", "T", "call scores above T anomalous", &cli_score.threshold, 0, 0, NULL, 0, 1 },   \
+	{ CLI_DOUBLE, 0, "threshold", "T", "call scores above T anomalous", &cli_score.threshold, 0, 0, NULL, 0, 1 },  \
 	{ CLI_DOUBLE, 0, "alpha", "A", "set the threshold for this false-alarm rate", &cli_score.alpha, 0, 1, NULL,    \
 	  CLI_ABOVE_MIN | CLI_BELOW_MAX, 1 }
 #define CLI_OPTIONS_PACE                                                                                               \
 	{ CLI_DOUBLE, 0, "limit-rate", "N", "score at most N pictures a second", &cli_score.rate, 0, 1e6, NULL,        \
-	  CLI_ABOVE_MIN, 0 },                                                                                           \
-	{ CLI_UNSIGNED, 0, "nice", "N", "give way to other programs: add N to the niceness", &cli_score.nice, 0, 19,    \
+	  CLI_ABOVE_MIN, 0 },                                                                                          \
+	{ CLI_UNSIGNED, 0, "nice", "N", "give way to other programs: add N to the niceness", &cli_score.nice, 0, 19,   \
 	  NULL, 0, 0 }
 
 /* What the options say, and the model's facts with the rule in force. Returns 0 or CLI_FAILURE, with a message. */
@@ -454,22 +456,23 @@ int cli_set_nice(void);
 
 /*
  * From here on nothing is written but below the folders (NULL: none of that kind), no other program is run and there is
- * no network, as far as the kernel can see to it; to be called before threads are started. Returns 0 or CLI_FAILURE, with
- * a message. --no-sandbox leaves it out.
+ * no network, as far as the kernel can see to it; to be called before threads are started. Returns 0 or CLI_FAILURE,
+ * with a message. --no-sandbox leaves it out.
  */
 int cli_sandbox(const char *const *folders, size_t count);
 /* With -v: which parts are in force. cli_sandbox does so. */
 void cli_say_sandbox(unsigned parts);
 /*
- * From here on the process has at most so many bytes of data (0: no limit), and half of them, dealt to the threads, is what
- * pictures may take: --max-pixels is lowered to that. Returns 0 or CLI_FAILURE, with a message.
+ * From here on the process has at most so many bytes of data (0: no limit), and half of them, dealt to the threads, is
+ * what pictures may take: --max-pixels is lowered to that. Returns 0 or CLI_FAILURE, with a message.
  */
 int cli_limit_memory(uint64_t bytes, unsigned threads);
 /* For the end of a message about memory: "; --memory allows 20 MiB", or nothing when there is no such limit. */
 const char *cli_memory_note(void);
 extern bool cli_no_sandbox;
 #define CLI_OPTION_SANDBOX                                                                                             \
-	{ CLI_FLAG, 0, "no-sandbox", NULL, "keep all rights while pictures are decoded", &cli_no_sandbox, 0, 0, NULL, 0, 0 }
+	{ CLI_FLAG, 0, "no-sandbox", NULL, "keep all rights while pictures are decoded", &cli_no_sandbox, 0, 0, NULL,  \
+	  0, 0 }
 
 /* -- reports (report.c) ------------------------------------------------------------------------------ */
 

@@ -56,7 +56,8 @@ int cli_check_no_model(const cli_list *pictures, const char *option)
 		if (!suffix || strcmp(suffix, ".zip") || adtool_model_open(path, &model, NULL))
 			continue;
 		adtool_model_free(model);
-		return cli_usage_error("'%s' is a model, and no pictures for --%s: name it before", cli_safe(path), option);
+		return cli_usage_error("'%s' is a model, and no pictures for --%s: name it before", cli_safe(path),
+				       option);
 	}
 	return 0;
 }
@@ -104,7 +105,8 @@ static int check_nodes(const adtool_backbone *backbone, const char *what)
 		return cli_fail(what, &err);
 	if (info.nodes <= cli_limits.nodes)
 		return 0;
-	cli_message(what, "a graph of %zu nodes, more than the limit of %u (--max-nodes)", info.nodes, cli_limits.nodes);
+	cli_message(what, "a graph of %zu nodes, more than the limit of %u (--max-nodes)", info.nodes,
+		    cli_limits.nodes);
 	return CLI_FAILURE;
 }
 
@@ -212,8 +214,9 @@ int cli_check_group_by(void)
 	if (!by || !strcmp(by, "dir"))
 		return 0;
 	if (strlen(by) > 127)
-		return cli_usage_error("option '--group-by' wants 'dir' or an expression of at most 127 bytes, not one of %zu",
-				       strlen(by));
+		return cli_usage_error(
+		    "option '--group-by' wants 'dir' or an expression of at most 127 bytes, not one of %zu",
+		    strlen(by));
 	int code = regcomp(&regex, by, REG_EXTENDED | REG_NOSUB);
 	if (code) {
 		regerror(code, &regex, why, sizeof(why));

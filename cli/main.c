@@ -113,7 +113,8 @@ static void say(const char *level, const char *what, const char *fmt, va_list ar
 	cli_progress_erase();
 	if (cli_log_json)
 		line = json_line(level, what, text);
-	if (!line && asprintf(&line, "adtool: %s%s%s\n", what ? cli_safe(what) : "", what ? ": " : "", cli_safe(text)) < 0)
+	if (!line &&
+	    asprintf(&line, "adtool: %s%s%s\n", what ? cli_safe(what) : "", what ? ": " : "", cli_safe(text)) < 0)
 		return;
 	fwrite(line, 1, strlen(line), stderr);
 	fflush(stderr);

@@ -59,7 +59,8 @@ int cli_row_text(const adtool_row *row, const adtool_model_info *model, char **t
 {
 	adtool_error err;
 
-	return adtool_row_format(row, row_format(), model, text, size, &err) ? cli_fail(row ? row->name : NULL, &err) : 0;
+	return adtool_row_format(row, row_format(), model, text, size, &err) ? cli_fail(row ? row->name : NULL, &err)
+									     : 0;
 }
 
 static bool is_colored(void)
@@ -81,7 +82,8 @@ static char *color_row(enum adtool_verdict verdict, const char *text)
 	    [ADTOOL_NORMAL] = "32", [ADTOOL_SUSPECT] = "33", [ADTOOL_ANOMALOUS] = "1;31", [ADTOOL_ERROR] = "35"};
 	const char *word = strrchr(text, '\t') + 1;
 
-	return cli_text("%.*s\033[%sm%.*s\033[m\n", (int)(word - text), text, colors[verdict], (int)strcspn(word, "\n"), word);
+	return cli_text("%.*s\033[%sm%.*s\033[m\n", (int)(word - text), text, colors[verdict], (int)strcspn(word, "\n"),
+			word);
 }
 
 int cli_print_row(const adtool_row *row, const adtool_model_info *model)

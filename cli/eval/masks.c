@@ -11,7 +11,8 @@ static const char *file_part(const char *name)
 	return colon ? colon + 1 : base;
 }
 
-static char *mask_file(const char *masks, const char *folder, size_t folder_length, const char *stem, size_t stem_length)
+static char *mask_file(const char *masks, const char *folder, size_t folder_length, const char *stem,
+		       size_t stem_length)
 {
 	static const char *const suffixes[] = {".png", "_mask.png", ".jpg", ".jpeg"};
 
@@ -82,7 +83,9 @@ bool eval_mask_read(const char *masks, const adtool_row *row, uint8_t *truth)
 		}
 		found = brightest > 127;
 		if (!found)
-			cli_message(path, "the mask shows no defect: its brightest pixel is %u, a defect's is above 127", brightest);
+			cli_message(path,
+				    "the mask shows no defect: its brightest pixel is %u, a defect's is above 127",
+				    brightest);
 	}
 	adtool_image_free(mask);
 	free(path);

@@ -25,8 +25,8 @@ typedef struct adtool_image_options {
 	uint8_t background[3]; /* what shows where the picture is transparent: R G B, sRGB; default black */
 	unsigned page;         /* of a TIFF of several, from 1; 0: the first */
 	/*
-	 * Decode HEIC, AVIF and JPEG XL each in a process forked for it, so that one whose decoder crashes, or does not end, is
-	 * ADTOOL_EFORMAT and no more. Where no process can be had it is decoded in this one. default: no
+	 * Decode HEIC, AVIF and JPEG XL each in a process forked for it, so that one whose decoder crashes, or does not
+	 * end, is ADTOOL_EFORMAT and no more. Where no process can be had it is decoded in this one. default: no
 	 */
 	int isolate;
 	const struct ad_rows *rows; /* the library's own: NULL */
@@ -40,14 +40,14 @@ ADTOOL_API void adtool_image_options_init(adtool_image_options *options);
  * Another is refused with ADTOOL_EUNSUPPORTED and what it seems to be. Of an animation it is the first frame.
  *
  * The result is upright (EXIF or TIFF orientation) and sRGB: an embedded ICC profile that is not sRGB is followed; one
- * that is damaged is passed over, as are gAMA and cHRM of PNG unless both are there and say something else than sRGB. Gray
- * is repeated over R, G, B; CMYK and YCCK without a profile are converted by R = (1 - C)(1 - K), JPEG's taken as inverted
- * where an Adobe marker stands; 16-bit samples are scaled to 8 bits; alpha is composed over the background.
+ * that is damaged is passed over, as are gAMA and cHRM of PNG unless both are there and say something else than sRGB.
+ * Gray is repeated over R, G, B; CMYK and YCCK without a profile are converted by R = (1 - C)(1 - K), JPEG's taken as
+ * inverted where an Adobe marker stands; 16-bit samples are scaled to 8 bits; alpha is composed over the background.
  *
- * A picture of more than max_pixels or with a side above 65535 is refused with ADTOOL_ELIMIT, from its header. Truncated
- * or damaged data is refused (ADTOOL_EFORMAT), never guessed; what stands behind the end of the picture, stray bytes
- * between JPEG segments and damaged EXIF blocks are passed over. Memory at the peak, in bytes a pixel: 3; up to 11
- * while decoding progressive JPEG, 7 for interlaced PNG, 20 for AVIF, 12 for the
+ * A picture of more than max_pixels or with a side above 65535 is refused with ADTOOL_ELIMIT, from its header.
+ * Truncated or damaged data is refused (ADTOOL_EFORMAT), never guessed; what stands behind the end of the picture,
+ * stray bytes between JPEG segments and damaged EXIF blocks are passed over. Memory at the peak, in bytes a pixel: 3;
+ * up to 11 while decoding progressive JPEG, 7 for interlaced PNG, 20 for AVIF, 12 for the
  * others, though JPEG XL of many layers may take 160. Nothing is printed, but by libjxl where it was built to remark on
  * damage, as Debian's 0.7 is: to stderr, unless it is isolated.
  * options may be NULL. The caller frees *out.
@@ -60,14 +60,14 @@ ADTOOL_API int adtool_image_decode(const void *data, size_t size, uint64_t max_p
                                    adtool_error *err);
 
 /*
- * The formats, and "ICC profile": calls fn for each, with the library that it needs ("" for none but this one), or with NULL
- * when this build does without it.
+ * The formats, and "ICC profile": calls fn for each, with the library that it needs ("" for none but this one), or with
+ * NULL when this build does without it.
  */
 ADTOOL_API void adtool_image_formats(void (*fn)(void *context, const char *format, const char *library), void *context);
 
 /*
- * A colour: "#rrggbb", "#rgb", or black, white, gray, red, green, blue, cyan, magenta, yellow, as CSS has them. ADTOOL_EINVAL
- * for another text.
+ * A colour: "#rrggbb", "#rgb", or black, white, gray, red, green, blue, cyan, magenta, yellow, as CSS has them.
+ * ADTOOL_EINVAL for another text.
  */
 ADTOOL_API int adtool_color_parse(const char *text, uint8_t rgb[3], adtool_error *err);
 

@@ -44,17 +44,21 @@ typedef struct adtool_row {
 	unsigned width, height;          /* of the upright picture; 0 for an error */
 	const float *map;                /* rows x cols residuals, row-major; NULL for ppca and errors */
 	unsigned map_rows, map_cols;
-	double map_box[4];               /* x, y, width, height of what it covers, in pixels: it may reach beyond the picture */
-	int has_map_box;                 /* there is a map, and it need not cover the picture: rows of JSON tell the box */
+	/* x, y, width, height of what it covers, in pixels: it may reach beyond the picture. */
+	double map_box[4];
+	/* There is a map, and it need not cover the picture: rows of JSON tell the box. */
+	int has_map_box;
 	const struct adtool_view *view;  /* for adtool_row_upsample; NULL: the map covers the picture */
 	const char *heatmap, *overlay;   /* files written, or NULL */
 	const char *map_file;            /* the .npy written, or NULL */
 	int has_regions;                 /* the regions were looked for */
 	const adtool_region *regions;    /* of the map above the model's heat_level */
 	size_t region_count;
-	const void *thumbnail, *thumbnail_heat; /* JPEGs: the picture, and with its heat over it; NULL: not asked for, none */
+	/* JPEGs: the picture, and with its heat over it; NULL: not asked for, none. */
+	const void *thumbnail, *thumbnail_heat;
 	size_t thumbnail_size, thumbnail_heat_size;
-	const char *digest;              /* SHA-256 of the file in hex, of a page that of "<hex>#<page>"; when asked for, else NULL */
+	/* SHA-256 of the file in hex, of a page that of "<hex>#<page>"; when asked for, else NULL. */
+	const char *digest;
 } adtool_row;
 
 /* Rows come in input order. Returning non-zero stops the job with ADTOOL_ECANCELLED. */
@@ -65,7 +69,8 @@ typedef int adtool_row_fn(void *context, const adtool_row *row);
 /* What training finds about its pictures, told before it returns. */
 enum adtool_finding_kind {
 	ADTOOL_FINDING_COPY = 0,      /* `name` has the same bytes as `other` */
-	ADTOOL_FINDING_NEAR_COPY = 1, /* nearly the same features; looked for while there are fewer pictures than features */
+	/* Nearly the same features; looked for while there are fewer pictures than features. */
+	ADTOOL_FINDING_NEAR_COPY = 1,
 	ADTOOL_FINDING_WORST = 2,     /* the largest scores of those held out, from the largest down: mislabelled? */
 	ADTOOL_FINDING_DROPPED = 3    /* left out by `drop` */
 };
@@ -74,7 +79,8 @@ typedef struct adtool_finding {
 	enum adtool_finding_kind kind;
 	const char *name, *other;     /* other: of copies, else NULL */
 	double distance;              /* near copies: over that of two pictures on average */
-	double score, p;              /* the held-out score; worst: and how likely a normal one is to reach it (Box's rule) */
+	/* The held-out score; worst: and how likely a normal one is to reach it (Box's rule). */
+	double score, p;
 } adtool_finding;
 
 typedef void adtool_finding_fn(void *context, const adtool_finding *finding);
@@ -84,17 +90,17 @@ typedef struct adtool_train_options {
 	unsigned width, height;   /* of the input; default 224 x 224 */
 	adtool_geometry geometry; /* default: whole pictures, stretched */
 	/*
-	 * What of a picture is looked at: white (brighter than 127). NULL: all. At most 4096 pixels a side, in the shape of the
-	 * pictures, which it is laid over whole; what is black is painted in the backbone's mean, and cells of the grid without
-	 * any white are left out. Pictures of another shape are refused.
+	 * What of a picture is looked at: white (brighter than 127). NULL: all. At most 4096 pixels a side, in the
+	 * shape of the pictures, which it is laid over whole; what is black is painted in the backbone's mean, and
+	 * cells of the grid without any white are left out. Pictures of another shape are refused.
 	 */
 	const adtool_image *mask;
 	unsigned grid;            /* g; default 7 */
 	/*
-	 * ADTOOL_INT8: the backbone computes in 8 bits where it can, with ranges measured on some of the pictures. Refused
-	 * (ADTOOL_EUNSUPPORTED) where features would differ too much from those in float32.
-	 * ADTOOL_BF16: convolutions, but 3x3 ones of stride 1, multiply numbers of 8 significant bits, and add them up in
-	 * float32. Refused likewise.
+	 * ADTOOL_INT8: the backbone computes in 8 bits where it can, with ranges measured on some of the pictures.
+	 * Refused (ADTOOL_EUNSUPPORTED) where features would differ too much from those in float32.
+	 * ADTOOL_BF16: convolutions, but 3x3 ones of stride 1, multiply numbers of 8 significant bits, and add them up
+	 * in float32. Refused likewise.
 	 */
 	enum adtool_precision precision; /* default ADTOOL_FLOAT32 */
 	enum adtool_method method;
@@ -110,18 +116,21 @@ typedef struct adtool_train_options {
 	uint64_t max_pixels;      /* 0: ADTOOL_MAX_PIXELS_DEFAULT */
 	int isolate;              /* as in adtool_image_options */
 	/*
-	 * Time the convolutions that can be computed in several ways, and let the model say which is fastest here. Scores
-	 * differ in the last digits from those of a model that is not tuned; on another CPU or instruction set such a
-	 * model is computed as one that is not tuned. ADTOOL_EUNSUPPORTED where a narrow precision leaves nothing to choose.
+	 * Time the convolutions that can be computed in several ways, and let the model say which is fastest here.
+	 * Scores differ in the last digits from those of a model that is not tuned; on another CPU or instruction set
+	 * such a model is computed as one that is not tuned. ADTOOL_EUNSUPPORTED where a narrow precision leaves
+	 * nothing to choose.
 	 */
 	int tune;
-	int keep_stats;           /* the model keeps its pictures' maps, so that it can be updated: 4 C g^2 bytes each, or for each tile */
-	const adtool_model *from; /* may be NULL: the model whose backbone is used when none is given; must live until then */
+	/* The model keeps its pictures' maps, so that it can be updated: 4 C g^2 bytes each, or for each tile. */
+	int keep_stats;
+	/* May be NULL: the model whose backbone is used when none is given; must live until then. */
+	const adtool_model *from;
 	int update;               /* learn from the pictures kept in `from` too; implies keep_stats */
 	/*
-	 * Pictures of one part belong together: those of one group are left out of a calibration fit together. NULL: each is
-	 * its own. "dir": those of one folder; else a POSIX extended regular expression: those whose names give the same
-	 * first bracket, or match as a whole; what does not match is its own group. At most 127 bytes.
+	 * Pictures of one part belong together: those of one group are left out of a calibration fit together. NULL:
+	 * each is its own. "dir": those of one folder; else a POSIX extended regular expression: those whose names give
+	 * the same first bracket, or match as a whole; what does not match is its own group. At most 127 bytes.
 	 */
 	const char *group_by;
 	size_t drop;              /* leave so many of the worst held-out pictures out, and fit again without them */
@@ -129,10 +138,10 @@ typedef struct adtool_train_options {
 	adtool_refused_fn *refused;   /* may be NULL */
 	adtool_finding_fn *finding;   /* may be NULL */
 	/*
-	 * Told of the held-out pictures before training returns, the largest score first, at most held_out_most; may be NULL.
-	 * Their p is that of ADTOOL_FINDING_WORST, the verdict is by the new threshold, and the map is what a fit without the
-	 * picture leaves of it. thumbnail: as in adtool_score_options; each picture then takes some 20 KB until the end, and
-	 * the rows of pictures that are only known from `from` have none.
+	 * Told of the held-out pictures before training returns, the largest score first, at most held_out_most; may be
+	 * NULL. Their p is that of ADTOOL_FINDING_WORST, the verdict is by the new threshold, and the map is what a fit
+	 * without the picture leaves of it. thumbnail: as in adtool_score_options; each picture then takes some 20 KB
+	 * until the end, and the rows of pictures that are only known from `from` have none.
 	 */
 	adtool_row_fn *held_out;
 	size_t held_out_most;
@@ -143,8 +152,9 @@ typedef struct adtool_train_options {
 ADTOOL_API void adtool_train_options_init(adtool_train_options *options);
 
 /*
- * The recipe of a model, to be used again: sets layer, mask and group_by (which then belong to the model), width to seed, and from. alpha
- * stays as it is when the model's threshold is of a rule without one; ADTOOL_EINVAL when it is 0 then.
+ * The recipe of a model, to be used again: sets layer, mask and group_by (which then belong to the model), width to
+ * seed, and from. alpha stays as it is when the model's threshold is of a rule without one; ADTOOL_EINVAL when it is 0
+ * then.
  */
 ADTOOL_API int adtool_train_options_from(const adtool_model *model, adtool_train_options *options, adtool_error *err);
 
@@ -159,16 +169,17 @@ typedef struct adtool_train_report {
 	size_t arena_bytes;  /* activations of one picture: each thread has its own */
 	size_t weight_bytes; /* packed weights, which all threads share */
 	unsigned threads;
-	double difference;        /* int8, bf16: of the features from those in float32, in units of their spread; 0 in an update */
+	/* int8, bf16: of the features from those in float32, in units of their spread; 0 in an update. */
+	double difference;
 } adtool_train_report;
 
 /*
- * Learns from the pictures of `inputs` (as adtool_dataset_open takes them). Names are read first, then each picture once.
- * At least 3 usable pictures are needed. backbone may be NULL when options->from is not. With options->update (backbone
- * NULL; layer, size, grid and method those of `from`) the result has the same bytes as that of training on the old
- * pictures and the new ones together (but for int8, whose ranges stay those of `from`): a new picture replaces an old one
- * of its name, and is left out when an old one has its bytes under another name; ADTOOL_EINVAL when `from` keeps no
- * stats. report may be NULL. The caller frees *out.
+ * Learns from the pictures of `inputs` (as adtool_dataset_open takes them). Names are read first, then each picture
+ * once. At least 3 usable pictures are needed. backbone may be NULL when options->from is not. With options->update
+ * (backbone NULL; layer, size, grid and method those of `from`) the result has the same bytes as that of training on
+ * the old pictures and the new ones together (but for int8, whose ranges stay those of `from`): a new picture replaces
+ * an old one of its name, and is left out when an old one has its bytes under another name; ADTOOL_EINVAL when `from`
+ * keeps no stats. report may be NULL. The caller frees *out.
  */
 ADTOOL_API int adtool_train(const adtool_backbone *backbone, const char *const *inputs, size_t count,
                             const adtool_dataset_options *dataset_options, const adtool_train_options *options,
@@ -183,8 +194,9 @@ typedef struct adtool_score_options {
 	double alpha;             /* > 0: the threshold of this alpha instead of the model's */
 	/*
 	 * > 0: Benjamini and Hochberg's procedure over the p-values of the whole batch instead of a threshold: of the
-	 * pictures called anomalous, a share of at most fdr is expected to be normal. Rows are held until the last is known,
-	 * each about 300 bytes and what it points to; their threshold is the largest score that is not anomalous.
+	 * pictures called anomalous, a share of at most fdr is expected to be normal. Rows are held until the last is
+	 * known, each about 300 bytes and what it points to; their threshold is the largest score that is not
+	 * anomalous.
 	 */
 	double fdr;
 	int digest;               /* rows carry digests */
@@ -213,8 +225,8 @@ ADTOOL_API int adtool_score(const adtool_model *model, adtool_dataset *dataset, 
                             adtool_score_report *report, adtool_error *err);
 
 /*
- * Scores one picture in memory: the simplest use. p and map (grid x grid floats) may be NULL; with tiles map must be, since
- * its size is the picture's.
+ * Scores one picture in memory: the simplest use. p and map (grid x grid floats) may be NULL; with tiles map must be,
+ * since its size is the picture's.
  */
 ADTOOL_API int adtool_score_image(const adtool_model *model, const void *data, size_t size, double *score, double *p,
                                   float *map, adtool_error *err);
@@ -242,7 +254,8 @@ typedef struct adtool_features_options {
 	adtool_refused_fn *refused;
 	adtool_progress_fn *progress;
 	/* One picture's features, in input order: channels x rows x cols floats. Non-zero stops. */
-	int (*features)(void *context, const char *name, const float *values, size_t channels, size_t rows, size_t cols);
+	int (*features)(void *context, const char *name, const float *values, size_t channels, size_t rows,
+			size_t cols);
 	void *context;
 } adtool_features_options;
 

@@ -30,8 +30,8 @@ enum { AD_MEMORY_TEXT = 32 };
 const char *ad_memory_text(char out[AD_MEMORY_TEXT], uint64_t bytes);
 
 /*
- * From now on new memory holds zeros, whoever in this process asks for it, so that what a library forgets to set is the same
- * each time; but for small blocks, and only with glibc. For a process that is about to end.
+ * From now on new memory holds zeros, whoever in this process asks for it, so that what a library forgets to set is the
+ * same each time; but for small blocks, and only with glibc. For a process that is about to end.
  */
 void ad_malloc_zeros(void);
 

@@ -112,8 +112,9 @@ int ad_pool_create(unsigned threads, ad_pool **out, adtool_error *err)
 		failed = pthread_create(&w->thread, NULL, work, w);
 		if (failed) {
 			ad_pool_free(pool);
-			return ad_fail(err, ADTOOL_ENOMEM, "cannot start thread %u of %u: no memory for it, or too many threads",
-				       i + 1, threads);
+			return ad_fail(err, ADTOOL_ENOMEM,
+				       "cannot start thread %u of %u: no memory for it, or too many threads", i + 1,
+				       threads);
 		}
 		pool->started++;
 	}

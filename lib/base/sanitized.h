@@ -1,4 +1,7 @@
-/* AD_SANITIZED: 1 in a build whose sanitizer needs what a confined process has not: files to report to, and to trace itself. */
+/*
+ * AD_SANITIZED: 1 in a build whose sanitizer needs what a confined process has not: files to report to, and to trace
+ * itself.
+ */
 #ifndef AD_SANITIZED_H
 #define AD_SANITIZED_H
 

@@ -46,7 +46,7 @@ int adtool_color_parse(const char *text, uint8_t rgb[3], adtool_error *err)
 			memcpy(rgb, names[i].rgb, sizeof(got));
 			return 0;
 		}
-	return ad_fail(err, ADTOOL_EINVAL,
-		       "'%s' is no colour (#rrggbb, #rgb, or black, white, gray, red, green, blue, cyan, magenta, yellow)",
-		       text);
+	return ad_fail(
+	    err, ADTOOL_EINVAL,
+	    "'%s' is no colour (#rrggbb, #rgb, or black, white, gray, red, green, blue, cyan, magenta, yellow)", text);
 }

@@ -41,8 +41,9 @@ int ad_image_check_size(uint64_t width, uint64_t height, uint64_t max_pixels, ad
 			       AD_MAX_SIDE);
 	if (width * height > max_pixels)
 		return ad_fail(err, ADTOOL_ELIMIT,
-			       "%" PRIu64 " x %" PRIu64 " pixels are more than the limit of %" PRIu64 " pixels (--max-pixels)", width,
-			       height, max_pixels);
+			       "%" PRIu64 " x %" PRIu64 " pixels are more than the limit of %" PRIu64
+			       " pixels (--max-pixels)",
+			       width, height, max_pixels);
 	return 0;
 }
 

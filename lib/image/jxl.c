@@ -31,7 +31,9 @@ typedef struct api {
 /* Blocks carry their size, so that the sum is known; the same alignment as malloc's. */
 enum { BLOCK_HEAD = 16 };
 
-/* What decoding may take: some 10 bytes a pixel are usual, many layers take more; and what is there whatever the size. */
+/*
+ * What decoding may take: some 10 bytes a pixel are usual, many layers take more; and what is there whatever the size.
+ */
 enum { BYTES_A_PIXEL = 160, BYTES_ANYHOW = 256 << 20 };
 
 struct job {

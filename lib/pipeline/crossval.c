@@ -157,8 +157,8 @@ static int train_fold_tiled(const struct crossval *c, struct fold_model *m, adto
 		names[n++] = c->normals.pictures[i].name;
 	}
 	if (!code)
-		code = ad_fit_tiled(c->options->train, &c->extractor, tiles, names, n, group, groups.group_count, c->pool,
-				    &m->basis, &m->fit, err);
+		code = ad_fit_tiled(c->options->train, &c->extractor, tiles, names, n, group, groups.group_count,
+				    c->pool, &m->basis, &m->fit, err);
 	ad_free(tiles);
 	ad_free(names);
 	ad_free(group);
@@ -246,9 +246,11 @@ static int group_normals(struct crossval *c, adtool_error *err)
 		archives[i] = c->normals.pictures[i].archive;
 	}
 	if (!code)
-		code = ad_groups_by(c->options->train->group_by, names, archives, n, c->group, &c->groups, &largest, err);
+		code =
+		    ad_groups_by(c->options->train->group_by, names, archives, n, c->group, &c->groups, &largest, err);
 	if (!code && c->groups < c->options->folds)
-		code = ad_fail(err, ADTOOL_EINVAL, "%u folds of %zu groups; each needs one", c->options->folds, c->groups);
+		code =
+		    ad_fail(err, ADTOOL_EINVAL, "%u folds of %zu groups; each needs one", c->options->folds, c->groups);
 	ad_free(names);
 	ad_free(archives);
 	return code;
@@ -263,8 +265,8 @@ static int deal_all(struct crossval *c, adtool_error *err)
 
 	if (folds > n || n - (n + folds - 1) / folds < AD_MINIMUM_PICTURES)
 		return ad_fail(err, ADTOOL_EINVAL,
-			       "%u folds of %zu normal picture%s; each needs one, and %d are needed to train on", folds, n,
-			       n == 1 ? "" : "s", AD_MINIMUM_PICTURES);
+			       "%u folds of %zu normal picture%s; each needs one, and %d are needed to train on", folds,
+			       n, n == 1 ? "" : "s", AD_MINIMUM_PICTURES);
 	c->fold_of_normal = ad_malloc_array(n, sizeof(unsigned));
 	c->fold_of_anomaly = ad_malloc_array(c->anomalies.count, sizeof(unsigned));
 	if (!c->fold_of_normal || !c->fold_of_anomaly)

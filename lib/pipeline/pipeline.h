@@ -44,7 +44,10 @@ void ad_cells_release(struct ad_cells *c);
 void ad_cells_keep(const struct ad_cells *c, const float *from, size_t channels, unsigned grid, float *to);
 /* And back: all others are 0. */
 void ad_cells_spread(const struct ad_cells *c, const float *from, unsigned grid, float *to);
-/* The part of a picture that is looked at, whatever becomes of it; ADTOOL_EINVAL when it has none, or not the mask's shape. */
+/*
+ * The part of a picture that is looked at, whatever becomes of it; ADTOOL_EINVAL when it has none, or not the mask's
+ * shape.
+ */
 int ad_look_region(const struct ad_look *l, unsigned width, unsigned height, ad_area *out, adtool_error *err);
 /* The input for a picture without tiles; l may be NULL. */
 int ad_look_tensor(const struct ad_look *l, const adtool_image *image, const adtool_preprocessing *p, unsigned width,
@@ -127,7 +130,9 @@ struct ad_drawn {
 	size_t *tiles, count; /* ad_free */
 };
 
-/* Sends the tiles of a picture in which something is seen through the network. `tile` may be called by several threads. */
+/*
+ * Sends the tiles of a picture in which something is seen through the network. `tile` may be called by several threads.
+ */
 struct ad_visitor {
 	const struct ad_extractor *extractor; /* with a look that has tiles */
 	const ad_detector *detector;          /* that `room` is for, too; NULL: nothing is scored */
@@ -143,8 +148,8 @@ struct ad_visitor {
 };
 
 /*
- * What is kept of a picture cut into tiles: the pooled maps, before any projection, of those tiles in which something is
- * seen, in the order of the tiling.
+ * What is kept of a picture cut into tiles: the pooled maps, before any projection, of those tiles in which something
+ * is seen, in the order of the tiling.
  */
 struct ad_tiles {
 	unsigned width, height; /* of the picture */
@@ -172,13 +177,13 @@ int ad_tiles_of(const struct ad_look *look, unsigned grid, unsigned width, unsig
 /* How many tiles of each of so many pictures a fit is made of. */
 size_t ad_tiles_of_each(size_t pictures);
 /*
- * Which of the `seen` tiles of a picture are taken, `most` of them, drawn by the seed: their places among those seen. For a
- * smaller `most` a part of them. chosen: room for `seen`, ascending. Returns how many.
+ * Which of the `seen` tiles of a picture are taken, `most` of them, drawn by the seed: their places among those seen.
+ * For a smaller `most` a part of them. chosen: room for `seen`, ascending. Returns how many.
  */
 size_t ad_tiles_choose(uint64_t seed, size_t picture, size_t seen, size_t most, size_t *chosen);
 /* The same as numbers of the tiling. ADTOOL_EINVAL: the mask hides all. */
-int ad_tiles_draw(const ad_tiling *t, const ad_mask *mask, unsigned width, unsigned height, uint64_t seed, size_t picture,
-		  size_t most, struct ad_drawn *out, adtool_error *err);
+int ad_tiles_draw(const ad_tiling *t, const ad_mask *mask, unsigned width, unsigned height, uint64_t seed,
+		  size_t picture, size_t most, struct ad_drawn *out, adtool_error *err);
 
 /* Floats of a row as the extractor gives it. */
 size_t ad_extractor_row(const struct ad_extractor *e);
@@ -225,13 +230,16 @@ struct ad_stream {
 	unsigned threads;
 	int want_digest;
 	/*
-	 * May be NULL: caller's thread, while the first pictures are being read and decoded. Completes an extractor that
-	 * has no plan yet.
+	 * May be NULL: caller's thread, while the first pictures are being read and decoded. Completes an extractor
+	 * that has no plan yet.
 	 */
 	int (*prepare)(struct ad_stream *s, ad_pool *pool, adtool_error *err);
 	/* May be NULL: takes all. Else: whether to take the item; the index to give it. Reader's thread. */
 	int (*select)(struct ad_stream *s, const adtool_item *item, size_t *index);
-	/* Worker's thread, may be NULL: more work on the row; image: the picture if whole_pictures, else it may be NULL. */
+	/*
+	 * Worker's thread, may be NULL: more work on the row; image: the picture if whole_pictures, else it may be
+	 * NULL.
+	 */
 	int (*work)(struct ad_stream *s, struct ad_picture *p, size_t slot, struct ad_scratch *scratch,
 		    const adtool_image *image, float *row, adtool_error *err);
 	/*
@@ -240,12 +248,12 @@ struct ad_stream {
 	 */
 	void (*together)(struct ad_stream *s, const size_t *slots, size_t count, struct ad_scratch *scratch);
 	/*
-	 * Worker's thread, may be NULL: with tiles, does all that decoding, extracting and `work` do for others, and sets
-	 * the picture's size. source: decoded if whole_pictures; pool: NULL, or all threads are free; room: the
+	 * Worker's thread, may be NULL: with tiles, does all that decoding, extracting and `work` do for others, and
+	 * sets the picture's size. source: decoded if whole_pictures; pool: NULL, or all threads are free; room: the
 	 * worker's, or the pool's. What row then holds means nothing.
 	 */
-	int (*tiled)(struct ad_stream *s, struct ad_picture *p, size_t slot, const struct ad_source *source, ad_pool *pool,
-		     struct ad_tile_room *room, adtool_error *err);
+	int (*tiled)(struct ad_stream *s, struct ad_picture *p, size_t slot, const struct ad_source *source,
+		     ad_pool *pool, struct ad_tile_room *room, adtool_error *err);
 	int whole_pictures;
 	/* Caller's thread, in order. row is NULL when p->code is set. */
 	int (*emit)(struct ad_stream *s, struct ad_picture *p, size_t slot, const float *row, adtool_error *err);
@@ -264,7 +272,9 @@ struct ad_stream {
 	int ready; /* under lock: 1 prepared, -1 failed */
 };
 
-/* The slots a stream of so many threads has: enough that no worker waits for the reader; with `together`, others wait. */
+/*
+ * The slots a stream of so many threads has: enough that no worker waits for the reader; with `together`, others wait.
+ */
 size_t ad_stream_slots(unsigned threads, int together);
 void ad_picture_fail(struct ad_picture *p, int code, const char *why);
 int ad_stream_run(struct ad_stream *s, adtool_error *err);
@@ -274,14 +284,14 @@ int ad_stream_check_threads(unsigned threads, adtool_error *err);
 /* -- precision.c: training in 8 bits, or in bfloat16 ---------------------------------------------------- */
 
 /*
- * The largest difference between features in 8 bits and in floats that is let pass, in units of their spread. Measured on
- * the real pictures of README: adnet 0.09 and 0.13, resnet50-conv4 0.12 and 0.14, whose AUROC stays within 0.003;
+ * The largest difference between features in 8 bits and in floats that is let pass, in units of their spread. Measured
+ * on the real pictures of README: adnet 0.09 and 0.13, resnet50-conv4 0.12 and 0.14, whose AUROC stays within 0.003;
  * mobilenet_v2 0.16 and 0.17, densenet169 0.4, whose does not.
  */
 #define AD_INT8_MOST_DIFFERENCE 0.15
 /*
- * The same in bfloat16: adnet 0.014 and 0.017, densenet169 0.02, resnet50-conv4 0.03, mobilenet_v2's s16 0.05 and 0.07, AUROC
- * within 0.001; mobilenet_v2's s32, at 0.13 and 0.15, loses up to 0.003.
+ * The same in bfloat16: adnet 0.014 and 0.017, densenet169 0.02, resnet50-conv4 0.03, mobilenet_v2's s16 0.05 and 0.07,
+ * AUROC within 0.001; mobilenet_v2's s32, at 0.13 and 0.15, loses up to 0.003.
  */
 #define AD_BF16_MOST_DIFFERENCE 0.1
 
@@ -291,7 +301,8 @@ struct ad_precision {
 	const char *layer;
 	const struct ad_extractor *extractor; /* with the plan in floats, no basis */
 	const adtool_dataset_options *dataset_options;
-	const char *const *names, *const *archives; /* of all pictures, in the order of names; archives: NULL where none */
+	/* Of all pictures, in the order of names; archives: NULL where none. */
+	const char *const *names, *const *archives;
 	size_t count;
 	uint64_t seed, memory;
 	unsigned threads;
@@ -313,8 +324,8 @@ ad_how ad_precision_how(enum adtool_precision precision, const ad_ranges *ranges
 void ad_measured_release(struct ad_measured *m); /* harmless on a zeroed one */
 
 /*
- * Plans, in 8 bits after measuring ranges on some of the pictures, and compares. In bfloat16, which needs no ranges, out has the
- * difference alone. ADTOOL_EUNSUPPORTED: it will not do.
+ * Plans, in 8 bits after measuring ranges on some of the pictures, and compares. In bfloat16, which needs no ranges,
+ * out has the difference alone. ADTOOL_EUNSUPPORTED: it will not do.
  */
 int ad_precision_measure(const struct ad_precision *p, struct ad_measured *out, ad_plan **plan, adtool_error *err);
 
@@ -362,8 +373,8 @@ struct ad_gather {
 	unsigned threads;
 	uint64_t limit, others; /* bytes that `held` may reach together with those of other gathers */
 	/*
-	 * With tiles, for a fit: all pictures' names in their order, and the seed, so that of each as many tiles are taken as
-	 * adtool_train takes. NULL: all tiles of all pictures.
+	 * With tiles, for a fit: all pictures' names in their order, and the seed, so that of each as many tiles are
+	 * taken as adtool_train takes. NULL: all tiles of all pictures.
 	 */
 	const char *const *names;
 	size_t name_count;
@@ -391,7 +402,9 @@ void ad_gather_release(struct ad_gather *g);
 
 /* fold_of: n numbers below `folds`, as evenly as can be. */
 int ad_deal(size_t n, unsigned folds, ad_rng *rng, unsigned *fold_of, adtool_error *err);
-/* The same of whole groups; each goes to the fold that has the fewest pictures so far. group: n numbers below `groups`. */
+/*
+ * The same of whole groups; each goes to the fold that has the fewest pictures so far. group: n numbers below `groups`.
+ */
 int ad_deal_groups(const size_t *group, size_t n, size_t groups, unsigned folds, ad_rng *rng, unsigned *fold_of,
 		   adtool_error *err);
 /* The same kind by kind: by label, else by folder. */
@@ -423,13 +436,13 @@ int ad_fit_only(const float *const *rows, size_t count, const ad_fit_options *fi
 /* The limit at alpha, from the calibration's scores. */
 int ad_fit_decide(struct ad_fit *f, const ad_calibration *c, double alpha, adtool_error *err);
 /*
- * A fit as adtool_train makes it of pictures whose tiles are all held: `count` of them, in the order of names. e: of the
- * pooled maps, without basis. group: count numbers below `groups`; NULL: each is its own. *basis: from is 0 where all
- * channels are kept.
+ * A fit as adtool_train makes it of pictures whose tiles are all held: `count` of them, in the order of names. e: of
+ * the pooled maps, without basis. group: count numbers below `groups`; NULL: each is its own. *basis: from is 0 where
+ * all channels are kept.
  */
 int ad_fit_tiled(const adtool_train_options *o, const struct ad_extractor *e, struct ad_tiles *tiles,
-		 const char *const *names, size_t count, size_t *group, size_t groups, ad_pool *pool, ad_channels *basis,
-		 struct ad_fit *out, adtool_error *err);
+		 const char *const *names, size_t count, size_t *group, size_t groups, ad_pool *pool,
+		 ad_channels *basis, struct ad_fit *out, adtool_error *err);
 void ad_fit_release(struct ad_fit *fit);
 
 /* -- model.c: what scoring needs, open, checked and saved --------------------------------------------- */
@@ -470,7 +483,8 @@ int ad_model_set_look(adtool_model *m, struct ad_look *look, struct ad_cells *ce
 /* Fills detector, basis and limit from info, parts and calibration. */
 int ad_model_assemble(adtool_model *m, adtool_error *err);
 /*
- * Scores one upright picture, without tiles: the whole flow for one, on the caller's thread. map (g^2 values) may be NULL.
+ * Scores one upright picture, without tiles: the whole flow for one, on the caller's thread. map (g^2 values) may be
+ * NULL.
  * plain: the whole picture is stretched, whatever the model's geometry.
  */
 int ad_model_score(const adtool_model *m, const adtool_image *image, int plain, double *score, float *map,
@@ -485,8 +499,8 @@ const double *ad_model_calibration(const adtool_model *m);
 /* -- groups.c, findings.c: what is said of training pictures ------------------------------------------- */
 
 /*
- * by: "dir", or a POSIX extended regular expression. names: n; archives: n, NULL for a file of its own. group: n, numbers
- * below *count in the order of the keys; pictures that the expression does not match are groups of their own.
+ * by: "dir", or a POSIX extended regular expression. names: n; archives: n, NULL for a file of its own. group: n,
+ * numbers below *count in the order of the keys; pictures that the expression does not match are groups of their own.
  * *largest: pictures in the largest group.
  */
 int ad_groups_by(const char *by, const char *const *names, const char *const *archives, size_t n, size_t *group,
@@ -540,7 +554,10 @@ struct ad_stats {
 	size_t size;          /* floats of a map */
 };
 
-/* One line of stats.txt; digest NULL: the picture was refused. size: NULL, or with tiles the picture's width and height. */
+/*
+ * One line of stats.txt; digest NULL: the picture was refused. size: NULL, or with tiles the picture's width and
+ * height.
+ */
 int ad_stats_line(ad_buf *out, const char *digest, const unsigned size[2], const char *name);
 /* The model must outlive *out. */
 int ad_stats_open(const adtool_model *m, struct ad_stats *out, adtool_error *err);

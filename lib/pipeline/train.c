@@ -136,8 +136,8 @@ static int check_enough(size_t pictures, adtool_error *err)
 {
 	if (pictures >= AD_MINIMUM_PICTURES)
 		return 0;
-	return ad_fail(err, ADTOOL_EINVAL, "%zu usable picture%s; at least %d are needed", pictures, pictures == 1 ? "" : "s",
-		       AD_MINIMUM_PICTURES);
+	return ad_fail(err, ADTOOL_EINVAL, "%zu usable picture%s; at least %d are needed", pictures,
+		       pictures == 1 ? "" : "s", AD_MINIMUM_PICTURES);
 }
 
 /* Every picture's map is held until the basis is known, so not more than AD_BASIS_PICTURES. */
@@ -224,7 +224,8 @@ static int train_keeping(struct trainer *t, ad_fit_options *fit, size_t channels
 	int code;
 
 	if (bytes > AD_BUNDLE_MAX_BYTES - ((uint64_t)64 << 20))
-		return ad_fail(err, ADTOOL_ELIMIT, "the stats of %zu pictures would take %llu MiB, and a model has less than 4 GiB",
+		return ad_fail(err, ADTOOL_ELIMIT,
+			       "the stats of %zu pictures would take %llu MiB, and a model has less than 4 GiB",
 			       t->list.count, (unsigned long long)(bytes >> 20));
 	t->pooled = ad_malloc_aligned(t->list.count, ad_extractor_pooled(&t->extractor) * sizeof(float));
 	if (!t->pooled)
@@ -245,7 +246,10 @@ static int train_keeping(struct trainer *t, ad_fit_options *fit, size_t channels
 	return code ? code : ad_train_add_pooled(t, err);
 }
 
-/* In two passes where channels are reduced: that of the sample, whose maps are held until the basis is known, comes first. */
+/*
+ * In two passes where channels are reduced: that of the sample, whose maps are held until the basis is known, comes
+ * first.
+ */
 static int train_streaming(struct trainer *t, const ad_fit_options *fit, size_t channels, int with_basis, ad_pool *pool,
 			   adtool_error *err)
 {

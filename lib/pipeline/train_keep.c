@@ -39,7 +39,9 @@ int ad_train_merge_kept(struct trainer *t, adtool_error *err)
 	}
 	if (code)
 		return code;
-	/* Those that were refused by their folder or archive have no name; dropped ones look like those that have one. */
+	/*
+	 * Those that were refused by their folder or archive have no name; dropped ones look like those that have one.
+	 */
 	named = mapless > old->pictures_dropped ? mapless - old->pictures_dropped : 0;
 	l->refused += old->pictures_refused > named ? old->pictures_refused - named : 0;
 	t->dropped_before = old->pictures_dropped < t->refused ? old->pictures_dropped : t->refused;

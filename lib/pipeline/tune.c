@@ -130,7 +130,8 @@ static int project(struct tuner *t, struct stage *s, size_t source, adtool_error
 		if (!projected)
 			return ad_fail_nomem(err);
 		for (j = 0; j < maps; j++)
-			ad_channels_apply(&from->basis, *row + j * channels * cells, cells, projected + j * from->kept * cells);
+			ad_channels_apply(&from->basis, *row + j * channels * cells, cells,
+					  projected + j * from->kept * cells);
 		ad_free_aligned(*row);
 		*row = projected;
 		s->train.held -= maps * (channels - from->kept) * cells * sizeof(float);
@@ -188,11 +189,12 @@ static int count_pictures(struct tuner *t, const struct stage *s, adtool_error *
 		return ad_fail(err, ADTOOL_EIO, "the pictures changed while they were read");
 	}
 	if (s->train.count < AD_MINIMUM_PICTURES)
-		return ad_fail(err, ADTOOL_EINVAL, "%zu usable picture%s to train on; at least %d are needed", s->train.count,
-			       s->train.count == 1 ? "" : "s", AD_MINIMUM_PICTURES);
+		return ad_fail(err, ADTOOL_EINVAL, "%zu usable picture%s to train on; at least %d are needed",
+			       s->train.count, s->train.count == 1 ? "" : "s", AD_MINIMUM_PICTURES);
 	if (!s->normals.count || !s->anomalies.count)
-		return ad_fail(err, ADTOOL_EINVAL, "%zu normal and %zu anomalous pictures to choose by; both are needed",
-			       s->normals.count, s->anomalies.count);
+		return ad_fail(err, ADTOOL_EINVAL,
+			       "%zu normal and %zu anomalous pictures to choose by; both are needed", s->normals.count,
+			       s->anomalies.count);
 	r->train = s->train.count;
 	r->normals = s->normals.count;
 	r->anomalies = s->anomalies.count;
@@ -432,7 +434,8 @@ static int try_energy(struct tuner *t, struct stage *s, size_t source, double en
 	options.only_fit = t->tiles;
 	if (!code && ad_fit_memory(&options, ad_pool_size(t->pool)) > t->limit - (held < t->limit ? held : t->limit))
 		code = ad_fail(err, ADTOOL_ELIMIT, "a grid of %u x %u needs more than the limit of %s",
-			       s->pooled[source].grid, s->pooled[source].grid, ad_memory_text((char[AD_MEMORY_TEXT]){0}, t->limit));
+			       s->pooled[source].grid, s->pooled[source].grid,
+			       ad_memory_text((char[AD_MEMORY_TEXT]){0}, t->limit));
 	if (!code && t->tiles)
 		code = ad_fit_only(rows, count, &options, t->pool, &fit.detector, &fit.energy_kept, err);
 	else if (!code)
@@ -730,14 +733,15 @@ static int check_options(const adtool_tune_options *o, adtool_error *err)
 	int code;
 
 	if (!o->backbone_count || !o->size_count || !o->grid_count || !o->energy_count || !o->aggregate_count)
-		return ad_fail(err, ADTOOL_EINVAL, "nothing to try: a backbone, size, grid, energy and aggregate are needed");
+		return ad_fail(err, ADTOOL_EINVAL,
+			       "nothing to try: a backbone, size, grid, energy and aggregate are needed");
 	if (o->train.method != ADTOOL_FRE)
 		return ad_fail(err, ADTOOL_EINVAL, "only the method fre is tuned");
 	if (o->train.precision != ADTOOL_FLOAT32)
 		return ad_fail(err, ADTOOL_EINVAL, "tuning computes in float32 only");
 	if (o->folds < 2 || !o->repeats || o->repeats > 10000)
-		return ad_fail(err, ADTOOL_EINVAL, "%u folds, %u repeats; at least 2, and 1 to 10000, make sense", o->folds,
-			       o->repeats);
+		return ad_fail(err, ADTOOL_EINVAL, "%u folds, %u repeats; at least 2, and 1 to 10000, make sense",
+			       o->folds, o->repeats);
 	for (i = 0; i < o->size_count; i++) {
 		each.width = o->sizes[i][0];
 		each.height = o->sizes[i][1];
@@ -803,11 +807,13 @@ int adtool_tune(const adtool_tune_options *o, const char *const *train, size_t t
 	if (!code)
 		t.result = ad_calloc(1, sizeof(*t.result));
 	if (!code)
-		code = t.result ? ad_pool_create(ad_stream_threads(o->train.threads), &t.pool, err) : ad_fail_nomem(err);
+		code =
+		    t.result ? ad_pool_create(ad_stream_threads(o->train.threads), &t.pool, err) : ad_fail_nomem(err);
 	for (i = 0; !code && i < o->backbone_count; i++)
 		code = try_backbone(&t, i, err);
 	if (!code && !t.result->count)
-		code = ad_fail(err, t.why.code ? t.why.code : ADTOOL_EINVAL, "no candidate could be tried: %s", t.why.message);
+		code = ad_fail(err, t.why.code ? t.why.code : ADTOOL_EINVAL, "no candidate could be tried: %s",
+			       t.why.message);
 	if (!code) {
 		choose(&t);
 		code = estimate(&t, err);

@@ -55,7 +55,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	/* What comes row by row is read by other code, to the same end. */
 	adtool_image_options_init(&options);
 	options.max_pixels = MOST_PIXELS;
-	direct_code = ad_image_file_to_tensor(data, size, &options, &p, 8, 8, direct, &direct_width, &direct_height, &err);
+	direct_code =
+	    ad_image_file_to_tensor(data, size, &options, &p, 8, 8, direct, &direct_width, &direct_height, &err);
 	fuzz_check(direct_code, &err);
 	FUZZ_ASSERT(!direct_code == !code);
 	if (code)
@@ -67,8 +68,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	FUZZ_ASSERT(!ad_image_to_tensor(image, &p, 8, 8, tensor, &err));
 	FUZZ_ASSERT(width == direct_width && height == direct_height);
 	/*
-	 * A slice of HEVC that ends too early leaves pixels as libde265 found its memory, and libde265 does not say so. What
-	 * it does say is an error: regressions/picture-heif/pixels-not-decoded.
+	 * A slice of HEVC that ends too early leaves pixels as libde265 found its memory, and libde265 does not say so.
+	 * What it does say is an error: regressions/picture-heif/pixels-not-decoded.
 	 */
 	FUZZ_ASSERT(!strcmp(name, "HEIC") || !memcmp(tensor, direct, sizeof(tensor)));
 	adtool_image_free(image);

@@ -1048,9 +1048,9 @@ static void check_file_tensor(const ad_buf *file)
 		float *tensor = calloc((size_t)3 * w * h, sizeof(float));
 
 		assert_non_null(tensor);
-		assert_int_equal(ad_image_file_to_tensor(file->data, file->size, &options, &p, w, h, tensor, &width, &height,
-							 &err),
-				 0);
+		assert_int_equal(
+		    ad_image_file_to_tensor(file->data, file->size, &options, &p, w, h, tensor, &width, &height, &err),
+		    0);
 		assert_int_equal(width, image->width);
 		assert_int_equal(height, image->height);
 		assert_int_equal(adtool_image_resize(image, w, h, &small, &err), 0);
@@ -1111,20 +1111,20 @@ static void files_to_tensors(void **state)
 		if (i)
 			make_jpeg(&jpeg_cases[3], &file);
 		else
-			make_png(&(struct png_case){.width = 33, .height = 50, .type = PNG_COLOR_TYPE_RGB, .depth = 8}, &rng,
-				 &file, expected);
+			make_png(&(struct png_case){.width = 33, .height = 50, .type = PNG_COLOR_TYPE_RGB, .depth = 8},
+				 &rng, &file, expected);
 		for (s = 1; s <= 40; s += 3)
-			assert_int_equal(ad_image_file_to_tensor(file.data, file.size - s, &options, &p, 1, 1, tensor, &width,
-								 &height, &err),
+			assert_int_equal(ad_image_file_to_tensor(file.data, file.size - s, &options, &p, 1, 1, tensor,
+								 &width, &height, &err),
 					 ADTOOL_EFORMAT);
 		options.max_pixels = 33 * 50 - 1;
-		assert_int_equal(ad_image_file_to_tensor(file.data, file.size, &options, &p, 1, 1, tensor, &width, &height,
-							 &err),
-				 ADTOOL_ELIMIT);
+		assert_int_equal(
+		    ad_image_file_to_tensor(file.data, file.size, &options, &p, 1, 1, tensor, &width, &height, &err),
+		    ADTOOL_ELIMIT);
 		options.max_pixels++;
-		assert_int_equal(ad_image_file_to_tensor(file.data, file.size, &options, &p, 1, 1, tensor, &width, &height,
-							 &err),
-				 0);
+		assert_int_equal(
+		    ad_image_file_to_tensor(file.data, file.size, &options, &p, 1, 1, tensor, &width, &height, &err),
+		    0);
 	}
 	ad_buf_release(&file);
 	free(expected);
