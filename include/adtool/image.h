@@ -48,8 +48,9 @@ ADTOOL_API void adtool_image_options_init(adtool_image_options *options);
  * Truncated or damaged data is refused (ADTOOL_EFORMAT), never guessed; what stands behind the end of the picture,
  * stray bytes between JPEG segments and damaged EXIF blocks are passed over. Memory at the peak, in bytes a pixel: 3;
  * up to 11 while decoding progressive JPEG, 7 for interlaced PNG, 20 for AVIF, 12 for the
- * others, though JPEG XL of many layers may take 160. Nothing is printed, but by libjxl where it was built to remark on
- * damage, as Debian's 0.7 is: to stderr, unless it is isolated.
+ * others, though JPEG XL of many layers may take 160; of an isolated one the other process takes them, and this one 3.
+ * Nothing is printed, but by libjxl where it was built to remark on damage, as Debian's 0.7 is: to stderr, unless it is
+ * isolated.
  * options may be NULL. The caller frees *out.
  */
 ADTOOL_API int adtool_image_decode_with(const void *data, size_t size, const adtool_image_options *options,
