@@ -464,9 +464,11 @@ int cli_sandbox(const char *const *folders, size_t count);
 void cli_say_sandbox(unsigned parts);
 /*
  * From here on the process has at most so many bytes of data (0: no limit), and half of them, dealt to the threads, is
- * what pictures may take: --max-pixels is lowered to that. Returns 0 or CLI_FAILURE, with a message.
+ * what pictures in memory may take. Returns 0 or CLI_FAILURE, with a message.
  */
 int cli_limit_memory(uint64_t bytes, unsigned threads);
+/* That, in pixels; 0: no limit but --max-pixels. */
+extern uint64_t cli_whole_pixels;
 /* For the end of a message about memory: "; --memory allows 20 MiB", or nothing when there is no such limit. */
 const char *cli_memory_note(void);
 extern bool cli_no_sandbox;

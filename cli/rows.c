@@ -33,6 +33,7 @@ int cli_score_options(const adtool_model *model, adtool_score_options *o, adtool
 	adtool_score_options_init(o);
 	o->threads = cli_jobs;
 	o->max_pixels = cli_limits.pixels;
+	o->whole_pixels = cli_whole_pixels;
 	o->isolate = 1;
 	o->has_threshold = isfinite(cli_score.threshold);
 	o->threshold = o->has_threshold ? cli_score.threshold : 0;

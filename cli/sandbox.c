@@ -34,6 +34,7 @@ int cli_sandbox(const char *const *folders, size_t count)
 }
 
 static uint64_t most_memory;
+uint64_t cli_whole_pixels;
 
 const char *cli_memory_note(void)
 {
@@ -64,7 +65,6 @@ int cli_limit_memory(uint64_t bytes, unsigned threads)
 		return CLI_FAILURE;
 	}
 	most_memory = limit.rlim_cur;
-	if (pixels < cli_limits.pixels)
-		cli_limits.pixels = pixels ? pixels : 1;
+	cli_whole_pixels = pixels ? pixels : 1;
 	return 0;
 }

@@ -428,6 +428,7 @@ int adtool_score(const adtool_model *model, adtool_dataset *dataset, const adtoo
 		return code;
 	ad_model_extractor(model, o->max_pixels, &c.extractor);
 	c.extractor.isolate = o->isolate;
+	c.extractor.whole_pixels = o->whole_pixels;
 	s.extractor = &c.extractor;
 	if (model->info.geometry.tile_width)
 		s.tiled = score_tiled;

@@ -83,6 +83,12 @@ else
 	is 'memory: far too little: one message' "$(($(wc -l <"$ERR")))" 1
 	err_like 'memory: far too little: said what to do about it' '; --memory allows 1 MiB$'
 	out_is 'memory: far too little: no row' ''
+	# Row by row it needs little; what is drawn of it is whole.
+	adtool train -q --tiles 16x16 --backbone seeds/onnx/small.onnx --size 16x16 --grid 2 --channels 4 -o tiles.zip set/train/normal
+	run adtool score -q -m tiles.zip -j 1 --memory 100M huge.png
+	exits 'memory: a large picture in tiles' 0
+	run adtool score -q -m tiles.zip -j 1 --memory 100M --overlay over huge.png
+	exits 'memory: a large picture that is drawn over' 2
 	# However many pages of a file are under way, its bytes are held once (and by who reads it).
 	mkdir formats
 	if ASAN_OPTIONS=detect_leaks=0 "$BUILD/tests/tools/draw_formats" formats >/dev/null 2>&1 && [ -s formats/pages.tif ]; then
