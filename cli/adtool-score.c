@@ -18,8 +18,8 @@ static const cli_option options[] = {
     {CLI_FLAG, 0, "exit-code", NULL, "end with status 1 when something is anomalous", &exit_code, 0, 0, NULL, 0, 0},
     {CLI_FLAG, '0', "null", NULL, "paths read from standard input, and rows of tsv, end in NUL, not newline", &cli_null,
      0, 0, NULL, 0, 0},
-    {CLI_FLAG, 0, "stdin-image", NULL, "standard input is a picture, called -, and the only one", &stdin_image, 0, 0, NULL,
-     0, 0},
+    {CLI_FLAG, 0, "stdin-image", NULL, "standard input is a picture, called -, and the only one", &stdin_image, 0, 0,
+     NULL, 0, 0},
     CLI_OPTIONS_PACE,
     {CLI_BYTES, 0, "memory", "SIZE", "take no more memory than this", &memory, 0, 0, NULL, 0, 0},
     CLI_OPTION_SANDBOX,
@@ -115,14 +115,16 @@ static void remark_resolution(const adtool_model_info *m, uint64_t scored)
 	if (m->rule == ADTOOL_RULE_EXTRAPOLATED || m->rule == ADTOOL_RULE_TAIL || needed <= 1)
 		return;
 	if (needed > (double)scored) {
-		cli_warn("score", "p-values of %zu calibration pictures end at %.3g, so none can be called anomalous at a "
-				     "false-discovery rate of %g",
-			    m->calibration_count, 1 / ((double)m->calibration_count + 1), fdr);
+		cli_warn("score",
+			 "p-values of %zu calibration pictures end at %.3g, so none can be called anomalous at a "
+			 "false-discovery rate of %g",
+			 m->calibration_count, 1 / ((double)m->calibration_count + 1), fdr);
 		return;
 	}
-	cli_warn("score", "p-values of %zu calibration pictures end at %.3g: of %llu pictures %.0f must reach that before "
-			     "one is called anomalous at a false-discovery rate of %g",
-		    m->calibration_count, 1 / ((double)m->calibration_count + 1), (unsigned long long)scored, needed, fdr);
+	cli_warn("score",
+		 "p-values of %zu calibration pictures end at %.3g: of %llu pictures %.0f must reach that before "
+		 "one is called anomalous at a false-discovery rate of %g",
+		 m->calibration_count, 1 / ((double)m->calibration_count + 1), (unsigned long long)scored, needed, fdr);
 }
 
 static void remarks(const adtool_score_report *r, const adtool_model_info *m)

@@ -67,8 +67,9 @@ static int unknown_command(const char *name)
 		names[n++] = row->name;
 	for (size_t i = 0; i < n; i++) {
 		if (!strcmp(names[i], name)) {
-			cli_message(NULL, "the program adtool-%s is missing: it is not beside adtool, in %s, or on PATH", name,
-				    ADTOOL_LIBEXECDIR);
+			cli_message(NULL,
+				    "the program adtool-%s is missing: it is not beside adtool, in %s, or on PATH",
+				    name, ADTOOL_LIBEXECDIR);
 			return CLI_FAILURE;
 		}
 	}

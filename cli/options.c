@@ -319,7 +319,8 @@ static int run_subcommand(const cli_command *command, const char **operands, siz
 /* Whether the value as shown is a file, or several. */
 static bool shows_file(const char *argument)
 {
-	static const char *const parts[] = {"FILE", "MODEL", "OLD", "ROWS", "INPUT", "NORMAL", "CMD", ".npy", ".zip", ".onnx"};
+	static const char *const parts[] = {
+	    "FILE", "MODEL", "OLD", "ROWS", "INPUT", "NORMAL", "CMD", ".npy", ".zip", ".onnx"};
 
 	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++)
 		if (strstr(argument, parts[i]))

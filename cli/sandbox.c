@@ -9,10 +9,10 @@ void cli_say_sandbox(unsigned parts)
 {
 	if (cli_verbose)
 		cli_remark(cli_program.name, "sandbox: %s",
-			    parts == (ADTOOL_SANDBOX_FILES | ADTOOL_SANDBOX_CALLS) ? "files and calls"
-			    : parts & ADTOOL_SANDBOX_FILES                         ? "files only; calls stay free here"
-			    : parts & ADTOOL_SANDBOX_CALLS                         ? "calls only; this kernel has no Landlock"
-										   : "none; this kernel offers nothing");
+			   parts == (ADTOOL_SANDBOX_FILES | ADTOOL_SANDBOX_CALLS) ? "files and calls"
+			   : parts & ADTOOL_SANDBOX_FILES                         ? "files only; calls stay free here"
+			   : parts & ADTOOL_SANDBOX_CALLS ? "calls only; this kernel has no Landlock"
+							  : "none; this kernel offers nothing");
 }
 
 int cli_sandbox(const char *const *folders, size_t count)

@@ -175,7 +175,8 @@ static bool receive(int fd, message *m)
 	if (m->head.kind == END)
 		return true;
 	/* The digest will stand in the state, the name is held against what was asked for. */
-	return m->head.kind == ROW && m->texts[NAME] && m->head.verdict >= ADTOOL_NORMAL && m->head.verdict <= ADTOOL_SUSPECT &&
+	return m->head.kind == ROW && m->texts[NAME] && m->head.verdict >= ADTOOL_NORMAL &&
+	       m->head.verdict <= ADTOOL_SUSPECT &&
 	       (!m->texts[DIGEST] || (strlen(m->texts[DIGEST]) == WATCH_DIGEST - 1 &&
 				      strspn(m->texts[DIGEST], "0123456789abcdef") == WATCH_DIGEST - 1));
 }
@@ -295,7 +296,8 @@ int watch_score_apart(const watch_job *job, int *lost, adtool_error *err)
 		if (ended) {
 			say_parts(m.head.parts);
 			if (m.head.code)
-				code = fail(err, m.head.code, m.texts[WHY] ? m.texts[WHY] : adtool_code_string(m.head.code));
+				code = fail(err, m.head.code,
+					    m.texts[WHY] ? m.texts[WHY] : adtool_code_string(m.head.code));
 		} else if (!refused) {
 			refused = take(job, &m) != 0;
 		}

@@ -14,8 +14,13 @@ extern "C" {
 #endif
 
 enum adtool_sandbox_part {
-	ADTOOL_SANDBOX_FILES = 1, /* Landlock: nothing is written, made or removed but below the folders given; none is executed */
-	ADTOOL_SANDBOX_CALLS = 2  /* seccomp: no sockets, no other programs, no tracing, no mounts, no io_uring; processes by fork only, and in the sandbox */
+	/* Landlock: nothing is written, made or removed but below the folders given; none is executed */
+	ADTOOL_SANDBOX_FILES = 1,
+	/*
+	 * seccomp: no sockets, no other programs, no tracing, no mounts, no io_uring;
+	 * processes by fork only, and in the sandbox
+	 */
+	ADTOOL_SANDBOX_CALLS = 2
 };
 
 /*

@@ -4,9 +4,10 @@
 #include "../base/magic.h"
 
 /*
- * A build leaves libraries out with make WITHOUT=. To add a format: write its ad_decode_fn in a file of its own, declare it
- * in internal.h, give it a row here and its first bytes one in ../base/magic.c; add a picture of it to
- * tests/tools/draw_formats.c. One whose library is large and less tried than most has an ad_prepare_fn too, and is isolated.
+ * A build leaves libraries out with make WITHOUT=. To add a format: write its ad_decode_fn in a file of its own,
+ * declare it in internal.h, give it a row here and its first bytes one in ../base/magic.c; add a picture of it to
+ * tests/tools/draw_formats.c. One whose library is large and less tried than most has an ad_prepare_fn too, and is
+ * isolated.
  */
 #ifdef AD_SONAME_TIFF
 #define TIFF_ROW {"TIFF", ad_tiff_decode, "libtiff", NULL}
@@ -131,8 +132,8 @@ int adtool_image_decode_with(const void *data, size_t size, const adtool_image_o
 		return rc;
 	}
 	if (f)
-		return ad_fail(err, ADTOOL_EUNSUPPORTED, "%s, which this adtool was built without (it needs %s)", f->name,
-			       f->library);
+		return ad_fail(err, ADTOOL_EUNSUPPORTED, "%s, which this adtool was built without (it needs %s)",
+			       f->name, f->library);
 	if (magic)
 		return ad_fail(err, ADTOOL_EUNSUPPORTED, "not a picture adtool reads: it seems to be %s", magic->name);
 	if (looks_like_text(data, size))

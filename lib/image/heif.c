@@ -64,7 +64,8 @@ static int failed(const struct job *job, struct heif_error e)
 		return ad_fail(job->err, ADTOOL_ELIMIT, "HEIF: %s", e.message);
 	if (e.code == heif_error_Unsupported_feature || e.code == heif_error_Unsupported_filetype)
 		return ad_fail(job->err, ADTOOL_EUNSUPPORTED, "HEIF: %s", e.message);
-	return ad_fail(job->err, ADTOOL_EFORMAT, "damaged HEIF: %s", e.message && *e.message ? e.message : "no picture");
+	return ad_fail(job->err, ADTOOL_EFORMAT, "damaged HEIF: %s",
+		       e.message && *e.message ? e.message : "no picture");
 }
 
 /*
@@ -130,7 +131,10 @@ static int decode_pixels(struct job *job, int alpha)
 		return ad_fail_nomem(job->err);
 	options->strict_decoding = 1;
 	options->convert_hdr_to_8bit = 1;
-	/* What libheif 1.15 makes of dav1d loses memory on some damaged pictures. Another serves when there is no aom. */
+	/*
+	 * What libheif 1.15 makes of dav1d loses memory on some damaged pictures. Another serves
+	 * when there is no aom.
+	 */
 	if (options->version >= 4)
 		options->decoder_id = "aom";
 	e = x->heif_decode_image(job->handle, &job->decoded, heif_colorspace_RGB,
@@ -150,8 +154,8 @@ static int put_rows(struct job *job, unsigned samples)
 		return ad_fail(job->err, ADTOOL_EFORMAT, "damaged HEIF: no picture");
 	/* A grid whose tiles do not reach as far as it claims has pixels that were never set. A cut may be rounded. */
 	if (abs(width - job->width) > 1 || abs(height - job->height) > 1)
-		return ad_fail(job->err, ADTOOL_EFORMAT, "damaged HEIF: %d x %d pixels where %d x %d were announced", width,
-			       height, job->width, job->height);
+		return ad_fail(job->err, ADTOOL_EFORMAT, "damaged HEIF: %d x %d pixels where %d x %d were announced",
+			       width, height, job->width, job->height);
 	rc = ad_image_check_size((uint64_t)width, (uint64_t)height, job->options->max_pixels, job->err);
 	if (!rc)
 		rc = ad_image_alloc((unsigned)width, (unsigned)height, &job->image, job->err);
@@ -197,7 +201,8 @@ static int run(struct job *job, const uint8_t *data, size_t size)
 	if (!rc)
 		rc = read_profile(job);
 	if (!rc && x->heif_image_handle_has_alpha_channel(job->handle))
-		layout.alpha = x->heif_image_handle_is_premultiplied_alpha(job->handle) ? AD_PREMULTIPLIED : AD_STRAIGHT;
+		layout.alpha =
+		    x->heif_image_handle_is_premultiplied_alpha(job->handle) ? AD_PREMULTIPLIED : AD_STRAIGHT;
 	layout.pixels = (uint64_t)job->width * (uint64_t)job->height;
 	if (!rc)
 		rc = ad_convert_init(&job->convert, &layout, &job->profile, job->options, job->err);

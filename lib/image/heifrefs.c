@@ -1,6 +1,6 @@
 /*
- * What the pictures of a HEIF file are made of (ISO/IEC 14496-12, 8.11.12: the box 'iref' in 'meta'). libheif 1.15 follows
- * grids, overlays and alpha planes wherever they lead, even in a circle, until its stack is at its end.
+ * What the pictures of a HEIF file are made of (ISO/IEC 14496-12, 8.11.12: the box 'iref' in 'meta'). libheif 1.15
+ * follows grids, overlays and alpha planes wherever they lead, even in a circle, until its stack is at its end.
  */
 #include "internal.h"
 
@@ -145,8 +145,12 @@ static size_t first_of(const struct edges *edges, uint32_t from)
 	return low < edges->n && edges->list[low].from == from ? low : edges->n;
 }
 
-/* parts: of how many pictures the one of each edge's beginning is made, itself among them, counted `level` levels deep. */
-static int count_parts(const struct edges *edges, const size_t *next, uint32_t *parts, uint32_t *deeper, adtool_error *err)
+/*
+ * parts: of how many pictures the one of each edge's beginning is made, itself among them, counted
+ * `level` levels deep.
+ */
+static int count_parts(const struct edges *edges, const size_t *next, uint32_t *parts, uint32_t *deeper,
+		       adtool_error *err)
 {
 	size_t i, k;
 	int level;

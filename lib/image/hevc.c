@@ -1,8 +1,8 @@
 /*
- * A decoder of HEVC for libheif, on libde265. That of libheif itself passes over what libde265 says of damage, and what was
- * never decoded is then whatever was in memory before. This one refuses what libde265 complains of. Of a slice that ends too
- * early it says nothing: only in a process of its own (isolate.c) is that the same each time. libheif up to 1.15 keeps the
- * decoder for the context that it is given to alone; later ones for all of the process.
+ * A decoder of HEVC for libheif, on libde265. That of libheif itself passes over what libde265 says of damage, and what
+ * was never decoded is then whatever was in memory before. This one refuses what libde265 complains of. Of a slice that
+ * ends too early it says nothing: only in a process of its own (isolate.c) is that the same each time. libheif up to
+ * 1.15 keeps the decoder for the context that it is given to alone; later ones for all of the process.
  */
 #include "internal.h"
 
@@ -57,7 +57,8 @@ static struct heif_api {
 } he;
 
 static const struct heif_error fine = {heif_error_Ok, heif_suberror_Unspecified, "Success"};
-static const struct heif_error no_memory = {heif_error_Memory_allocation_error, heif_suberror_Unspecified, "out of memory"};
+static const struct heif_error no_memory = {heif_error_Memory_allocation_error, heif_suberror_Unspecified,
+					    "out of memory"};
 
 static struct heif_error damaged(const char *what)
 {
@@ -127,13 +128,15 @@ static struct heif_error take_planes(const struct de265_image *from, struct heif
 	int c, y, bits = de.de265_get_bits_per_pixel(from, 0);
 
 	for (c = 0; c < (de.de265_get_chroma_format(from) == de265_chroma_mono ? 1 : 3); c++) {
-		int width = de.de265_get_image_width(from, c), height = de.de265_get_image_height(from, c), stride, pitch;
+		int width = de.de265_get_image_width(from, c), height = de.de265_get_image_height(from, c), stride,
+		    pitch;
 		const uint8_t *plane = de.de265_get_image_plane(from, c, &stride);
 		struct heif_error e;
 		uint8_t *out;
 
 		if (de.de265_get_bits_per_pixel(from, c) != bits)
-			return (struct heif_error){heif_error_Unsupported_feature, heif_suberror_Unsupported_color_conversion,
+			return (struct heif_error){heif_error_Unsupported_feature,
+						   heif_suberror_Unsupported_color_conversion,
 						   "channels of different depths"};
 		if (width <= 0 || height <= 0 || !plane)
 			return damaged("a plane without pixels");
@@ -177,7 +180,8 @@ static struct heif_error take_picture(const struct de265_image *from, struct hei
 	struct heif_image *image = NULL;
 	struct heif_error e = he.heif_image_create(
 	    de.de265_get_image_width(from, 0), de.de265_get_image_height(from, 0),
-	    chroma == de265_chroma_mono ? heif_colorspace_monochrome : heif_colorspace_YCbCr, (enum heif_chroma)chroma, &image);
+	    chroma == de265_chroma_mono ? heif_colorspace_monochrome : heif_colorspace_YCbCr, (enum heif_chroma)chroma,
+	    &image);
 
 	if (e.code == heif_error_Ok)
 		e = take_planes(from, image);
@@ -250,7 +254,8 @@ static int is_open;
 
 static void open_once(void)
 {
-	static const char *const de_names[] = {DE265_SYMBOLS(AD_LAZY_NAME)}, *const he_names[] = {HEIF_SYMBOLS(AD_LAZY_NAME)};
+	static const char *const de_names[] = {DE265_SYMBOLS(AD_LAZY_NAME)},
+				 *const he_names[] = {HEIF_SYMBOLS(AD_LAZY_NAME)};
 
 	is_open = !ad_lazy_resident(AD_SONAME_DE265, de_names, sizeof(de_names) / sizeof(de_names[0]), &de, NULL) &&
 		  !ad_lazy_resident(AD_SONAME_HEIF, he_names, sizeof(he_names) / sizeof(he_names[0]), &he, NULL);

@@ -25,9 +25,9 @@ int ad_image_alloc(unsigned width, unsigned height, adtool_image **out, adtool_e
 int ad_image_check_size(uint64_t width, uint64_t height, uint64_t max_pixels, adtool_error *err);
 
 /*
- * Decoders. A decoder is handed bytes that begin as its format does, and must refuse with one clear message
- * whatever it cannot decode whole. It checks the size by ad_image_check_size before it takes memory for pixels. Those of
- * libraries that few pictures need open theirs at run time (../base/lazy.h).
+ * Decoders. A decoder is handed bytes that begin as its format does, and must refuse with one clear message whatever it
+ * cannot decode whole. It checks the size by ad_image_check_size before it takes memory for pixels. Those of libraries
+ * that few pictures need open theirs at run time (../base/lazy.h).
  */
 typedef int ad_decode_fn(const uint8_t *data, size_t size, const adtool_image_options *options, adtool_image **out,
 			 adtool_error *err);
@@ -35,8 +35,8 @@ ad_decode_fn ad_jpeg_decode, ad_png_decode, ad_bmp_decode, ad_pnm_decode, ad_tif
     ad_heif_decode, ad_jxl_decode;
 
 /*
- * Opens what the decoder would open while it works, to stay: in a process that can open nothing it must be there. 0, or what
- * decoding would say.
+ * Opens what the decoder would open while it works, to stay: in a process that can open nothing it must be there. 0, or
+ * what decoding would say.
  */
 typedef int ad_prepare_fn(adtool_error *err);
 ad_prepare_fn ad_heif_prepare, ad_jxl_prepare;
@@ -46,7 +46,10 @@ void ad_icc_prepare(void);
 /* Has libheif decode HEVC by what stands in hevc.c, as far as that is in this build. */
 struct heif_context;
 void ad_hevc_register(struct heif_context *context);
-/* Refuses a HEIF file with a picture that is made of itself, or of too many: to be asked before libheif reads the file. */
+/*
+ * Refuses a HEIF file with a picture that is made of itself, or of too many: to be asked before
+ * libheif reads the file.
+ */
 int ad_heif_check_references(const uint8_t *data, size_t size, adtool_error *err);
 
 /*
@@ -64,9 +67,9 @@ const ad_image_format *ad_image_format_at(size_t i);
 const ad_image_format *ad_image_format_of(const void *data, size_t size);
 
 /*
- * f->decode in a process of its own, which can open nothing, ends with the caller's, and has AD_ISOLATED_SECONDS of a CPU, or
- * twice as many on the clock. What comes from there is not trusted. Where no process can be had it is decoded here. ADTOOL_EFORMAT with the signal when the
- * process was ended by one.
+ * f->decode in a process of its own, which can open nothing, ends with the caller's, and has AD_ISOLATED_SECONDS of a
+ * CPU, or twice as many on the clock. What comes from there is not trusted. Where no process can be had it is decoded
+ * here. ADTOOL_EFORMAT with the signal when the process was ended by one.
  */
 #define AD_ISOLATED_SECONDS 300u
 int ad_image_isolate(const ad_image_format *f, const uint8_t *data, size_t size, const adtool_image_options *options,
@@ -98,8 +101,8 @@ typedef struct ad_layout {
 /*
  * Samples to what a picture holds: sRGB, 8 bits, opaque. With a profile that is not sRGB through lcms2; one that is
  * damaged, or not for such samples, is passed over. Gray stays gray. Without a profile of its own CMYK becomes
- * R = (255 - C) (255 - K) / 255, rounded. 16-bit samples are scaled by 255 / 65535 and rounded, behind any profile. Alpha is
- * composed over the options' background, as sRGB.
+ * R = (255 - C) (255 - K) / 255, rounded. 16-bit samples are scaled by 255 / 65535 and rounded, behind any profile.
+ * Alpha is composed over the options' background, as sRGB.
  */
 typedef struct ad_convert {
 	ad_layout layout;

@@ -109,8 +109,8 @@ static int make_path(const char *dir, const char *name, const char *suffix, ad_b
 	if (map_path(dir, name, suffix, path))
 		return ad_fail_nomem(err);
 	if (path->size >= PATH_MAX)
-		return ad_fail(err, ADTOOL_ELIMIT, "its %s would be at a path of %zu bytes, and %d are possible", suffix + 1,
-			       path->size, PATH_MAX - 1);
+		return ad_fail(err, ADTOOL_ELIMIT, "its %s would be at a path of %zu bytes, and %d are possible",
+			       suffix + 1, path->size, PATH_MAX - 1);
 	slash = strrchr((char *)path->data, '/');
 	*slash = '\0';
 	code = ad_mkdirs((char *)path->data, err);
@@ -488,7 +488,8 @@ int adtool_score_image(const adtool_model *model, const void *data, size_t size,
 
 	if (model->info.geometry.tile_width) {
 		if (map)
-			return ad_fail(err, ADTOOL_EINVAL, "the map of a model with tiles has the size of the picture: adtool_score");
+			return ad_fail(err, ADTOOL_EINVAL,
+				       "the map of a model with tiles has the size of the picture: adtool_score");
 		code = score_image_tiles(model, data, size, &got, err);
 	} else {
 		ad_model_extractor(model, 0, &e);

@@ -1,6 +1,6 @@
 /*
- * sandbox_probe INSIDE OUTSIDE: enters the sandbox with INSIDE writable, tries what should and what should not work, and
- * prints a line for each: "what yes" or "what no". The first line is the sum of the parts in force.
+ * sandbox_probe INSIDE OUTSIDE: enters the sandbox with INSIDE writable, tries what should and what should not work,
+ * and prints a line for each: "what yes" or "what no". The first line is the sum of the parts in force.
  */
 #include <adtool/adtool.h>
 #include <errno.h>
@@ -90,7 +90,8 @@ int main(int argc, char **argv)
 	fd = open(in(outside, "there"), O_RDONLY);
 	tell("read", fd >= 0 && read(fd, &byte, 1) == 1);
 	tell("write-inside", creates(in(inside, "a")));
-	tell("atomic-inside", !adtool_file_write(in(inside, "b"), "x", 1, &err) && !adtool_file_write(in(inside, "b"), "y", 1, &err));
+	tell("atomic-inside",
+	     !adtool_file_write(in(inside, "b"), "x", 1, &err) && !adtool_file_write(in(inside, "b"), "y", 1, &err));
 	tell("rename-inside", !rename(in(inside, "a"), in(inside, "c")));
 	tell("remove-inside", !unlink(in(inside, "c")));
 	tell("mkdir-inside", !mkdir(in(inside, "d"), 0777) && creates(in(inside, "d/e")));

@@ -43,7 +43,8 @@ static void read_picture(const char *name, ad_buf *out)
 	assert_int_equal(ad_file_read(path, 1 << 24, out, NULL), 0);
 }
 
-static int decode_apart(const void *data, size_t size, unsigned page, int isolate, adtool_image **image, adtool_error *err)
+static int decode_apart(const void *data, size_t size, unsigned page, int isolate, adtool_image **image,
+			adtool_error *err)
 {
 	adtool_image_options options;
 
@@ -138,8 +139,8 @@ static void every_picture_is_its_png(void **state)
 		}
 		psnr = squares > 0 ? 10 * log10(255.0 * 255 * (double)n / squares) : INFINITY;
 		if (largest > p->most || psnr < p->psnr)
-			fail_msg("%s: off by up to %u (at most %u), %.1f dB (at least %g)", p->file, largest, p->most, psnr,
-				 p->psnr);
+			fail_msg("%s: off by up to %u (at most %u), %.1f dB (at least %g)", p->file, largest, p->most,
+				 psnr, p->psnr);
 		adtool_image_free(image);
 		adtool_image_free(png);
 		ad_buf_release(&file);
@@ -209,8 +210,9 @@ static void decode_twice(const struct promise *p, const uint8_t *data, size_t si
 	mallopt(M_PERTURB, 0);
 	if (rc[0] != rc[1] || strcmp(err[0].message, err[1].message) != 0)
 		fail_msg("%s, byte %zu flipped: '%s', then '%s'", p->file, flipped, err[0].message, err[1].message);
-	if (!rc[0] && (images[0]->width != images[1]->width || images[0]->height != images[1]->height ||
-		       memcmp(images[0]->pixels, images[1]->pixels, (size_t)3 * images[0]->width * images[0]->height) != 0))
+	if (!rc[0] &&
+	    (images[0]->width != images[1]->width || images[0]->height != images[1]->height ||
+	     memcmp(images[0]->pixels, images[1]->pixels, (size_t)3 * images[0]->width * images[0]->height) != 0))
 		fail_msg("%s, byte %zu flipped: another picture each time", p->file, flipped);
 	adtool_image_free(images[0]);
 	adtool_image_free(images[1]);
@@ -325,7 +327,8 @@ static void isolated_as_here(void **state)
 			if (!code) {
 				assert_int_equal(there->width, here->width);
 				assert_int_equal(there->height, here->height);
-				assert_memory_equal(there->pixels, here->pixels, (size_t)3 * here->width * here->height);
+				assert_memory_equal(there->pixels, here->pixels,
+						    (size_t)3 * here->width * here->height);
 			}
 			adtool_image_free(here);
 			adtool_image_free(there);
@@ -454,7 +457,8 @@ static void limits(void **state)
 		options.max_pixels = pixels;
 		assert_int_equal(adtool_image_decode_with(file.data, file.size, &options, &image, &err), 0);
 		options.max_pixels = pixels - 1;
-		assert_int_equal(adtool_image_decode_with(file.data, file.size, &options, &refused, &err), ADTOOL_ELIMIT);
+		assert_int_equal(adtool_image_decode_with(file.data, file.size, &options, &refused, &err),
+				 ADTOOL_ELIMIT);
 		assert_null(refused);
 		if (!strstr(err.message, "more than the limit"))
 			fail_msg("%s: %s", p->file, err.message);
@@ -469,11 +473,13 @@ static void backgrounds(void **state)
 		const char *text;
 		uint8_t rgb[3];
 	} good[] = {
-	    {"#ff8000", {255, 128, 0}}, {"#FFF", {255, 255, 255}}, {"#1a2", {0x11, 0xaa, 0x22}}, {"white", {255, 255, 255}},
-	    {"gray", {128, 128, 128}},
+	    {"#ff8000", {255, 128, 0}}, {"#FFF", {255, 255, 255}}, {"#1a2", {0x11, 0xaa, 0x22}},
+	    {"white", {255, 255, 255}}, {"gray", {128, 128, 128}},
 	};
-	static const char *const bad[] = {"", "#", "#12", "#12345", "#1234567", "#gggggg", "ffffff", "White ", "#12 456"};
-	static const char *const files[] = {"alpha.bmp", "alpha.pam", "alpha.tif", "premultiplied.tif", "alpha.webp", "alpha.jxl"};
+	static const char *const bad[] = {
+	    "", "#", "#12", "#12345", "#1234567", "#gggggg", "ffffff", "White ", "#12 456"};
+	static const char *const files[] = {
+	    "alpha.bmp", "alpha.pam", "alpha.tif", "premultiplied.tif", "alpha.webp", "alpha.jxl"};
 	adtool_image_options options;
 	adtool_error err = {0};
 	uint8_t rgb[3];

@@ -62,7 +62,8 @@ static int misbehave(const uint8_t *data, size_t size, const adtool_image_option
 	}
 	case 'w':
 		return ad_fail(err, ADTOOL_EINVAL, "%s",
-			       write(STDERR_FILENO, "x", 0) < 0 && fcntl(STDOUT_FILENO, F_GETFD) < 0 ? "closed" : "open");
+			       write(STDERR_FILENO, "x", 0) < 0 && fcntl(STDOUT_FILENO, F_GETFD) < 0 ? "closed"
+												     : "open");
 	case 'i':
 		raise(SIGINT);
 		raise(SIGTERM);
