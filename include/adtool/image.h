@@ -22,6 +22,7 @@ ADTOOL_API int adtool_image_create(unsigned width, unsigned height, adtool_image
 /* How a file becomes a picture. */
 typedef struct adtool_image_options {
 	uint64_t max_pixels;   /* 0: ADTOOL_MAX_PIXELS_DEFAULT */
+	uint64_t whole_pixels; /* of a picture that must be in memory whole, where that is less; 0: no matter */
 	uint8_t background[3]; /* what shows where the picture is transparent: R G B, sRGB; default black */
 	unsigned page;         /* of a TIFF of several, from 1; 0: the first */
 	/*
@@ -44,7 +45,8 @@ ADTOOL_API void adtool_image_options_init(adtool_image_options *options);
  * Gray is repeated over R, G, B; CMYK and YCCK without a profile are converted by R = (1 - C)(1 - K), JPEG's taken as
  * inverted where an Adobe marker stands; 16-bit samples are scaled to 8 bits; alpha is composed over the background.
  *
- * A picture of more than max_pixels or with a side above 65535 is refused with ADTOOL_ELIMIT, from its header.
+ * A picture of more than max_pixels or whole_pixels or with a side above 65535 is refused with ADTOOL_ELIMIT, from its
+ * header.
  * Truncated or damaged data is refused (ADTOOL_EFORMAT), never guessed; what stands behind the end of the picture,
  * stray bytes between JPEG segments and damaged EXIF blocks are passed over. Memory at the peak, in bytes a pixel: 3;
  * up to 11 while decoding progressive JPEG, 7 for interlaced PNG, 20 for AVIF, 12 for the

@@ -201,7 +201,7 @@ typedef struct adtool_score_options {
 	double fdr;
 	int digest;               /* rows carry digests */
 	uint64_t max_pixels;
-	uint64_t whole_pixels;    /* of a picture that must be in memory whole, where that is less; 0: no matter */
+	uint64_t whole_pixels;    /* as in adtool_image_options */
 	int isolate;              /* as in adtool_image_options */
 	const char *heatmap_dir, *overlay_dir; /* NULL: none; made when missing */
 	const char *map_dir;      /* the maps as they are (rows x cols), float32 .npy files; NULL: none */

@@ -55,7 +55,7 @@ static int truncated(const struct job *job, const char *what)
 }
 
 /* The sizes and the kind. */
-static int read_header(struct job *job, uint64_t max_pixels)
+static int read_header(struct job *job, const adtool_image_options *options)
 {
 	const uint8_t *h = job->data + FILE_HEADER;
 	int64_t width, height;
@@ -91,7 +91,7 @@ static int read_header(struct job *job, uint64_t max_pixels)
 		return ad_fail(job->err, ADTOOL_EFORMAT, "damaged BMP: %u planes where 1 is the only number", planes);
 	job->width = (unsigned)width;
 	job->height = (unsigned)height;
-	return ad_image_check_size((uint64_t)width, (uint64_t)height, max_pixels, job->err);
+	return ad_image_check_size((uint64_t)width, (uint64_t)height, options, job->err);
 }
 
 static int check_kind(const struct job *job)
@@ -377,7 +377,7 @@ int ad_bmp_decode(const uint8_t *data, size_t size, const adtool_image_options *
 	ad_layout layout = {.colours = 3, .depth = 8};
 	ad_convert convert = {0};
 	adtool_image *image = NULL;
-	int rc = read_header(&job, options->max_pixels);
+	int rc = read_header(&job, options);
 
 	if (!rc)
 		rc = check_kind(&job);

@@ -102,7 +102,7 @@ typedef struct ad_rows {
 
 /*
  * As adtool_image_decode_with, but hands the rows over. Baseline JPEG and PNG without interlacing are never in memory
- * whole; of all others the options' max_pixels is the limit, and they come upright.
+ * whole; of all others the options' max_pixels and whole_pixels are the limits, and they come upright.
  */
 int ad_image_decode_rows(const void *data, size_t size, const adtool_image_options *options, const ad_rows *rows,
 			 adtool_error *err);

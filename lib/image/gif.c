@@ -151,7 +151,7 @@ static int run(struct job *job)
 	int rc;
 
 	/* Many have a canvas without a size: it is the frame's then. */
-	rc = width && height ? ad_image_check_size(width, height, job->options->max_pixels, job->err) : 0;
+	rc = width && height ? ad_image_check_size(width, height, job->options, job->err) : 0;
 	if (!rc)
 		rc = find_frame(job);
 	if (rc)
@@ -160,10 +160,9 @@ static int run(struct job *job)
 		width = (uint64_t)gif->Image.Left + (uint64_t)gif->Image.Width;
 		height = (uint64_t)gif->Image.Top + (uint64_t)gif->Image.Height;
 	}
-	rc = ad_image_check_size((uint64_t)gif->Image.Width, (uint64_t)gif->Image.Height, job->options->max_pixels,
-				 job->err);
+	rc = ad_image_check_size((uint64_t)gif->Image.Width, (uint64_t)gif->Image.Height, job->options, job->err);
 	if (!rc)
-		rc = ad_image_check_size(width, height, job->options->max_pixels, job->err);
+		rc = ad_image_check_size(width, height, job->options, job->err);
 	if (!rc)
 		rc = ad_image_alloc((unsigned)width, (unsigned)height, &job->image, job->err);
 	if (rc)

@@ -156,7 +156,7 @@ static int put_rows(struct job *job, unsigned samples)
 	if (abs(width - job->width) > 1 || abs(height - job->height) > 1)
 		return ad_fail(job->err, ADTOOL_EFORMAT, "damaged HEIF: %d x %d pixels where %d x %d were announced",
 			       width, height, job->width, job->height);
-	rc = ad_image_check_size((uint64_t)width, (uint64_t)height, job->options->max_pixels, job->err);
+	rc = ad_image_check_size((uint64_t)width, (uint64_t)height, job->options, job->err);
 	if (!rc)
 		rc = ad_image_alloc((unsigned)width, (unsigned)height, &job->image, job->err);
 	if (rc)
@@ -197,7 +197,7 @@ static int run(struct job *job, const uint8_t *data, size_t size)
 	job->width = x->heif_image_handle_get_width(job->handle);
 	job->height = x->heif_image_handle_get_height(job->handle);
 	rc = ad_image_check_size(job->width > 0 ? (uint64_t)job->width : 0, job->height > 0 ? (uint64_t)job->height : 0,
-				 job->options->max_pixels, job->err);
+				 job->options, job->err);
 	if (!rc)
 		rc = read_profile(job);
 	if (!rc && x->heif_image_handle_has_alpha_channel(job->handle))

@@ -28,7 +28,7 @@ int ad_image_alloc(unsigned width, unsigned height, adtool_image **out, adtool_e
 	return 0;
 }
 
-int ad_image_check_size(uint64_t width, uint64_t height, uint64_t max_pixels, adtool_error *err)
+int ad_image_check_pixels(uint64_t width, uint64_t height, uint64_t max_pixels, adtool_error *err)
 {
 	if (!max_pixels)
 		max_pixels = ADTOOL_MAX_PIXELS_DEFAULT;
@@ -45,6 +45,18 @@ int ad_image_check_size(uint64_t width, uint64_t height, uint64_t max_pixels, ad
 			       " pixels (--max-pixels)",
 			       width, height, max_pixels);
 	return 0;
+}
+
+int ad_image_check_size(uint64_t width, uint64_t height, const adtool_image_options *options, adtool_error *err)
+{
+	int code = ad_image_check_pixels(width, height, options->max_pixels, err);
+
+	if (!code && options->whole_pixels && width * height > options->whole_pixels)
+		code = ad_fail(err, ADTOOL_ELIMIT,
+			       "%" PRIu64 " x %" PRIu64 " pixels need more memory than is allowed, which is enough for %" PRIu64
+			       " pixels (--memory)",
+			       width, height, options->whole_pixels);
+	return code;
 }
 
 int adtool_image_create(unsigned width, unsigned height, adtool_image **out, adtool_error *err)

@@ -21,8 +21,13 @@ struct adtool_image {
 /* Without the limit on the sides (a legend may exceed it). The pixels are undefined. */
 int ad_image_alloc(unsigned width, unsigned height, adtool_image **out, adtool_error *err);
 
-/* What every decoder asks as soon as it knows the size: ADTOOL_EFORMAT for zero, ADTOOL_ELIMIT for too large. */
-int ad_image_check_size(uint64_t width, uint64_t height, uint64_t max_pixels, adtool_error *err);
+/*
+ * What every decoder asks as soon as it knows the size: ADTOOL_EFORMAT for zero, ADTOOL_ELIMIT for too large. _stream: for
+ * one that will call ad_upright_stream; _pixels: with a limit (0: the default) and nothing else.
+ */
+int ad_image_check_size(uint64_t width, uint64_t height, const adtool_image_options *options, adtool_error *err);
+int ad_image_check_stream(uint64_t width, uint64_t height, const adtool_image_options *options, adtool_error *err);
+int ad_image_check_pixels(uint64_t width, uint64_t height, uint64_t max_pixels, adtool_error *err);
 
 /*
  * Decoders. A decoder is handed bytes that begin as its format does, and must refuse with one clear message whatever it
@@ -151,9 +156,6 @@ int ad_upright_init(ad_upright *u, unsigned width, unsigned height, int orientat
 /* The same for a decoder that hands over rows from the top once: no image is made when the options want rows. */
 int ad_upright_stream(ad_upright *u, const adtool_image_options *options, unsigned width, unsigned height,
 		      int orientation, adtool_error *err);
-
-/* The limit on pixels for a decoder that will call ad_upright_stream. */
-uint64_t ad_stream_limit(const adtool_image_options *options);
 
 /* Where stored row y belongs when it may be written there directly, else NULL. */
 uint8_t *ad_upright_row(const ad_upright *u, unsigned y);

@@ -124,7 +124,7 @@ static int take(const struct job *job, int in, adtool_image **out)
 	a.error.message[sizeof(a.error.message) - 1] = '\0';
 	if (a.error.code)
 		return ad_fail(job->err, a.error.code < 0 ? a.error.code : ADTOOL_EFORMAT, "%s", a.error.message);
-	rc = ad_image_check_size(a.width, a.height, job->options->max_pixels, job->err);
+	rc = ad_image_check_size(a.width, a.height, job->options, job->err);
 	if (!rc)
 		rc = ad_image_alloc(a.width, a.height, out, job->err);
 	return rc ? rc : !read_all(in, (*out)->pixels, (size_t)3 * a.width * a.height);

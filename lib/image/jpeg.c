@@ -280,8 +280,8 @@ static int run(struct job *job, const uint8_t *data)
 
 	/* Of several scans the library holds all coefficients anyway. */
 	stream = !jpeg_has_multiple_scans(c);
-	job->code = ad_image_check_size(c->image_width, c->image_height,
-					stream ? ad_stream_limit(job->options) : job->options->max_pixels, job->err);
+	job->code = stream ? ad_image_check_stream(c->image_width, c->image_height, job->options, job->err)
+			   : ad_image_check_size(c->image_width, c->image_height, job->options, job->err);
 	if (job->code)
 		return job->code;
 	choose_colours(job);

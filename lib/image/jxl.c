@@ -97,7 +97,7 @@ static int take_info(struct job *job)
 
 	if (job->api.JxlDecoderGetBasicInfo(job->decoder, &job->info) != JXL_DEC_SUCCESS)
 		return damaged(job);
-	rc = ad_image_check_size(job->info.xsize, job->info.ysize, job->options->max_pixels, job->err);
+	rc = ad_image_check_size(job->info.xsize, job->info.ysize, job->options, job->err);
 	if (rc)
 		return rc;
 	pixels = (uint64_t)job->info.xsize * job->info.ysize;

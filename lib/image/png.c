@@ -168,8 +168,8 @@ static int walk(struct job *job)
 		return ad_fail(job->err, ADTOOL_EFORMAT, "truncated PNG: %zu bytes hold no header", job->size);
 	if (memcmp(d + 8, "\0\0\0\rIHDR", 8) != 0)
 		return ad_fail(job->err, ADTOOL_EFORMAT, "damaged PNG: it does not begin with IHDR");
-	rc = ad_image_check_size(get32(d + 16), get32(d + 20),
-				 d[28] ? job->options->max_pixels : ad_stream_limit(job->options), job->err);
+	rc = d[28] ? ad_image_check_size(get32(d + 16), get32(d + 20), job->options, job->err)
+		   : ad_image_check_stream(get32(d + 16), get32(d + 20), job->options, job->err);
 	if (rc)
 		return rc;
 	job->width = get32(d + 16);

@@ -224,7 +224,7 @@ int ad_pnm_decode(const uint8_t *data, size_t size, const adtool_image_options *
 	int rc = job.kind == 7 ? read_pam_header(&job) : read_classic_header(&job);
 
 	if (!rc)
-		rc = ad_image_check_size(job.width, job.height, options->max_pixels, err);
+		rc = ad_image_check_size(job.width, job.height, options, err);
 	if (!rc && bytes_needed(&job) > size - job.at)
 		rc = truncated(&job);
 	if (rc)

@@ -3,13 +3,19 @@
 
 #include "../base/fail.h"
 
-uint64_t ad_stream_limit(const adtool_image_options *options)
+static uint64_t row_limit(const adtool_image_options *options)
 {
-	if (!options->rows || options->rows->usual_limit)
+	if (options->rows->usual_limit)
 		return options->max_pixels;
 	if (!options->rows->max_pixels || options->rows->max_pixels == ADTOOL_MAX_PIXELS_DEFAULT)
 		return ADTOOL_MAX_PIXELS_TILED_DEFAULT;
 	return options->rows->max_pixels;
+}
+
+int ad_image_check_stream(uint64_t width, uint64_t height, const adtool_image_options *options, adtool_error *err)
+{
+	return options->rows ? ad_image_check_pixels(width, height, row_limit(options), err)
+			     : ad_image_check_size(width, height, options, err);
 }
 
 int ad_upright_stream(ad_upright *u, const adtool_image_options *options, unsigned width, unsigned height,

@@ -183,7 +183,7 @@ static int read_size(struct job *job)
 	if (!x->TIFFGetField(job->tiff, TIFFTAG_IMAGEWIDTH, &job->width) ||
 	    !x->TIFFGetField(job->tiff, TIFFTAG_IMAGELENGTH, &job->height))
 		return damaged(job, "it has no size");
-	rc = ad_image_check_size(job->width, job->height, job->options->max_pixels, job->err);
+	rc = ad_image_check_size(job->width, job->height, job->options, job->err);
 	if (rc)
 		return rc;
 	job->tiled = x->TIFFIsTiled(job->tiff);
@@ -434,6 +434,8 @@ static uint64_t most_pixels(const struct job *job)
 {
 	uint64_t n = job->options->max_pixels ? job->options->max_pixels : ADTOOL_MAX_PIXELS_DEFAULT;
 
+	if (job->options->whole_pixels && job->options->whole_pixels < n)
+		n = job->options->whole_pixels;
 	/* More there cannot be. */
 	return n < (uint64_t)AD_MAX_SIDE * AD_MAX_SIDE ? n : (uint64_t)AD_MAX_SIDE * AD_MAX_SIDE;
 }

@@ -170,7 +170,7 @@ int ad_webp_decode(const uint8_t *data, size_t size, const adtool_image_options 
 		return rc;
 	if (job.api.WebPGetFeaturesInternal(data, size, &job.features, WEBP_DECODER_ABI_VERSION) != VP8_STATUS_OK)
 		return damaged(&job);
-	rc = ad_image_check_size((uint64_t)job.features.width, (uint64_t)job.features.height, options->max_pixels, err);
+	rc = ad_image_check_size((uint64_t)job.features.width, (uint64_t)job.features.height, options, err);
 	return rc ? rc : decode(&job, options, out);
 }
 

@@ -68,9 +68,9 @@ void ad_extractor_init(struct ad_extractor *e, const ad_plan *plan, const adtool
 
 adtool_image_options ad_extractor_decoding(const struct ad_extractor *e)
 {
-	uint64_t most = e->max_pixels ? e->max_pixels : ADTOOL_MAX_PIXELS_DEFAULT;
 	const adtool_image_options options = {
-	    .max_pixels = e->whole_pixels && e->whole_pixels < most ? e->whole_pixels : most,
+	    .max_pixels = e->max_pixels,
+	    .whole_pixels = e->whole_pixels,
 	    .isolate = e->isolate,
 	    .background = {(uint8_t)(e->background >> 16), (uint8_t)(e->background >> 8), (uint8_t)e->background},
 	};

@@ -77,7 +77,7 @@ struct ad_extractor {
 	const struct ad_cells *cells; /* NULL: all, always with grid 0 */
 	const ad_channels *basis; /* NULL: all channels, always with grid 0 */
 	uint64_t max_pixels;
-	uint64_t whole_pixels; /* as in adtool_score_options */
+	uint64_t whole_pixels; /* as in adtool_image_options */
 	int isolate; /* as in adtool_image_options */
 	unsigned background;      /* adtool_geometry.background */
 };

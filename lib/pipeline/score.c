@@ -432,7 +432,8 @@ int adtool_score(const adtool_model *model, adtool_dataset *dataset, const adtoo
 	s.extractor = &c.extractor;
 	if (model->info.geometry.tile_width)
 		s.tiled = score_tiled;
-	s.whole_pictures = (s.tiled && o->heatmap_dir) || o->overlay_dir || o->thumbnail;
+	/* A heat map is as large as its picture: where memory is counted, one must fit to have the other. */
+	s.whole_pictures = (o->heatmap_dir && (s.tiled || o->whole_pixels)) || o->overlay_dir || o->thumbnail;
 	c.results = ad_calloc(slots, sizeof(*c.results));
 	c.maps = ad_calloc(slots * model->info.grid * model->info.grid, sizeof(float));
 	c.rooms = ad_calloc(s.threads, sizeof(*c.rooms));

@@ -72,10 +72,20 @@ if watched; then
 	skip 1 'a sanitizer or valgrind takes what it wants'
 else
 	"$BUILD/tests/tools/make_png" 4000 4000 huge.png
+	for drawn in --heatmap --overlay --report; do
+		run adtool score -q -j 2 --memory 200M $drawn drawn huge.png one.png
+		exits "memory: a picture that needs more for $drawn" 2
+		err_is "memory: said, $drawn" "adtool: huge.png: 4000 x 4000 pixels need more memory than is allowed, which is \
+enough for 2912711 pixels (--memory)"
+		lines "memory: the others go on, $drawn" 2
+	done
+	{ printf 'P6\n4000 4000\n255\n'; head -c 48000000 /dev/zero; } >huge.ppm
+	run adtool score -q -j 2 --memory 200M huge.ppm one.png
+	exits 'memory: a picture that must be whole' 2
+	err_like 'memory: a picture that must be whole: said' '^adtool: huge\.ppm: 4000 x 4000 pixels need more memory'
+	rm huge.ppm
 	run adtool score -q -j 2 --memory 200M huge.png one.png
-	exits 'memory: a picture that needs more' 2
-	err_like 'memory: said' '^adtool: huge\.png: 4000 x 4000 pixels are more than the limit of [0-9]* pixels \(--max-pixels\)$'
-	lines 'memory: the others go on' 2
+	exits 'memory: row by row it needs little' 0
 	run adtool score -q -j 2 --memory 2G huge.png one.png
 	exits 'memory: enough' 0
 	run adtool score -q -j 2 --memory 1M one.png
@@ -83,12 +93,11 @@ else
 	is 'memory: far too little: one message' "$(($(wc -l <"$ERR")))" 1
 	err_like 'memory: far too little: said what to do about it' '; --memory allows 1 MiB$'
 	out_is 'memory: far too little: no row' ''
-	# Row by row it needs little; what is drawn of it is whole.
 	adtool train -q --tiles 16x16 --backbone seeds/onnx/small.onnx --size 16x16 --grid 2 --channels 4 -o tiles.zip set/train/normal
 	run adtool score -q -m tiles.zip -j 1 --memory 100M huge.png
 	exits 'memory: a large picture in tiles' 0
 	run adtool score -q -m tiles.zip -j 1 --memory 100M --overlay over huge.png
-	exits 'memory: a large picture that is drawn over' 2
+	exits 'memory: a large picture in tiles that is drawn over' 2
 	# However many pages of a file are under way, its bytes are held once (and by who reads it).
 	mkdir formats
 	if ASAN_OPTIONS=detect_leaks=0 "$BUILD/tests/tools/draw_formats" formats >/dev/null 2>&1 && [ -s formats/pages.tif ]; then
