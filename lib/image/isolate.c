@@ -33,16 +33,10 @@ struct job {
 
 /* -- there -------------------------------------------------------------------------------------------- */
 
-static void limit(int resource, rlim_t most)
-{
-	const struct rlimit l = {most, most};
-
-	setrlimit(resource, &l);
-}
-
 /* Nothing is open but the pipe, nothing can be opened, and the caller's end is the end. */
 static void confine(int out, pid_t parent)
 {
+	const struct rlimit nothing = {0, 0}, seconds = {AD_ISOLATED_SECONDS, AD_ISOLATED_SECONDS};
 	sigset_t none;
 	int fd;
 
@@ -59,8 +53,8 @@ static void confine(int out, pid_t parent)
 	if (getppid() != parent)
 		_exit(1);
 	ad_malloc_zeros();
-	limit(RLIMIT_CORE, 0);
-	limit(RLIMIT_CPU, AD_ISOLATED_SECONDS);
+	setrlimit(RLIMIT_CORE, &nothing);
+	setrlimit(RLIMIT_CPU, &seconds);
 	/* What waits for ever takes no CPU. */
 	signal(SIGALRM, SIG_DFL);
 	alarm(2 * AD_ISOLATED_SECONDS);
@@ -74,7 +68,7 @@ static void confine(int out, pid_t parent)
 		close_range((unsigned)fd, (unsigned)out - 1, 0);
 	close_range((unsigned)out + 1, ~0u, 0);
 #endif
-	limit(RLIMIT_NOFILE, 0);
+	setrlimit(RLIMIT_NOFILE, &nothing);
 }
 
 static _Noreturn void decode_there(const struct job *job, int out, pid_t parent)

@@ -382,6 +382,7 @@ static int calibrate_fold(struct trainer *t, struct calibrating *c, const unsign
 	c->shift = ad_detector_shift(&d);
 	code = t->holds_tiles ? calibrate_held(t, c, fold_of, fold, pool, err)
 				       : calibrate_read(t, c, fold_of, fold, err);
+	c->detector = NULL;
 	ad_detector_release(&d);
 	return code;
 }

@@ -419,7 +419,7 @@ static int add_candidate(struct tuner *t, const struct mapping *m, double energy
 static int try_energy(struct tuner *t, struct stage *s, size_t source, double energy, adtool_error *err)
 {
 	const adtool_train_options *o = &t->o->train;
-	size_t count, i;
+	size_t count = 0, i;
 	ad_fit_options options = ad_train_fit_options(o, s->sources[source].kept, cells_of(s, source));
 	uint64_t held = s->train.held + s->normals.held + s->anomalies.held;
 	struct ad_fit fit = {0};

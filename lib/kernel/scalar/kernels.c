@@ -56,7 +56,7 @@ static void conv(const ad_conv_args *a, size_t vl)
 					    a->in + p * a->pixel + i * a->step[0] + j * a->step[1] + l * a->step[2];
 
 					for (size_t k = 0; k < run && a->half; k++, w += k % 2 ? 0 : 2 * of_half)
-						for (size_t v = 0; v < of_half; v++)
+						for (size_t v = 0; v + vl / 2 < width; v++)
 							sum[v] += in[k] * w[2 * v + k % 2];
 					for (size_t k = 0; k < run && !a->half; k++, w += width)
 						for (size_t v = 0; v < width; v++)
