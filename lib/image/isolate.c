@@ -127,7 +127,6 @@ static int take(const struct job *job, int in, adtool_image **out)
 static int say_end(const struct job *job, int ended, int status)
 {
 	const char *name = job->format->name;
-
 	int number = ended && WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 
 	if (number == SIGXCPU || number == SIGALRM)
